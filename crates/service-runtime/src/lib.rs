@@ -19,6 +19,9 @@ pub mod tasks;
 pub mod listen;
 
 
+pub mod grpc;
+pub mod layers;
+
 pub mod deadline;
 
 pub use deadline::Deadline;
