@@ -1,0 +1,164 @@
+//! A release in memory: verified, complete, read-only.
+
+use std::{collections::BTreeMap, fmt};
+
+use shared_models::{ItemKey, ReleaseId, TenantId};
+
+use crate::{
+    Error, Factors, Items, Manifest, Meta, Neighbours, Popularity, Refusal, factors,
+    items, manifest, neighbours, popularity,
+};
+
+/// The scorer's name in a release: JSON, whose form ranking owns.
+pub const SCORER: &str = "scorer.json";
+
+/// What a trainer puts into a release. Rows of every part are rows of `items`.
+#[derive(Clone, Debug, Default)]
+pub struct Parts {
+    /// The items, ascending.
+    pub items: Vec<ItemKey>,
+    /// The item factors, when trained.
+    pub factors: Option<Factors>,
+    /// The item-to-item neighbours, when trained.
+    pub neighbours: Option<Neighbours>,
+    /// The popularity, when counted.
+    pub popularity: Option<Popularity>,
+    /// The scorer as JSON, when trained.
+    pub scorer: Option<Vec<u8>>,
+    /// Further files by name; this crate verifies their hashes and nothing else.
+    pub blobs: BTreeMap<String, Vec<u8>>,
+}
+
+/// A release that has passed every check.
+#[derive(Clone)]
+pub struct Release {
+    /// What it is and where it comes from.
+    pub manifest: Manifest,
+    /// The items, ascending: a row number of any part is an index into them.
+    pub items: Items,
+    /// The item factors, when there are some.
+    pub factors: Option<Factors>,
+    /// The item-to-item neighbours, when there are some.
+    pub neighbours: Option<Neighbours>,
+    /// The popularity, when there is one.
+    pub popularity: Option<Popularity>,
+    /// The scorer as JSON, when there is one.
+    pub scorer: Option<Vec<u8>>,
+    /// Further files by name.
+    pub blobs: BTreeMap<String, Vec<u8>>,
+}
+
+impl Release {
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> &ReleaseId {
+        &self.manifest.id
+    }
+
+    /// The row of an item; `None` when it was not there to be trained on.
+    #[inline]
+    #[must_use]
+    pub fn index_of(&self, key: ItemKey) -> Option<u32> {
+        self.items.index_of(key)
+    }
+
+    /// A release that stands on no disk: for training that goes on with it, and for tests.
+    ///
+    /// # Errors
+    /// When the parts do not fit each other, as [`crate::Store::load`].
+    pub fn in_memory(tenant: TenantId, meta: Meta, parts: Parts) -> Result<Self, Error> {
+        let files = encode(&parts)?;
+        let entries = files.iter().map(|(name, bytes)| (name.clone(), manifest::FileEntry { blake3: hash(bytes), bytes: bytes.len() as u64 }));
+        let (_, manifest) = manifest::seal(tenant, meta, entries.collect())?;
+        Self::read(manifest, files)
+    }
+
+    /// Reads files whose hashes have been checked.
+    pub(crate) fn read(manifest: Manifest, mut files: BTreeMap<String, Vec<u8>>) -> Result<Self, Error> {
+        let Some(items) = files.remove(items::FILE) else {
+            return Err(Error::refused(items::FILE, Refusal::Missing));
+        };
+        let items = Items::decode(&items)?;
+        let rows = items.len();
+        let factors = files.remove(factors::FILE).map(|bytes| Factors::decode(&bytes)).transpose()?;
+        let neighbours = files.remove(neighbours::FILE).map(|bytes| Neighbours::decode(&bytes)).transpose()?;
+        let popularity = files.remove(popularity::FILE).map(|bytes| Popularity::decode(&bytes)).transpose()?;
+        let scorer = files.remove(SCORER);
+        if let Some(factors) = &factors {
+            factors.verify(rows)?;
+        }
+        if let Some(neighbours) = &neighbours {
+            neighbours.verify(rows)?;
+        }
+        if let Some(popularity) = &popularity {
+            popularity.verify(rows)?;
+        }
+        if let Some(scorer) = &scorer {
+            verify_scorer(scorer)?;
+        }
+        Ok(Self { manifest, items, factors, neighbours, popularity, scorer, blobs: files })
+    }
+}
+
+impl fmt::Debug for Release {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Release")
+            .field("id", self.id())
+            .field("items", &self.items.len())
+            .field("factors", &self.factors.as_ref().map(|factors| factors.dimensions))
+            .field("neighbours", &self.neighbours.as_ref().map(|neighbours| neighbours.items.len()))
+            .field("popularity", &self.popularity.is_some())
+            .field("scorer", &self.scorer.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The files of some parts. Verifies the parts against each other first: what a reader would refuse
+/// is never written.
+pub(crate) fn encode(parts: &Parts) -> Result<BTreeMap<String, Vec<u8>>, Error> {
+    let items = Items::new(parts.items.clone())?;
+    if items.is_empty() {
+        return Err(Error::refused(items::FILE, Refusal::Empty));
+    }
+    let mut files = parts.blobs.clone();
+    if let Some(name) = files.keys().find(|name| is_ours(name) || !manifest::is_file_name(name)) {
+        let detail = format!("{name:?} is no name for a further file");
+        return Err(Error::refused(name.clone(), Refusal::Check { detail }));
+    }
+    if let Some(factors) = &parts.factors {
+        factors.verify(items.len())?;
+        files.insert(factors::FILE.to_owned(), factors.encode());
+    }
+    if let Some(neighbours) = &parts.neighbours {
+        neighbours.verify(items.len())?;
+        files.insert(neighbours::FILE.to_owned(), neighbours.encode());
+    }
+    if let Some(popularity) = &parts.popularity {
+        popularity.verify(items.len())?;
+        files.insert(popularity::FILE.to_owned(), popularity.encode());
+    }
+    if let Some(scorer) = &parts.scorer {
+        verify_scorer(scorer)?;
+        files.insert(SCORER.to_owned(), scorer.clone());
+    }
+    files.insert(items::FILE.to_owned(), items.encode());
+    Ok(files)
+}
+
+pub(crate) fn hash(bytes: &[u8]) -> String {
+    blake3::hash(bytes).to_hex().to_string()
+}
+
+fn is_ours(name: &str) -> bool {
+    matches!(name, items::FILE | factors::FILE | neighbours::FILE | popularity::FILE | SCORER)
+}
+
+/// The scorer must be a JSON object; its numbers are finite, because JSON has no others.
+fn verify_scorer(bytes: &[u8]) -> Result<(), Error> {
+    if bytes.is_empty() {
+        return Err(Error::refused(SCORER, Refusal::Empty));
+    }
+    serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(bytes)
+        .map(drop)
+        .map_err(|error| Error::refused(SCORER, Refusal::Unreadable { detail: error.to_string() }))
+}

@@ -1,0 +1,6 @@
+//! The release store from outside: writing, loading, promoting, refusing, swapping.
+
+mod broken;
+mod store;
+mod watch;
+mod world;

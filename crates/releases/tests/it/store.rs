@@ -1,0 +1,132 @@
+//! What is written is what loads; pointers move whole.
+
+use releases::{Refusal, Store};
+use shared_models::{ItemKey, ReleaseId, TenantId};
+
+use crate::world::{meta, parts, world};
+
+#[test]
+fn what_was_written_loads() {
+    let world = world();
+    let parts = parts(40, 1);
+    let id = world.store.write(&world.tenant, &parts, meta(1)).unwrap();
+    let release = world.store.load(&world.tenant, &id).unwrap();
+    assert_eq!(release.id(), &id);
+    assert_eq!(&*release.items, parts.items.as_slice());
+    assert_eq!(release.factors, parts.factors);
+    assert_eq!(release.neighbours, parts.neighbours);
+    assert_eq!(release.popularity, parts.popularity);
+    assert_eq!(release.scorer, parts.scorer);
+    assert_eq!(release.blobs, parts.blobs);
+    assert_eq!(release.manifest.metrics["recall@20"], 0.1 + 0.2);
+    assert_eq!(release.index_of(parts.items[17]), Some(17));
+    assert_eq!(release.index_of(ItemKey(5)), None);
+}
+
+#[test]
+fn parts_may_be_left_out() {
+    let world = world();
+    let parts = releases::Parts { items: vec![ItemKey(7)], ..releases::Parts::default() };
+    let id = world.store.write(&world.tenant, &parts, meta(1)).unwrap();
+    let release = world.store.load(&world.tenant, &id).unwrap();
+    assert!(release.factors.is_none() && release.scorer.is_none());
+}
+
+#[test]
+fn the_same_content_is_the_same_release() {
+    let world = world();
+    let first = world.store.write(&world.tenant, &parts(10, 1), meta(1)).unwrap();
+    let second = world.store.write(&world.tenant, &parts(10, 1), meta(1)).unwrap();
+    let other = world.store.write(&world.tenant, &parts(10, 1), meta(2)).unwrap();
+    assert_eq!(first, second);
+    assert_ne!(first, other);
+    assert_eq!(world.store.list(&world.tenant).unwrap().len(), 2);
+}
+
+#[test]
+fn in_memory_has_the_id_that_the_disk_would_give() {
+    let world = world();
+    let id = world.store.write(&world.tenant, &parts(10, 1), meta(1)).unwrap();
+    let release = releases::Release::in_memory(world.tenant.clone(), meta(1), parts(10, 1)).unwrap();
+    assert_eq!(release.id(), &id);
+}
+
+#[test]
+fn an_abandoned_draft_leaves_nothing() {
+    let world = world();
+    let mut writer = world.store.writer(&world.tenant).unwrap();
+    writer.add_file("notes.txt", b"half").unwrap();
+    drop(writer);
+    let left = std::fs::read_dir(world.folder.path().join("demo")).unwrap().count();
+    assert_eq!(left, 0);
+}
+
+#[test]
+fn the_list_is_newest_first() {
+    let world = world();
+    let old = world.store.write(&world.tenant, &parts(10, 1), meta(1)).unwrap();
+    let new = world.store.write(&world.tenant, &parts(10, 1), meta(2)).unwrap();
+    let listed: Vec<_> = world.store.list(&world.tenant).unwrap().into_iter().map(|manifest| manifest.id).collect();
+    assert_eq!(listed, [new, old]);
+    assert!(world.store.list(&TenantId::new("other").unwrap()).unwrap().is_empty());
+}
+
+#[test]
+fn promotion_and_roll_back_move_the_pointers() {
+    let world = world();
+    assert_eq!(world.store.live(&world.tenant).unwrap(), None);
+    assert_eq!(world.store.roll_back(&world.tenant).unwrap_err().reason(), "no_release");
+    let first = world.store.write(&world.tenant, &parts(10, 1), meta(1)).unwrap();
+    let second = world.store.write(&world.tenant, &parts(10, 2), meta(2)).unwrap();
+    world.store.promote(&world.tenant, &first).unwrap();
+    world.store.promote(&world.tenant, &second).unwrap();
+    assert_eq!(world.store.live(&world.tenant).unwrap(), Some(second.clone()));
+    assert_eq!(world.store.roll_back(&world.tenant).unwrap(), first);
+    assert_eq!(world.store.live(&world.tenant).unwrap(), Some(first));
+    assert_eq!(world.store.previous(&world.tenant).unwrap(), Some(second));
+}
+
+#[test]
+fn ids_never_become_paths() {
+    let world = world();
+    for text in ["/etc", "a/b", "live", "00000000000000000000000000000000"] {
+        let id = ReleaseId::new(text).unwrap();
+        assert_eq!(world.store.load(&world.tenant, &id).unwrap_err().reason(), "release_not_found", "{text}");
+    }
+}
+
+#[test]
+fn a_broken_pointer_is_reported_and_can_be_replaced() {
+    let world = world();
+    let id = world.store.write(&world.tenant, &parts(10, 1), meta(1)).unwrap();
+    std::fs::write(world.folder.path().join("demo/LIVE"), "garbage").unwrap();
+    assert_eq!(world.store.live(&world.tenant).unwrap_err().reason(), "unreadable");
+    world.store.promote(&world.tenant, &id).unwrap();
+    assert_eq!(world.store.live(&world.tenant).unwrap(), Some(id));
+}
+
+#[test]
+fn another_tenants_release_is_refused() {
+    let world = world();
+    let other = TenantId::new("other").unwrap();
+    let id = world.store.write(&world.tenant, &parts(10, 1), meta(1)).unwrap();
+    let (from, to) = (world.folder.path().join("demo"), world.folder.path().join("other"));
+    std::fs::rename(from, to).unwrap();
+    let error = Store::open(world.folder.path()).unwrap().load(&other, &id).unwrap_err();
+    assert!(matches!(&error, releases::Error::Refused { refusal: Refusal::Check { .. }, .. }), "{error:?}");
+}
+
+#[test]
+fn what_a_reader_would_refuse_is_never_written() {
+    let world = world();
+    let mut unsorted = parts(10, 1);
+    unsorted.items.swap(0, 1);
+    let mut short = parts(10, 1);
+    short.items.pop();
+    let mut named = parts(10, 1);
+    named.blobs.insert("items.bin".to_owned(), Vec::new());
+    for (parts, reason) in [(unsorted, "out_of_order"), (short, "wrong_dimension"), (named, "check_failed")] {
+        assert_eq!(world.store.write(&world.tenant, &parts, meta(1)).unwrap_err().reason(), reason);
+    }
+    assert!(world.store.list(&world.tenant).unwrap().is_empty());
+}
