@@ -5,6 +5,9 @@
 //!
 //! Modules stand in the order in which a starting service meets them.
 
+pub mod cli;
+pub mod process;
+
 pub mod config;
 
 pub mod telemetry;
@@ -20,6 +23,7 @@ pub mod listen;
 
 
 pub mod grpc;
+pub mod ops;
 pub mod layers;
 
 pub mod deadline;

@@ -59,7 +59,8 @@ impl TraceParent {
 /// The current span's place in its trace.
 #[must_use]
 pub fn current() -> TraceParent {
-    of(&Span::current())
+    // Not by way of tracing's current span: that one may be too detailed to be traced, its parent is not.
+    Context::map_current(TraceParent::from_context)
 }
 
 /// The place of `span` in its trace. Reading it starts the span: set its parent before.

@@ -6,6 +6,8 @@
 //! Without a collector there is still a tracer, so that answers and logs carry a trace id, but nothing is recorded
 //! unless a caller's trace asks for it, and nothing is exported.
 
+mod lines;
+
 use std::{fmt, io, time::Duration};
 
 use opentelemetry::{KeyValue, global, trace::TracerProvider as _};
@@ -197,11 +199,7 @@ fn resource(service: &'static str) -> Resource {
 fn install(provider: &SdkTracerProvider, service: &'static str, format: Format, filter: EnvFilter) -> Result<(), Error> {
     global::set_text_map_propagator(TraceContextPropagator::new());
     global::set_tracer_provider(provider.clone());
-    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
-    let lines = match format {
-        Format::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
-        Format::Text => lines.with_target(true).boxed(),
-    };
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).event_format(lines::Lines(format));
     tracing_subscriber::registry()
         .with(spans(provider, service))
         .with(lines.with_filter(filter))

@@ -1,0 +1,214 @@
+//! The one shape of every process: parse, load, telemetry, build, serve, drain, flush.
+//!
+//! A service's own `main` names its configuration and how it is built; everything else is here. This file must not
+//! know which service runs.
+
+use std::{error::Error as StdError, future::Future, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
+
+use clap::{Args as _, FromArgMatches as _};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use shared_models::SystemClock;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::{
+    OnFailure, Runtime, cli,
+    config::{Problem, Validate},
+    listen, ops, tasks, telemetry,
+};
+
+/// What a service says about itself at the start.
+#[derive(Clone, Copy, Debug)]
+pub struct About {
+    /// The name of the process: of its command and of its telemetry.
+    pub name: &'static str,
+    /// What it is for, in one line.
+    pub summary: &'static str,
+    /// The text of its `config.default.toml`.
+    pub defaults: &'static str,
+    /// The prefix of its environment variables.
+    pub env_prefix: &'static str,
+}
+
+/// The sections that every service's configuration holds.
+pub trait Settings: DeserializeOwned + Serialize + Validate {
+    /// Where logs and traces go.
+    fn telemetry(&self) -> &telemetry::Config;
+    /// Where the operators' listener is.
+    fn ops(&self) -> &ops::Config;
+    /// How the process stops.
+    fn stop(&self) -> &StopConfig;
+}
+
+/// How a process stops.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct StopConfig {
+    /// How often the readiness probe looks: the process waits this long, not ready, before it refuses connections.
+    #[serde(with = "humantime_serde")]
+    pub probe_interval: Duration,
+    /// How long everything in hand may take to finish.
+    #[serde(with = "humantime_serde")]
+    pub grace: Duration,
+}
+
+impl Default for StopConfig {
+    fn default() -> Self {
+        Self { probe_interval: Duration::from_secs(1), grace: Duration::from_secs(20) }
+    }
+}
+
+impl Validate for StopConfig {
+    fn problems(&self) -> Vec<Problem> {
+        if self.grace.is_zero() {
+            vec![Problem::new("grace", "0s", "more than nothing, such as \"20s\"")]
+        } else {
+            Vec::new()
+        }
+    }
+}
+
+/// An address the process serves on.
+#[derive(Clone, Copy, Debug)]
+pub struct Listening {
+    /// What is served there: `http`, `grpc`, `ops`.
+    pub what: &'static str,
+    /// The address that was really bound.
+    pub address: SocketAddr,
+}
+
+type Failure = Box<dyn StdError + Send + Sync>;
+
+/// The whole of a service's `main`: reads the command line, then [`start`]s.
+///
+/// `build` binds every port, connects, starts its tasks in the runtime's groups and says where it listens.
+pub fn run<C, F, Building, E>(about: &About, build: F) -> ExitCode
+where
+    C: Settings,
+    F: FnOnce(C, Runtime) -> Building,
+    Building: Future<Output = Result<Vec<Listening>, E>>,
+    E: Into<Failure>,
+{
+    let command = cli::Options::augment_args(clap::Command::new(about.name).about(about.summary).version(env!("CARGO_PKG_VERSION")));
+    let options = match command.try_get_matches().and_then(|matches| cli::Options::from_arg_matches(&matches)) {
+        Ok(options) => options,
+        Err(error) => {
+            // Help and version are no mistakes; clap knows which stream they belong on.
+            let code = if error.use_stderr() { cli::BAD_CONFIGURATION } else { 0 };
+            return error.print().map_or(ExitCode::FAILURE, |()| ExitCode::from(code));
+        }
+    };
+    match cli::load::<C>(&options, about.defaults, about.env_prefix) {
+        cli::Loaded::Run(config) => start(about.name, config, build),
+        cli::Loaded::Exit(code) => code,
+    }
+}
+
+/// Runs a process with a configuration that is loaded: telemetry, build, serve, drain, flush.
+pub fn start<C, F, Building, E>(name: &'static str, config: C, build: F) -> ExitCode
+where
+    C: Settings,
+    F: FnOnce(C, Runtime) -> Building,
+    Building: Future<Output = Result<Vec<Listening>, E>>,
+    E: Into<Failure>,
+{
+    let executor = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(executor) => executor,
+        Err(error) => {
+            eprintln!("the async runtime cannot be started: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = executor.block_on(async {
+        let telemetry = match telemetry::init(config.telemetry(), name) {
+            Ok(telemetry) => telemetry,
+            Err(error) => {
+                eprintln!("{}", tasks::chain(&error));
+                return ExitCode::FAILURE;
+            }
+        };
+        let code = match serve(name, config, build).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                tracing::error!(service = name, error = tasks::chain(error.as_ref()), "process failed");
+                ExitCode::FAILURE
+            }
+        };
+        telemetry.shutdown().await;
+        code
+    });
+    // What is still on the blocking pool must not keep the process.
+    executor.shutdown_background();
+    code
+}
+
+async fn serve<C, F, Building, E>(name: &'static str, config: C, build: F) -> Result<(), Failure>
+where
+    C: Settings,
+    F: FnOnce(C, Runtime) -> Building,
+    Building: Future<Output = Result<Vec<Listening>, E>>,
+    E: Into<Failure>,
+{
+    let mut signals = Signals::new()?;
+    let runtime = Runtime::new(Arc::new(SystemClock));
+    let stop = config.stop().clone();
+    let started = runtime.health.component("process");
+    let ops = listen::bind(config.ops().listen)?;
+    let ops_address = listen::address_of(&ops)?;
+    serve_ops(ops, &runtime);
+    let listening = tokio::select! {
+        built = build(config, runtime.clone()) => built.map_err(Into::into)?,
+        signal = signals.next() => {
+            tracing::info!(service = name, signal, "stopped before it was built");
+            return Ok(());
+        }
+    };
+    for Listening { what, address } in listening.iter().chain([&Listening { what: "ops", address: ops_address }]) {
+        tracing::info!(service = name, what, %address, "listening");
+    }
+    started.ready();
+    tokio::select! {
+        signal = signals.next() => tracing::info!(service = name, signal, "stopping"),
+        () = runtime.stop_signal().stopped() => tracing::info!(service = name, "stopping because a task asked for it"),
+    }
+    tokio::select! {
+        () = leave(&runtime, &stop) => tracing::info!(service = name, "stopped"),
+        signal = signals.next() => tracing::warn!(service = name, signal, "second signal, leaving at once"),
+    }
+    match runtime.stop_signal().failure() {
+        Some(reason) => Err(reason.into()),
+        None => Ok(()),
+    }
+}
+
+/// Not ready; one probe later the groups stop in their order.
+async fn leave(runtime: &Runtime, stop: &StopConfig) {
+    runtime.health.drain();
+    tokio::time::sleep(stop.probe_interval).await;
+    runtime.drain(stop.grace).await;
+}
+
+/// The operators' listener is an observer: the last group to stop, so that probes see the process leave.
+fn serve_ops(listener: std::net::TcpListener, runtime: &Runtime) {
+    let stop = runtime.tasks.observers.token();
+    let served = runtime.clone();
+    runtime.tasks.observers.spawn("ops", OnFailure::Stop, async move { ops::serve_until(listener, &served, stop).await });
+}
+
+/// The two signals that ask a process to stop.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
