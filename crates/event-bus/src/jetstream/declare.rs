@@ -1,0 +1,65 @@
+//! Streams and consumers on the server, declared from `subjects.rs`: made when they are not there, brought in line
+//! when they are. This file must not know messages.
+
+use async_nats::jetstream::{
+    Context,
+    consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
+    stream::{Config as StreamConfig, DiscardPolicy, RetentionPolicy, StorageType},
+};
+
+use crate::{
+    config::Config,
+    error::Error,
+    subjects::{ConsumerSpec, Start, StreamName},
+};
+
+/// Declares all streams.
+pub(super) async fn streams(context: &Context, config: &Config) -> Result<(), Error> {
+    for name in StreamName::ALL {
+        let spec = name.spec();
+        let wanted = StreamConfig {
+            name: name.as_str().to_owned(),
+            subjects: vec![spec.subjects.to_owned()],
+            retention: RetentionPolicy::Limits,
+            discard: DiscardPolicy::Old,
+            storage: StorageType::File,
+            max_age: spec.max_age,
+            max_bytes: i64::try_from(spec.max_bytes(config.max_bytes)).unwrap_or(i64::MAX),
+            duplicate_window: spec.dedup_window,
+            num_replicas: usize::from(config.replicas),
+            allow_direct: true,
+            ..StreamConfig::default()
+        };
+        context
+            .create_or_update_stream(wanted)
+            .await
+            .map_err(|error| Error::unavailable("declaring a stream", error))?;
+    }
+    Ok(())
+}
+
+/// Declares a consumer.
+///
+/// The server never gives a message up: the seat counts deliveries, because only a seat can move the message to
+/// the dead letters.
+pub(super) async fn consumer(context: &Context, spec: &ConsumerSpec, config: &Config) -> Result<PullConsumer, Error> {
+    let stream = context
+        .get_stream_no_info(spec.stream.as_str())
+        .await
+        .map_err(|error| Error::unavailable("finding a stream", error))?;
+    let wanted = pull::Config {
+        durable_name: Some(spec.name.to_string()),
+        deliver_policy: match spec.start {
+            Start::Oldest => DeliverPolicy::All,
+            Start::Newest => DeliverPolicy::New,
+        },
+        ack_policy: AckPolicy::Explicit,
+        ack_wait: spec.ack_wait,
+        max_deliver: -1,
+        filter_subject: spec.filter.as_ref().map_or_else(String::new, |filter| filter.as_str().to_owned()),
+        max_ack_pending: i64::try_from(spec.max_unanswered).unwrap_or(i64::MAX),
+        num_replicas: usize::from(config.replicas),
+        ..pull::Config::default()
+    };
+    stream.create_consumer(wanted).await.map_err(|error| Error::unavailable("declaring a consumer", error))
+}

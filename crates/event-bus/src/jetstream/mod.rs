@@ -1,0 +1,339 @@
+//! The bus on NATS JetStream.
+//!
+//! A publish returns with the server's PubAck, and fails without one: a server whose disk is full answers nothing.
+//! Streams and consumers are declared from `subjects.rs` when they are first needed, so that a service starts while
+//! NATS is away.
+//!
+//! - `declare`: streams and consumers
+//! - `durability`: whether the server syncs before it acknowledges
+//! - `seat`: a subscription
+
+mod declare;
+mod durability;
+mod seat;
+
+use std::{sync::Arc, time::Duration};
+
+use async_nats::{
+    Client, ConnectOptions, Event, HeaderMap, HeaderValue, ServerAddr,
+    jetstream::{
+        self, Context,
+        consumer::PullConsumer,
+        context::{ConsumerInfoErrorKind, PublishAckFuture, PublishError, PublishErrorKind},
+    },
+};
+use async_trait::async_trait;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use service_runtime::{
+    Runtime,
+    health::Component,
+    trace::{self, TraceParent},
+};
+use shared_models::{Clock, Timestamp};
+use tokio::{
+    sync::{OnceCell, watch},
+    time::Instant,
+};
+use tracing::Instrument as _;
+
+use crate::{
+    bus::{Ack, Durability, EventBus, Lag, Subscription},
+    config::Config,
+    envelope::Envelope,
+    error::Error,
+    metrics::BusMetrics,
+    spans,
+    subjects::{ConsumerSpec, StreamName, Subject},
+};
+
+/// What the bus is called in traces.
+const SYSTEM: &str = "nats";
+/// How many published messages may wait for their PubAck.
+const MOST_UNACKNOWLEDGED: usize = 8192;
+/// How many messages of a bulk publish are on their way at a time.
+const WINDOW: usize = 512;
+/// How long the first connection may take before the service starts without it.
+const FIRST_CONNECTION: Duration = Duration::from_secs(3);
+
+struct Shared {
+    context: Context,
+    client: Client,
+    config: Config,
+    clock: Arc<dyn Clock>,
+    metrics: BusMetrics,
+    declared: OnceCell<()>,
+    durability: Mutex<Durability>,
+    /// Counts connections, so that a seat asks anew after a lost one.
+    connections: watch::Receiver<u64>,
+}
+
+/// The bus on NATS JetStream.
+#[derive(Clone)]
+pub struct JetStreamBus(Arc<Shared>);
+
+impl JetStreamBus {
+    /// Connects to the servers at `config.url`. When none answers soon, the bus goes on trying by itself, and
+    /// publishing fails until then.
+    ///
+    /// # Errors
+    /// When an address or the credentials cannot be read, or a server that answers refuses a stream.
+    pub async fn connect(config: &Config, runtime: &Runtime) -> Result<Self, Error> {
+        let misconfigured = |problem: String| Error::Misconfigured { problem };
+        let servers = config
+            .url
+            .split(',')
+            .map(|url| url.trim().parse::<ServerAddr>())
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| misconfigured(format!("url {} cannot be read: {error}", config.url)))?;
+        let (counter, connections) = watch::channel(0_u64);
+        let health = runtime.health.component("event-bus");
+        // The service answers without its bus, degraded: a lost connection does not take it out of traffic.
+        health.ready();
+        let mut options = ConnectOptions::new()
+            .name("setlist")
+            .retry_on_initial_connect()
+            .max_reconnects(None)
+            .reconnect_delay_callback(|attempt| Duration::from_millis(50 * 2_u64.pow(attempt.min(6) as u32)))
+            .request_timeout(Some(config.publish_timeout))
+            .event_callback(move |event| {
+                heard(&event, &counter, &health);
+                std::future::ready(())
+            });
+        if !config.credentials.as_os_str().is_empty() {
+            options = options
+                .credentials_file(&config.credentials)
+                .await
+                .map_err(|error| misconfigured(format!("credentials {}: {error}", config.credentials.display())))?;
+        }
+        let client =
+            options.connect(servers).await.map_err(|error| Error::unavailable("connecting to NATS", error))?;
+        let context = jetstream::context::ContextBuilder::new()
+            .timeout(config.publish_timeout)
+            .max_ack_inflight(MOST_UNACKNOWLEDGED)
+            .backpressure_on_inflight(true)
+            .build(client.clone());
+        let bus = Self(Arc::new(Shared {
+            context,
+            client,
+            config: config.clone(),
+            clock: Arc::clone(&runtime.clock),
+            metrics: BusMetrics::new(&runtime.metrics),
+            declared: OnceCell::new(),
+            durability: Mutex::new(Durability::Weak("NATS has not been reached yet".to_owned())),
+            connections,
+        }));
+        let mut connected = bus.0.connections.clone();
+        match tokio::time::timeout(FIRST_CONNECTION, connected.wait_for(|count| *count > 0)).await {
+            Ok(_) => bus.ready().await?,
+            Err(_) => tracing::warn!(url = config.url, "NATS does not answer; the service starts without it"),
+        }
+        Ok(bus)
+    }
+
+    /// Waits until the streams are declared: once in the life of the bus.
+    async fn ready(&self) -> Result<(), Error> {
+        let declared = self.0.declared.get_or_try_init(|| async {
+            declare::streams(&self.0.context, &self.0.config).await?;
+            let version = self.0.client.try_server_info().map(|info| info.version).unwrap_or_default();
+            *self.0.durability.lock() = durability::of(&self.0.config, &version).await;
+            Ok(())
+        });
+        declared.await.map(|()| ())
+    }
+
+    async fn send(&self, subject: &Subject, id: &str, trace: &TraceParent, bytes: Bytes) -> Result<PublishAckFuture, Error> {
+        let headers = headers(id, trace)?;
+        let sending = self.0.context.publish_with_headers(subject.as_str().to_owned(), headers, bytes);
+        tokio::time::timeout(self.0.config.publish_timeout, sending)
+            .await
+            .map_err(|_| Error::TimedOut { step: "publishing" })?
+            .map_err(|error| self.failed(error))
+    }
+
+    async fn acknowledged(&self, stream: StreamName, sent: PublishAckFuture) -> Result<Ack, Error> {
+        let ack = sent.await.map_err(|error| self.failed(error))?;
+        if ack.stream != stream.as_str() {
+            return Err(Error::Misconfigured {
+                problem: format!("stream {} took a message meant for {stream}", ack.stream),
+            });
+        }
+        Ok(Ack { stream, sequence: ack.sequence, duplicate: ack.duplicate })
+    }
+
+    fn failed(&self, error: PublishError) -> Error {
+        match error.kind() {
+            PublishErrorKind::TimedOut => Error::TimedOut { step: "publishing" },
+            PublishErrorKind::MaxPayloadExceeded => {
+                let limit = self.0.client.max_payload();
+                Error::TooLarge { bytes: limit + 1, limit }
+            }
+            PublishErrorKind::StreamNotFound
+            | PublishErrorKind::WrongLastMessageId
+            | PublishErrorKind::WrongLastSequence
+            | PublishErrorKind::BrokenPipe
+            | PublishErrorKind::MaxAckPending
+            | PublishErrorKind::Other => Error::unavailable("publishing", error),
+        }
+    }
+
+    async fn publish_one(&self, subject: &Subject, id: &str, trace: &TraceParent, bytes: Bytes) -> Result<Ack, Error> {
+        self.ready().await?;
+        let sent = self.send(subject, id, trace, bytes).await?;
+        self.acknowledged(subject.stream(), sent).await
+    }
+
+    /// Sends in order, with a window of messages that wait for their PubAck.
+    async fn publish_in_order(&self, messages: &[(Subject, Envelope)], trace: &TraceParent) -> Result<Vec<Ack>, Error> {
+        self.ready().await?;
+        let mut acks = Vec::with_capacity(messages.len());
+        for window in messages.chunks(WINDOW) {
+            let mut sent = Vec::with_capacity(window.len());
+            for (subject, envelope) in window {
+                sent.push((subject.stream(), self.send(subject, &envelope.id, trace, envelope.encode()).await?));
+            }
+            for (stream, sent) in sent {
+                acks.push(self.acknowledged(stream, sent).await?);
+            }
+        }
+        Ok(acks)
+    }
+}
+
+#[async_trait]
+impl EventBus for JetStreamBus {
+    async fn publish_linked(&self, subject: &Subject, envelope: Envelope, callers: &[TraceParent]) -> Result<Ack, Error> {
+        let bytes = envelope.encode();
+        let span = spans::producer(SYSTEM, subject, &envelope.id, 1, bytes.len(), callers);
+        let trace = trace::of(&span);
+        let started = Instant::now();
+        let outcome = self.publish_one(subject, &envelope.id, &trace, bytes).instrument(span.clone()).await;
+        match &outcome {
+            Ok(ack) => {
+                span.record("setlist.stream.sequence", ack.sequence);
+            }
+            Err(error) => spans::failed(&span, error),
+        }
+        self.0.metrics.published(subject.stream(), started.elapsed(), &outcome);
+        outcome
+    }
+
+    async fn publish_many(&self, messages: Vec<(Subject, Envelope)>) -> Result<Vec<Ack>, Error> {
+        let Some((subject, first)) = messages.first() else { return Ok(Vec::new()) };
+        let size = messages.iter().map(|(_, envelope)| envelope.payload.len()).sum();
+        let span = spans::producer(SYSTEM, subject, &first.id, messages.len(), size, &[]);
+        let trace = trace::of(&span);
+        let started = Instant::now();
+        let outcome = self.publish_in_order(&messages, &trace).instrument(span.clone()).await;
+        match &outcome {
+            Ok(acks) => {
+                for ack in acks {
+                    self.0.metrics.published(ack.stream, started.elapsed(), &Ok(ack.clone()));
+                }
+            }
+            Err(error) => {
+                spans::failed(&span, error);
+                self.0.metrics.published(subject.stream(), started.elapsed(), &Err(error.clone()));
+            }
+        }
+        outcome
+    }
+
+    async fn subscribe(&self, spec: &ConsumerSpec) -> Result<Box<dyn Subscription>, Error> {
+        self.ready().await?;
+        let consumer = declare::consumer(&self.0.context, spec, &self.0.config).await?;
+        Ok(Box::new(seat::Seat::new(self.clone(), spec.clone(), consumer)))
+    }
+
+    async fn lag(&self, spec: &ConsumerSpec) -> Result<Lag, Error> {
+        self.ready().await?;
+        let stream = self
+            .0
+            .context
+            .get_stream_no_info(spec.stream.as_str())
+            .await
+            .map_err(|error| Error::unavailable("reading a stream", error))?;
+        let info = match stream.consumer_info(spec.name.as_ref()).await {
+            Ok(info) => info,
+            Err(error) if error.kind() == ConsumerInfoErrorKind::NotFound => return Ok(Lag::default()),
+            Err(error) => return Err(Error::unavailable("reading a consumer", error)),
+        };
+        let pending = info.num_pending + info.num_ack_pending as u64;
+        if pending == 0 {
+            return Ok(Lag::default());
+        }
+        let subjects = spec.filter.as_ref().map_or(spec.stream.spec().subjects, |filter| filter.as_str());
+        let oldest = stream
+            .raw_message_builder()
+            .sequence(info.ack_floor.stream_sequence + 1)
+            .next_by_subject(subjects)
+            .send()
+            .await;
+        // The message may have been forgotten between the two questions: then the age is not known, and 0.
+        let oldest_age =
+            oldest.map(|message| self.0.clock.now().since(milliseconds(message.time))).unwrap_or_default();
+        Ok(Lag { pending, oldest_age })
+    }
+
+    fn durability(&self) -> Durability {
+        self.0.durability.lock().clone()
+    }
+
+    fn name(&self) -> &'static str {
+        SYSTEM
+    }
+}
+
+fn milliseconds(time: async_nats::datetime::DateTime) -> Timestamp {
+    Timestamp(i64::try_from(time.unix_timestamp_nanos() / 1_000_000).unwrap_or(0))
+}
+
+fn headers(id: &str, trace: &TraceParent) -> Result<HeaderMap, Error> {
+    let mut headers = HeaderMap::new();
+    let value: HeaderValue = id.parse().map_err(|_| Error::Misconfigured {
+        problem: "an envelope's id holds a line break".to_owned(),
+    })?;
+    headers.insert("Nats-Msg-Id", value);
+    trace::inject(trace, &mut |name, value| {
+        // What the tracer writes has no line breaks; if it had, the message matters more than its trace.
+        if let Ok(value) = value.parse::<HeaderValue>() {
+            headers.insert(name, value);
+        }
+    });
+    Ok(headers)
+}
+
+fn heard(event: &Event, connections: &watch::Sender<u64>, health: &Component) {
+    match event {
+        Event::Connected => {
+            connections.send_modify(|count| *count += 1);
+            health.detail("connected to NATS");
+            tracing::info!("connected to NATS");
+        }
+        Event::Disconnected => {
+            health.detail("NATS is away");
+            tracing::warn!("connection to NATS is lost");
+        }
+        other => tracing::warn!(event = %other, "NATS reports a problem"),
+    }
+}
+
+/// What a seat needs of the bus.
+impl JetStreamBus {
+    fn connections(&self) -> watch::Receiver<u64> {
+        self.0.connections.clone()
+    }
+
+    fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    fn client(&self) -> &Client {
+        &self.0.client
+    }
+
+    /// The consumer anew, after the server forgot it.
+    async fn redeclare(&self, spec: &ConsumerSpec) -> Result<PullConsumer, Error> {
+        declare::consumer(&self.0.context, spec, &self.0.config).await
+    }
+}

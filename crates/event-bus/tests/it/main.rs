@@ -1,0 +1,11 @@
+//! The event bus as its users see it: both buses against one suite, and what only one of them can show.
+//!
+//! JetStream is a real nats-server; `scripts/nats-server` gets one.
+
+mod conformance;
+mod embedded;
+mod golden;
+mod group_commit;
+mod jetstream;
+mod rig;
+mod traces;
