@@ -1,0 +1,87 @@
+//! Recommendation records.
+
+use shared_models::RecommendationId;
+
+use super::{
+    Result, candidates, duration_from_wire, duration_to_wire, each,
+    events::{uuid_from_wire, uuid_to_wire},
+    name, optional_name, page, ranking, required,
+};
+use crate::{
+    convert::names::Name,
+    generated::records::v1 as wire,
+    records::{RecommendationRecord, ShelfSummary, Variant},
+};
+
+pub(crate) fn record_to_wire(record: &RecommendationRecord) -> wire::RecommendationRecord {
+    let shelf = |shelf: &ShelfSummary| wire::ShelfSummary {
+        shelf: shelf.shelf.as_str().to_owned(),
+        kept: shelf.kept,
+        dropped: candidates::dropped_to_wire(&shelf.dropped),
+    };
+    let variant = |variant: &Variant| wire::Variant { experiment: variant.experiment.clone(), variant: variant.variant.clone() };
+    wire::RecommendationRecord {
+        id: uuid_to_wire(&record.id.0),
+        tenant: record.tenant.as_str().to_owned(),
+        user: record.user.as_ref().map(|user| user.as_str().to_owned()),
+        surface: record.surface.as_str().to_owned(),
+        surface_version: record.surface_version.clone(),
+        variants: record.variants.iter().map(variant).collect(),
+        context: Some(page::context_to_wire(record.context.clone())),
+        seed_items: page::keys_to_wire(record.seed_items.clone()),
+        exclude: page::keys_to_wire(record.exclude.clone()),
+        candidate_plan: Some(candidates::plan_to_wire(&record.candidate_plan)),
+        rank_shelves: record.rank_shelves.iter().cloned().map(ranking::plan_to_wire).collect(),
+        order: record.order.to_wire(),
+        listener: Some(page::listener_to_wire(record.listener.clone())),
+        table: Some(page::table_to_wire(record.table.clone())),
+        table_complete: record.table_complete,
+        shelves: record.shelves.iter().map(shelf).collect(),
+        sources: page::reports_to_wire(&record.sources),
+        slates: record.slates.iter().map(ranking::slate_to_wire).collect(),
+        candidates_release: record.candidates_release.as_ref().map(|release| release.as_str().to_owned()),
+        ranking_release: record.ranking_release.as_ref().map(|release| release.as_str().to_owned()),
+        level: record.level.to_wire(),
+        degraded: page::degraded_to_wire(record.degraded.clone()),
+        elapsed: Some(duration_to_wire(record.elapsed)),
+        trace_id: record.trace_id.clone(),
+    }
+}
+
+pub(crate) fn record_from_wire(record: wire::RecommendationRecord) -> Result<RecommendationRecord> {
+    let table = page::table_from_wire(record.table)?;
+    Ok(RecommendationRecord {
+        id: RecommendationId(uuid_from_wire(&record.id, "id")?),
+        tenant: name(&record.tenant, "tenant")?,
+        user: optional_name(record.user.as_deref(), "user")?,
+        surface: name(&record.surface, "surface")?,
+        surface_version: record.surface_version,
+        variants: each(record.variants, "variants", |variant| {
+            Ok(Variant { experiment: variant.experiment, variant: variant.variant })
+        })?,
+        context: page::context_from_wire(record.context)?,
+        seed_items: page::keys_from_wire(record.seed_items),
+        exclude: page::keys_from_wire(record.exclude),
+        candidate_plan: candidates::plan_from_wire(record.candidate_plan, "candidate_plan")?,
+        rank_shelves: each(record.rank_shelves, "rank_shelves", |plan| ranking::plan_from_wire(plan, &table))?,
+        order: Name::from_wire(record.order, "order")?,
+        listener: page::listener_from_wire(record.listener)?,
+        table_complete: record.table_complete,
+        shelves: each(record.shelves, "shelves", |shelf| {
+            Ok(ShelfSummary {
+                shelf: name(&shelf.shelf, "shelf")?,
+                kept: shelf.kept,
+                dropped: candidates::dropped_from_wire(shelf.dropped)?,
+            })
+        })?,
+        sources: page::reports_from_wire(record.sources)?,
+        slates: each(record.slates, "slates", |slate| ranking::slate_from_wire(slate, table.len()))?,
+        table,
+        candidates_release: page::release_from_wire(record.candidates_release.as_deref(), "candidates_release")?,
+        ranking_release: page::release_from_wire(record.ranking_release.as_deref(), "ranking_release")?,
+        level: Name::from_wire(record.level, "level")?,
+        degraded: page::degraded_from_wire(record.degraded)?,
+        elapsed: duration_from_wire(required(record.elapsed, "elapsed")?, "elapsed")?,
+        trace_id: record.trace_id,
+    })
+}

@@ -1,0 +1,51 @@
+//! ranking over gRPC.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use service_runtime::grpc::deadline_of;
+use shared_models::{plan::RankQuery, slate::RankedPage};
+use tonic::{Request, Response, Status};
+
+use super::{DEFAULT_DEADLINE, call, client, malformed_answer, malformed_request, outgoing, serve, server};
+use crate::{
+    Deadline, Failure, Ranking,
+    convert::ranking as convert,
+    generated::ranking::v1::{
+        RankRequest, RankResponse,
+        ranking_service_client::RankingServiceClient,
+        ranking_service_server::{RankingService, RankingServiceServer},
+    },
+};
+
+client!(
+    /// [`Ranking`] behind a network.
+    RankingClient, RankingServiceClient
+);
+
+#[async_trait]
+impl Ranking for RankingClient {
+    async fn rank(&self, query: RankQuery, deadline: Deadline) -> Result<RankedPage, Failure> {
+        let rows = query.table.len();
+        let request = outgoing(convert::query_to_wire(query), deadline)?;
+        let response = call(deadline, self.0.clone().rank(request)).await?;
+        convert::page_from_wire(response, rows).map_err(malformed_answer)
+    }
+}
+
+server!(
+    /// Offers any [`Ranking`] over gRPC.
+    RankingServer, Ranking, Adapter, RankingServiceServer
+);
+
+struct Adapter(Arc<dyn Ranking>);
+
+#[async_trait]
+impl RankingService for Adapter {
+    async fn rank(&self, request: Request<RankRequest>) -> Result<Response<RankResponse>, Status> {
+        let deadline = deadline_of(&request, DEFAULT_DEADLINE);
+        let query = convert::query_from_wire(request.into_inner()).map_err(malformed_request)?;
+        let page = serve(deadline, self.0.rank(query, deadline)).await?;
+        Ok(Response::new(convert::page_to_wire(page)))
+    }
+}
