@@ -2,6 +2,28 @@
 //!
 //! A service's own `main` names its configuration and how it is built; everything else is here. This file must not
 //! know which service runs.
+//!
+//! ```ignore
+//! const ABOUT: About = About { name: "ranking", summary: "Ranks candidates", defaults: DEFAULTS, env_prefix: "SETLIST" };
+//!
+//! fn main() -> ExitCode {
+//!     process::run(&ABOUT, |config: Config, runtime: Runtime| async move {
+//!         let listener = listen::bind(config.listen)?;
+//!         let listening = Listening { what: "grpc", address: listen::address_of(&listener)? };
+//!         let app = App::build(config, &runtime)?;
+//!         let server = grpc::Server::new("ranking", listener, app.grpc_services(), limits, &runtime);
+//!         let work = &runtime.tasks.work;
+//!         work.spawn("grpc", OnFailure::Stop, server.serve_until(work.token()));
+//!         anyhow::Ok(vec![listening])
+//!     })
+//! }
+//! ```
+//!
+//! | ends with | when |
+//! |---|---|
+//! | 0 | it was asked to stop and did, or only looked at its configuration |
+//! | 1 | it could not be built, or a task it cannot do without failed |
+//! | 64 | its configuration or command line is wrong; nothing was bound |
 
 use std::{error::Error as StdError, future::Future, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 

@@ -16,7 +16,7 @@ use tracing_subscriber::{
 };
 
 use super::Format;
-use crate::trace;
+use crate::trace::{self, TraceParent};
 
 /// Writes one line per event.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +30,9 @@ where
     fn format_event(&self, _: &FmtContext<'_, S, N>, writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let mut fields = Fields::default();
         event.record(&mut fields);
-        let place = trace::current();
+        // OpenTelemetry warns while it changes the current context: to look at it then would be a panic.
+        let is_its_own = event.metadata().target().starts_with("opentelemetry");
+        let place = if is_its_own { TraceParent::default() } else { trace::current() };
         for (name, id) in [("trace_id", trace::trace_id(&place)), ("span_id", trace::span_id(&place))] {
             if let Some(id) = id {
                 fields.0.push((name, Value::String(id)));
