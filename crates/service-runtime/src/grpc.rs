@@ -156,6 +156,7 @@ impl Services {
 
     /// Adds a generated service. Its message size limits are its own (see `contracts`).
     #[must_use]
+    #[expect(clippy::should_implement_trait, reason = "a list is added to; nobody takes it for arithmetic")]
     pub fn add<S>(mut self, service: S) -> Self
     where
         S: Service<http::Request<Body>, Error = Infallible> + NamedService + Clone + Send + Sync + 'static,
@@ -266,7 +267,7 @@ pub fn measured_channel(endpoint: &str, metrics: &Metrics) -> Result<TracedChann
 fn traced(endpoint: &str, layer: impl FnOnce(String, u16) -> GrpcClientTrace) -> Result<TracedChannel, Error> {
     let uri: Uri = endpoint.parse().map_err(|source| Error::Endpoint { endpoint: endpoint.to_owned(), source })?;
     let host = uri.host().unwrap_or_default().to_owned();
-    let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
+    let port = uri.port_u16().unwrap_or_else(|| if uri.scheme_str() == Some("https") { 443 } else { 80 });
     let connection = Endpoint::new(uri)
         .map_err(|source| Error::Channel { endpoint: endpoint.to_owned(), source })?
         .connect_timeout(CONNECT_TIMEOUT)
