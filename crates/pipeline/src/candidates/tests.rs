@@ -51,7 +51,7 @@ async fn run(steps: &[SourceStep<'_, (), u32>], groups: &[Group<'_, (), u32>]) -
     pipeline.run(&(), steps, groups, |_| (), Deadline::within(Duration::from_secs(5))).await
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn slow_source_degrades_and_the_rest_answers() {
     let good = Fixed("good", Ok(vec![found(2, 1.0)]));
     let group = Group { sources: vec![(0, 10), (1, 10)], filters: Vec::new(), limit: 10 };
@@ -60,7 +60,7 @@ async fn slow_source_degrades_and_the_rest_answers() {
     assert_eq!(run.degraded, [DegradedStage::new("source.never", DegradedCause::Timeout)]);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn required_source_fails_the_run() {
     let group = Group { sources: vec![(0, 10)], filters: Vec::new(), limit: 10 };
     let steps = [SourceStep { source: &Never, limit: 10, budget: Duration::from_millis(5), need: Need::Required }];
