@@ -5,7 +5,8 @@
 use std::{collections::BTreeSet, fs};
 
 use protox::prost_reflect::prost_types::{
-    DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptorSet, field_descriptor_proto::Type,
+    DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptorSet,
+    field_descriptor_proto::{Label, Type},
 };
 use tests::root;
 
@@ -75,7 +76,7 @@ fn enum_promises(name: &str, values: &EnumDescriptorProto, lines: &mut BTreeSet<
 }
 
 /// What was promised and is no longer kept.
-fn broken<'a>(promised: &'a BTreeSet<String>, now: &BTreeSet<String>) -> Vec<&'a String> {
+fn broken<'a>(promised: &'a BTreeSet<String>, now: &'a BTreeSet<String>) -> Vec<&'a String> {
     promised.difference(now).collect()
 }
 
@@ -124,8 +125,9 @@ fn no_change_that_another_version_would_notice_goes_unseen() {
         message.field[0].set_type(other);
     });
     each_message(&|message| {
-        let repeated = message.field[0].label() == protox::prost_reflect::prost_types::field_descriptor_proto::Label::Repeated;
-        message.field[0].label = Some(if repeated { 1 } else { 3 });
+        let repeated = message.field[0].label() == Label::Repeated;
+        message.field[0].set_label(if repeated { Label::Optional } else { Label::Repeated });
+        message.field[0].proto3_optional = None;
     });
 
     let ours = |set: &mut FileDescriptorSet| set.file.iter().position(|file| file.package() == "setlist.ranking.v1" && !file.service.is_empty());

@@ -18,6 +18,7 @@ pub mod events;
 pub mod records;
 
 pub mod grpc;
+pub mod in_process;
 
 mod payload;
 

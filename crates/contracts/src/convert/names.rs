@@ -73,3 +73,37 @@ names!(ErrorCode, wire::ErrorCode, {
     InvalidArgument, Unauthenticated, PermissionDenied, NotFound, Conflict, ResourceExhausted, Internal, Unavailable,
     DeadlineExceeded,
 });
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The wire's word for a name is the name itself, written as protobuf writes it.
+    fn check<T: Name + PartialEq + std::fmt::Debug>(prefix: &str, names: &[T], text: impl Fn(&T) -> String, word: impl Fn(i32) -> &'static str) {
+        for name in names {
+            let number = name.to_wire();
+            assert_eq!(T::from_wire(number, "field").as_ref(), Ok(name));
+            assert_eq!(word(number), format!("{prefix}_{}", text(name).to_uppercase().replace('-', "_")));
+        }
+        assert_eq!(T::from_wire(0, "field").unwrap_err().to_string(), "field: is unspecified");
+        assert_eq!(T::from_wire(999, "field").unwrap_err().to_string(), "field: 999 is not known; the sender may be newer");
+    }
+
+    macro_rules! word {
+        ($wire:ty) => {
+            |number| <$wire>::try_from(number).map_or("", |word| word.as_str_name())
+        };
+    }
+
+    #[test]
+    fn every_name_has_its_number_and_its_word() {
+        use component::{Action, DropReason, Fact, FilterName, ReasonCode, SourceName};
+        check("SOURCE_NAME", SourceName::ALL, ToString::to_string, word!(wire::SourceName));
+        check("FILTER_NAME", FilterName::ALL, ToString::to_string, word!(wire::FilterName));
+        check("DROP_REASON", DropReason::ALL, ToString::to_string, word!(wire::DropReason));
+        check("ACTION", Action::ALL, ToString::to_string, word!(wire::Action));
+        check("REASON_CODE", ReasonCode::ALL, ToString::to_string, word!(wire::ReasonCode));
+        check("FACT", Fact::ALL, ToString::to_string, word!(wire::Fact));
+        check("ERROR_CODE", &ErrorCode::ALL, ToString::to_string, word!(wire::ErrorCode));
+    }
+}

@@ -236,3 +236,62 @@ pub(crate) fn rows_below(rows: &[u32], table: &CandidateTable, field: &str) -> R
 pub(crate) fn release_from_wire(release: Option<&str>, field: &str) -> Result<Option<shared_models::ReleaseId>> {
     release.map(|release| name(release, field)).transpose()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sound() -> wire::CandidateTable {
+        wire::CandidateTable {
+            items: vec![1, 2, 3],
+            artists: vec![0, 7, 7],
+            sources: vec![wire::SourceName::Trending.into()],
+            evidence_counts: vec![1, 0, 2],
+            evidence_sources: vec![0, 0, 0],
+            evidence_ranks: vec![0, 5, 6],
+            evidence_scores: vec![0.5, 0.25, 0.125],
+            evidence_seeds: vec![0, 0, 9],
+            facts: vec![wire::FactColumn { fact: wire::Fact::Trend.into(), values: vec![1.0, 2.0, 3.0] }],
+        }
+    }
+
+    #[test]
+    fn a_table_is_read_by_columns() {
+        let table = table_from_wire(Some(sound())).unwrap();
+        assert_eq!(table.evidence_of(1), &[]);
+        assert_eq!(table.evidence_of(2)[1], Evidence { source: 0, rank: 6, score: 0.125, seed: ItemKey(9) });
+        assert_eq!(table.fact(Fact::Trend), Some(&[1.0, 2.0, 3.0][..]));
+        assert_eq!(table.fact(Fact::Popularity), None);
+        assert_eq!(table_to_wire(Arc::clone(&table)), table_to_wire(Arc::new((*table).clone())), "moved or copied, it is the same");
+    }
+
+    #[test]
+    fn a_table_that_contradicts_itself_is_refused() {
+        let check = |expected: &str, spoil: &dyn Fn(&mut wire::CandidateTable)| {
+            let mut table = sound();
+            spoil(&mut table);
+            assert_eq!(table_from_wire(Some(table)).unwrap_err().to_string(), expected);
+        };
+        check("table: artists has 2 rows, items has 3", &|table| table.artists.truncate(2));
+        check("table: evidence_ends has 2 rows, items has 3", &|table| table.evidence_counts.truncate(2));
+        check("table: evidence_ends does not partition the evidence", &|table| table.evidence_counts[0] = 2);
+        check("table.evidence_counts: adds up to too much", &|table| table.evidence_counts = vec![u32::MAX, 1, 2]);
+        check("table.evidence_ranks: has 2 values where 3 belong", &|table| table.evidence_ranks.truncate(2));
+        check("table.evidence_scores: has 2 values where 3 belong", &|table| table.evidence_scores.truncate(2));
+        check("table.evidence_seeds: has 2 values where 3 belong", &|table| table.evidence_seeds.truncate(2));
+        check("table.evidence_sources: 70000 is too large", &|table| table.evidence_sources[0] = 70_000);
+        check("table: evidence of source 1 with score 0.5 is out of range", &|table| table.evidence_sources[0] = 1);
+        check("table: evidence of source 0 with score NaN is out of range", &|table| table.evidence_scores[0] = f32::NAN);
+        check("table: fact column 2 has 2 rows, items has 3", &|table| table.facts[0].values.truncate(2));
+        check("table.facts: trend is there twice", &|table| table.facts.push(table.facts[0].clone()));
+        check("table.sources: 99 is not known; the sender may be newer", &|table| table.sources[0] = 99);
+        assert_eq!(table_from_wire(None).unwrap_err().to_string(), "table: is missing");
+    }
+
+    #[test]
+    fn facts_that_only_a_newer_sender_knows_are_skipped() {
+        let mut table = sound();
+        table.facts.insert(0, wire::FactColumn { fact: 99, values: vec![4.0] });
+        assert_eq!(table_from_wire(Some(table)), table_from_wire(Some(sound())));
+    }
+}

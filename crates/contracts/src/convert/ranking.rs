@@ -189,3 +189,55 @@ pub(crate) fn slate_from_wire(slate: wire::Slate, rows: usize) -> Result<Slate> 
     }
     Ok(Slate { shelf: name(&slate.shelf, "shelf")?, score: slate.score, cards, reserve: slate.reserve, unscored: slate.unscored })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::generated::common::v1 as common;
+
+    fn sound() -> wire::Slate {
+        wire::Slate {
+            shelf: "made-for-you".to_owned(),
+            score: 1.0,
+            rows: vec![2, 0],
+            scores: vec![0.5, 0.25],
+            propensities: vec![1.0, 0.5],
+            actions: vec![common::Action::Like.into(), 99, common::Action::Play.into()],
+            predictions: vec![0.1, 9.0, 0.2, 0.3, 9.0, 0.4],
+            explored: vec![false, true],
+            reasons: vec![common::ReasonCode::Trending.into(), common::ReasonCode::SimilarTo.into()],
+            reason_evidence_counts: vec![0, 2],
+            reason_evidence: vec![5, 6],
+            reserve: 1,
+            unscored: 0,
+        }
+    }
+
+    #[test]
+    fn actions_are_read_by_name_and_unknown_ones_skipped() {
+        let slate = slate_from_wire(sound(), 3).unwrap();
+        assert_eq!(slate.cards[0].predictions, [0.2, 0.0, 0.1, 0.0]);
+        assert_eq!(slate.cards[1].predictions, [0.4, 0.0, 0.3, 0.0]);
+        assert_eq!(slate.cards[1].reason.evidence.as_slice(), &[ItemKey(5), ItemKey(6)]);
+    }
+
+    #[test]
+    fn a_slate_that_contradicts_itself_is_refused() {
+        let check = |expected: &str, spoil: &dyn Fn(&mut wire::Slate)| {
+            let mut slate = sound();
+            spoil(&mut slate);
+            assert_eq!(slate_from_wire(slate, 3).unwrap_err().to_string(), expected);
+        };
+        check("rows: 3 is no row of a table of 3", &|slate| slate.rows[0] = 3);
+        check("scores: has 1 values where 2 belong", &|slate| slate.scores.truncate(1));
+        check("scores: inf is not finite", &|slate| slate.scores[0] = f32::INFINITY);
+        check("propensities: has 1 values where 2 belong", &|slate| slate.propensities.truncate(1));
+        check("predictions: has 5 values where 6 belong", &|slate| slate.predictions.truncate(5));
+        check("explored: has 1 values where 2 belong", &|slate| slate.explored.truncate(1));
+        check("reasons: has 1 values where 2 belong", &|slate| slate.reasons.truncate(1));
+        check("reasons: is unspecified", &|slate| slate.reasons[0] = 0);
+        check("reason_evidence_counts: has 1 values where 2 belong", &|slate| slate.reason_evidence_counts.truncate(1));
+        check("reason_evidence: has 2 values where 3 belong", &|slate| slate.reason_evidence_counts[0] = 1);
+        check("shelf: shelf is empty; give 1 to 128 visible characters", &|slate| slate.shelf.clear());
+    }
+}

@@ -16,6 +16,7 @@ mod releases;
 use std::{future::Future, time::Duration};
 
 use service_runtime::{deadline, grpc::with_deadline};
+use shared_models::ErrorCode;
 use tonic::{Request, Response, Status};
 
 pub use candidates::{CandidatesClient, CandidatesServer};
@@ -58,17 +59,33 @@ async fn call<T>(deadline: Deadline, call: impl Future<Output = Result<Response<
 
 /// Runs a service's work, but no longer than its caller waits.
 async fn serve<T>(deadline: Deadline, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Status> {
-    match deadline::run(deadline, work).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(failure)) => Err(status_of(&failure)),
-        Err(deadline::Elapsed) => Err(status_of(&Failure::deadline_exceeded())),
+    let outcome = deadline::run(deadline, work).await.unwrap_or_else(|deadline::Elapsed| Err(Failure::deadline_exceeded()));
+    outcome.map_err(|failure| refuse(&failure))
+}
+
+/// The status of a failed call. This is the boundary, so here it is logged, once.
+fn refuse(failure: &Failure) -> Status {
+    let Failure { code, reason, message, .. } = failure;
+    match code {
+        ErrorCode::Internal => tracing::error!(error.code = %code, error.reason = %reason, error.message = message, "call failed"),
+        ErrorCode::Unavailable | ErrorCode::DeadlineExceeded | ErrorCode::ResourceExhausted => {
+            tracing::warn!(error.code = %code, error.reason = %reason, error.message = message, "call failed");
+        }
+        ErrorCode::InvalidArgument
+        | ErrorCode::Unauthenticated
+        | ErrorCode::PermissionDenied
+        | ErrorCode::NotFound
+        | ErrorCode::Conflict => {
+            tracing::debug!(error.code = %code, error.reason = %reason, error.message = message, "call refused");
+        }
     }
+    status_of(failure)
 }
 
 /// A request that breaks its contract: the caller's fault, and the text says where.
 #[expect(clippy::needless_pass_by_value, reason = "an argument of map_err")]
 fn malformed_request(error: Malformed) -> Status {
-    status_of(&Failure::invalid_argument("malformed_request", error.to_string()))
+    refuse(&Failure::invalid_argument("malformed_request", error.to_string()))
 }
 
 /// An answer that breaks its contract: a defect between us and the service, such as a skew of versions.
