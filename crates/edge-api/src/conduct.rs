@@ -1,0 +1,237 @@
+//! The conductor: candidates, then ranking, each with its share of the budget, and the ladder down when
+//! something is missing. A valid request always gets a page.
+//!
+//! Must not know HTTP, nor how the services work.
+
+use std::{sync::Arc, time::Duration};
+
+use contracts::{Candidates, Deadline, Failure, Ranking};
+use service_runtime::deadline;
+use shared_models::{
+    ErrorCode, ItemKey, ReleaseId, TenantId,
+    candidates::CandidateSet,
+    degraded::{DegradedCause, DegradedLevel, DegradedStage},
+    plan::RankQuery,
+    slate::{RankedPage, Slate},
+    surface::Surface,
+};
+
+use tracing::Instrument as _;
+
+use crate::{
+    fallback::{Fallbacks, PageKey},
+    page::{DisplayCache, PageShelf, assemble, keys_of, source_order},
+    plan::{Ask, Blueprint},
+};
+
+/// How a budget is divided. What is left is the edge's own: reading titles, assembling, writing.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Shares {
+    /// The share of candidate-generation.
+    pub(crate) candidates: f64,
+    /// The share of ranking; it also gets what candidates leave over.
+    pub(crate) ranking: f64,
+}
+
+impl Shares {
+    /// How long a source may take, given the budget of the answer: a little less than the whole call, so
+    /// that a slow source is left out instead of failing the call.
+    #[must_use]
+    pub(crate) fn source_budget(self, budget: Duration) -> Duration {
+        budget.mul_f64(self.candidates * 0.8)
+    }
+}
+
+/// A finished page.
+pub(crate) struct Conducted {
+    pub(crate) shelves: Arc<Vec<PageShelf>>,
+    pub(crate) release: Option<ReleaseId>,
+    pub(crate) level: DegradedLevel,
+    pub(crate) stages: Vec<DegradedStage>,
+    /// What the page was made of, for the record; nothing on the lower rungs.
+    pub(crate) made_of: Option<MadeOf>,
+}
+
+/// What a page was made of.
+pub(crate) struct MadeOf {
+    pub(crate) set: CandidateSet,
+    pub(crate) query: RankQuery,
+    pub(crate) slates: Vec<Slate>,
+    pub(crate) ranking_release: Option<ReleaseId>,
+}
+
+/// Conducts the services through one page.
+pub(crate) struct Conductor {
+    pub(crate) candidates: Arc<dyn Candidates>,
+    pub(crate) ranking: Arc<dyn Ranking>,
+    pub(crate) display: Arc<DisplayCache>,
+    pub(crate) fallbacks: Fallbacks,
+    pub(crate) shares: Shares,
+}
+
+impl Conductor {
+    /// One page of a surface for a listener, within the budget.
+    pub(crate) async fn conduct(&self, tenant: &TenantId, surface: &Surface, blueprint: &Blueprint, ask: &Ask) -> Conducted {
+        let span = tracing::info_span!(
+            "edge.conduct",
+            setlist.surface = surface.surface.as_str(),
+            setlist.degraded = tracing::field::Empty,
+            setlist.shelves = tracing::field::Empty,
+            setlist.cards = tracing::field::Empty,
+        );
+        let done = self.climb(tenant, surface, blueprint, ask).instrument(span.clone()).await;
+        span.record("setlist.degraded", done.level.as_str());
+        span.record("setlist.shelves", done.shelves.len());
+        span.record("setlist.cards", done.shelves.iter().map(|shelf| shelf.cards.len()).sum::<usize>());
+        done
+    }
+
+    async fn climb(&self, tenant: &TenantId, surface: &Surface, blueprint: &Blueprint, ask: &Ask) -> Conducted {
+        let budget = ask.budget.unwrap_or(surface.budget);
+        let end = Deadline::within(budget);
+        let mut stages = Vec::new();
+        self.fallbacks.expect(tenant, ask.context.market);
+        let key = ask.user.as_ref().filter(|_| !surface.about_items).map(|user| PageKey {
+            tenant: tenant.clone(),
+            surface: surface.surface.clone(),
+            user: user.clone(),
+            shape: ask.shape,
+        });
+
+        if let Some(made) = self.make(tenant, blueprint, ask, budget, end, &mut stages).await {
+            if made.level < DegradedLevel::SourceOrder
+                && let Some(key) = key
+            {
+                self.fallbacks.keep(key, &made.shelves, made.release.as_ref());
+            }
+            return Conducted { stages, ..made };
+        }
+
+        let unwanted: Vec<ItemKey> = ask.exclude.iter().chain(&ask.seed_items).copied().collect();
+        let size = usize::from(ask.limit.unwrap_or(20));
+        let fallen = self.fallbacks.fall(surface.fallback, key.as_ref(), tenant, ask.context.market, size, &unwanted);
+        Conducted { shelves: Arc::new(fallen.shelves), release: fallen.release, level: fallen.level, stages, made_of: None }
+    }
+
+    /// The upper rungs: a page from candidates. `None` when it would be empty; `stages` says why.
+    async fn make(
+        &self,
+        tenant: &TenantId,
+        blueprint: &Blueprint,
+        ask: &Ask,
+        budget: Duration,
+        end: Deadline,
+        stages: &mut Vec<DegradedStage>,
+    ) -> Option<Conducted> {
+        let set = match self.gather(tenant, blueprint, ask, budget).await {
+            Ok(set) => set,
+            Err(cause) => {
+                stages.push(DegradedStage::new("candidates", cause));
+                return None;
+            }
+        };
+        stages.extend(set.degraded.iter().cloned());
+        for source in &set.sources {
+            if let Some(cause) = source.degraded {
+                let stage = DegradedStage::new(format!("source.{}", source.name), cause);
+                if !stages.iter().any(|known| known.stage == stage.stage) {
+                    stages.push(stage);
+                }
+            }
+        }
+
+        let query = blueprint.rank_query(tenant, ask, &set);
+        if query.shelves.is_empty() {
+            // Everything worked, and nothing was left: a new tenant, or filters that drop everything.
+            let cause = if set.release.is_none() { DegradedCause::NoRelease } else { DegradedCause::Skipped };
+            stages.push(DegradedStage::new("candidates.none_left", cause));
+            return None;
+        }
+        let table = Arc::clone(&query.table);
+        let until = end.sooner(budget.mul_f64((1.0 - self.shares.candidates - self.shares.ranking).max(0.0)));
+        let (slates, ranking_release, mut level) = match self.order(query.clone(), until).await {
+            Ok(page) => {
+                stages.extend(page.degraded);
+                (page.slates, page.release, DegradedLevel::None)
+            }
+            Err(cause) => {
+                stages.push(DegradedStage::new("ranking", cause));
+                (source_order(&query), None, DegradedLevel::SourceOrder)
+            }
+        };
+        let release = ranking_release.clone().or_else(|| set.release.clone());
+
+        let keys = keys_of(&slates, &table);
+        let (displayed, failure) = self.display.read(tenant, &keys, end).await;
+        if let Some(failure) = failure {
+            stages.push(DegradedStage::new("display", cause_of(&failure)));
+        }
+        let shelves = assemble(blueprint, &slates, &table, &displayed, ask.context.market);
+        if shelves.is_empty() {
+            if !stages.iter().any(|stage| stage.stage == "display") {
+                stages.push(DegradedStage::new("ranking.none_left", DegradedCause::Skipped));
+            }
+            return None;
+        }
+        if level == DegradedLevel::None && !stages.is_empty() {
+            level = DegradedLevel::Partial;
+        }
+        Some(Conducted { shelves: Arc::new(shelves), release, level, stages: Vec::new(), made_of: Some(MadeOf { set, query, slates, ranking_release }) })
+    }
+
+    async fn gather(&self, tenant: &TenantId, blueprint: &Blueprint, ask: &Ask, budget: Duration) -> Result<CandidateSet, DegradedCause> {
+        let until = Deadline::within(budget.mul_f64(self.shares.candidates));
+        let query = blueprint.candidate_query(tenant, ask, self.shares.source_budget(budget));
+        let set = answer_of(deadline::run(until, self.candidates.generate(query, until)).await, "candidates")?;
+        match set.table.inconsistency() {
+            None => Ok(set),
+            Some(inconsistency) => {
+                tracing::error!(inconsistency, "candidates contradict themselves");
+                Err(DegradedCause::Failed)
+            }
+        }
+    }
+
+    async fn order(&self, query: RankQuery, until: Deadline) -> Result<RankedPage, DegradedCause> {
+        let shelves: Vec<_> = query.shelves.iter().map(|shelf| shelf.shelf.clone()).collect();
+        let rows = query.table.len();
+        let page = answer_of(deadline::run(until, self.ranking.rank(query, until)).await, "ranking")?;
+        // An answer to another question is no answer.
+        let sound = page.slates.iter().all(|slate| {
+            shelves.contains(&slate.shelf)
+                && slate.cards.iter().all(|card| (card.row as usize) < rows && card.score.is_finite() && card.propensity > 0.0 && card.propensity <= 1.0)
+        });
+        if sound && page.slates.iter().any(|slate| !slate.cards.is_empty()) {
+            return Ok(page);
+        }
+        tracing::error!(slates = page.slates.len(), sound, "ranking's answer does not fit the question");
+        Err(DegradedCause::Failed)
+    }
+}
+
+fn answer_of<T>(outcome: Result<Result<T, Failure>, deadline::Elapsed>, stage: &'static str) -> Result<T, DegradedCause> {
+    match outcome {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(failure)) => {
+            tracing::warn!(stage, error.code = failure.code.as_str(), error.reason = %failure.reason, "stage is missing");
+            Err(cause_of(&failure))
+        }
+        Err(_) => {
+            tracing::warn!(stage, "stage is too slow");
+            Err(DegradedCause::Timeout)
+        }
+    }
+}
+
+fn cause_of(failure: &Failure) -> DegradedCause {
+    match failure.code {
+        ErrorCode::DeadlineExceeded => DegradedCause::Timeout,
+        ErrorCode::Unavailable | ErrorCode::ResourceExhausted => DegradedCause::Unavailable,
+        ErrorCode::InvalidArgument
+        | ErrorCode::Unauthenticated
+        | ErrorCode::PermissionDenied
+        | ErrorCode::NotFound
+        | ErrorCode::Conflict
+        | ErrorCode::Internal => DegradedCause::Failed,
+    }
+}

@@ -1,0 +1,12 @@
+//! The edge process.
+
+use std::process::ExitCode;
+
+use edge_api::service;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    service_runtime::process::run(&service::ABOUT, service::serve)
+}

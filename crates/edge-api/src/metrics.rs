@@ -1,0 +1,118 @@
+//! Every metric of the edge, described once. Labels come from closed lists.
+//!
+//! Must not know how anything is measured, only what it is called.
+
+use std::time::Duration;
+
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+};
+use service_runtime::metrics::seconds_buckets;
+use shared_models::degraded::{DegradedLevel, DegradedStage};
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RouteLabels {
+    route: &'static str,
+    status: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LevelLabels {
+    level: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StageLabels {
+    stage: String,
+    cause: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabels {
+    outcome: &'static str,
+}
+
+/// The edge's metrics. Clones share them.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    requests: Family<RouteLabels, Histogram>,
+    answers: Family<LevelLabels, Counter>,
+    degraded: Family<StageLabels, Counter>,
+    events: Family<OutcomeLabels, Counter>,
+    records: Family<OutcomeLabels, Counter>,
+    display: Family<OutcomeLabels, Counter>,
+    shed: Counter,
+    connections: Gauge,
+    connections_refused: Counter,
+}
+
+impl Metrics {
+    /// The metrics of this process, made on first use.
+    #[must_use]
+    pub fn new(registry: &service_runtime::Metrics) -> Self {
+        Self {
+            requests: registry.shared("setlist_edge_request_seconds", "Time from a request to its answer, by route and class of status", || {
+                Family::new_with_constructor((|| Histogram::new(seconds_buckets())) as fn() -> Histogram)
+            }),
+            answers: registry.shared("setlist_edge_answers", "Pages and slates, by their rung of the brown-out ladder", Family::default),
+            degraded: registry.shared("setlist_edge_degraded_stages", "Stages that gave less than they should, by cause", Family::default),
+            events: registry.shared("setlist_edge_events", "Events that were accepted, refused as wrong, or not stored", Family::default),
+            records: registry.shared("setlist_edge_records", "Recommendation records that were published, failed or dropped", Family::default),
+            display: registry.shared("setlist_edge_display_lookups", "Look-ups of display items, by cache hit or miss", Family::default),
+            shed: registry.shared("setlist_edge_requests_shed", "Requests refused because too many were in flight", Counter::default),
+            connections: registry.shared("setlist_edge_connections", "Open connections", Gauge::default),
+            connections_refused: registry.shared("setlist_edge_connections_refused", "Connections closed at once because too many were open", Counter::default),
+        }
+    }
+
+    pub(crate) fn request(&self, route: &'static str, status: http::StatusCode, took: Duration) {
+        let status = match status.as_u16() {
+            ..300 => "2xx",
+            300..400 => "3xx",
+            400..500 => "4xx",
+            _ => "5xx",
+        };
+        self.requests.get_or_create(&RouteLabels { route, status }).observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn answer(&self, level: DegradedLevel, stages: &[DegradedStage]) {
+        self.answers.get_or_create(&LevelLabels { level: level.as_str() }).inc();
+        for stage in stages {
+            self.degraded.get_or_create(&StageLabels { stage: stage.stage.clone(), cause: stage.cause.as_str() }).inc();
+        }
+    }
+
+    pub(crate) fn events(&self, outcome: &'static str, count: u64) {
+        if count > 0 {
+            self.events.get_or_create(&OutcomeLabels { outcome }).inc_by(count);
+        }
+    }
+
+    pub(crate) fn record(&self, outcome: &'static str) {
+        self.records.get_or_create(&OutcomeLabels { outcome }).inc();
+    }
+
+    pub(crate) fn display_lookups(&self, hits: u64, misses: u64) {
+        self.display.get_or_create(&OutcomeLabels { outcome: "hit" }).inc_by(hits);
+        if misses > 0 {
+            self.display.get_or_create(&OutcomeLabels { outcome: "miss" }).inc_by(misses);
+        }
+    }
+
+    pub(crate) fn shed(&self) {
+        self.shed.inc();
+    }
+
+    pub(crate) fn connection_opened(&self) {
+        self.connections.inc();
+    }
+
+    pub(crate) fn connection_closed(&self) {
+        self.connections.dec();
+    }
+
+    pub(crate) fn connection_refused(&self) {
+        self.connections_refused.inc();
+    }
+}

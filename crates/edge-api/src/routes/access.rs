@@ -1,0 +1,149 @@
+//! Which routes there are, and who may use them. What is not in this table is closed.
+//!
+//! Must not know handlers. A test holds the table, the OpenAPI document and the router to each other.
+
+use axum::{
+    extract::{MatchedPath, Request},
+    middleware::Next,
+    response::Response,
+};
+use http::Method;
+
+use crate::auth::Scope;
+
+/// Who may use a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody.
+    Public,
+    /// Who has a key with this scope.
+    Key(Scope),
+}
+
+/// One route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The method, in upper case.
+    pub method: &'static str,
+    /// The path as documentation, traces and metrics name it.
+    pub template: &'static str,
+    /// Who may use it.
+    pub access: Access,
+}
+
+const fn route(method: &'static str, template: &'static str, access: Access) -> Route {
+    Route { method, template, access }
+}
+
+const SERVE: Access = Access::Key(Scope::Serve);
+const EVENTS: Access = Access::Key(Scope::Events);
+const CATALOG: Access = Access::Key(Scope::Catalog);
+const ADMIN: Access = Access::Key(Scope::Admin);
+
+pub(crate) const PAGE: &str = "/v1/surfaces/{surface}:page";
+pub(crate) const RECOMMEND: &str = "/v1/surfaces/{surface}:recommend";
+/// The router cannot match a suffix: it hands over what follows, and `surfaces` reads the verb.
+pub(crate) const SURFACE_ACTION: &str = "/v1/surfaces/{*surface_action}";
+const ADMIN_SURFACE: &str = "/v1/admin/surfaces/{surface}";
+/// Names of surfaces may hold `/`.
+pub(crate) const ADMIN_SURFACE_MATCHED: &str = "/v1/admin/surfaces/{*surface}";
+
+/// Every route.
+pub const ROUTES: &[Route] = &[
+    route("POST", PAGE, SERVE),
+    route("POST", RECOMMEND, SERVE),
+    route("GET", "/v1/items/{id}/similar", SERVE),
+    route("POST", "/v1/events", EVENTS),
+    route("PUT", "/v1/items/{id}", CATALOG),
+    route("GET", "/v1/items/{id}", CATALOG),
+    route("DELETE", "/v1/items/{id}", CATALOG),
+    route("POST", "/v1/items:batch", CATALOG),
+    route("PUT", "/v1/users/{id}", CATALOG),
+    route("GET", "/v1/users/{id}", CATALOG),
+    route("GET", "/v1/admin/surfaces", ADMIN),
+    route("GET", ADMIN_SURFACE, ADMIN),
+    route("GET", "/v1/schemas/surface.json", Access::Public),
+    route("GET", "/openapi.json", Access::Public),
+    route("GET", "/docs", Access::Public),
+    route("GET", "/docs/style.css", Access::Public),
+    route("GET", "/livez", Access::Public),
+    route("GET", "/readyz", Access::Public),
+];
+
+/// Who may use a method of a path; `None` is nobody.
+pub(crate) fn of(method: &Method, template: &str) -> Option<Access> {
+    let method = if method == Method::HEAD { "GET" } else { method.as_str() };
+    ROUTES.iter().find(|route| route.template == template && route.method == method).map(|route| route.access)
+}
+
+/// The methods of a path.
+pub(crate) fn methods(template: &str) -> Vec<&'static str> {
+    ROUTES.iter().filter(|route| route.template == template).map(|route| route.method).collect()
+}
+
+/// The template of a request's route, in its extensions.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RouteTemplate(pub(crate) &'static str);
+
+/// The template for what the router matched.
+fn template_of(matched: &str, path: &str) -> Option<&'static str> {
+    match matched {
+        SURFACE_ACTION => path.rsplit_once(':').and_then(|(_, verb)| match verb {
+            "page" => Some(PAGE),
+            "recommend" => Some(RECOMMEND),
+            _ => None,
+        }),
+        ADMIN_SURFACE_MATCHED => Some(ADMIN_SURFACE),
+        // A route that is in the router and not in the table gets a name that is in no table: closed.
+        _ => Some(ROUTES.iter().find(|route| route.template == matched).map_or("undeclared", |route| route.template)),
+    }
+}
+
+/// Finds the template of a request. Where the router matched something else than the template, that is
+/// taken out of sight: a span must carry one route, the documented one.
+pub(crate) async fn name(mut request: Request, next: Next) -> Response {
+    if let Some(matched) = request.extensions().get::<MatchedPath>().cloned() {
+        let template = template_of(matched.as_str(), request.uri().path());
+        if template != Some(matched.as_str()) {
+            request.extensions_mut().remove::<MatchedPath>();
+        }
+        if let Some(template) = template {
+            request.extensions_mut().insert(RouteTemplate(template));
+        }
+    }
+    next.run(request).await
+}
+
+/// Gives the server's span the documented route where the router matched something else.
+pub(crate) async fn label(request: Request, next: Next) -> Response {
+    if let Some(RouteTemplate(template)) = request.extensions().get()
+        && request.extensions().get::<MatchedPath>().is_none()
+    {
+        let span = tracing::Span::current();
+        span.record("http.route", template);
+        span.record("otel.name", format_args!("{} {template}", request.method()).to_string());
+    }
+    next.run(request).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_declared_is_closed() {
+        assert_eq!(template_of("/v1/secret", "/v1/secret"), Some("undeclared"));
+        assert_eq!(of(&Method::GET, "undeclared"), None);
+        assert_eq!(of(&Method::DELETE, "/v1/events"), None);
+        assert_eq!(of(&Method::HEAD, "/livez"), Some(Access::Public));
+    }
+
+    #[test]
+    fn verbs_of_surfaces_have_their_own_templates() {
+        let check = |path: &str, expected| assert_eq!(template_of(SURFACE_ACTION, path), expected, "{path}");
+        check("/v1/surfaces/home:page", Some(PAGE));
+        check("/v1/surfaces/artist/similar:recommend", Some(RECOMMEND));
+        check("/v1/surfaces/home:explode", None);
+        check("/v1/surfaces/home", None);
+    }
+}

@@ -1,0 +1,222 @@
+//! JSON bodies: read once, refused with the field, what is there and what would be right.
+//!
+//! Must not know any particular body.
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, Request, rejection::BytesRejection},
+};
+use http::{StatusCode, header};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::error::Category;
+use serde_path_to_error::{Path, Segment};
+use shared_models::ErrorCode;
+
+use crate::{
+    problem::{FieldError, Problem},
+    surfaces::nearest,
+};
+
+/// The deepest nesting that a body may have; ours have at most 4.
+const MOST_NESTING: usize = 32;
+
+/// A body that is JSON by its content type, not read yet.
+pub(crate) struct RawBody(pub(crate) Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for RawBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        if !is_json(content_type) {
+            let given = if content_type.is_empty() { "nothing" } else { content_type };
+            return Err(Problem::new(ErrorCode::InvalidArgument, "unsupported_media_type", "the body must be JSON")
+                .with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE)
+                .with_errors(vec![FieldError::new("content-type", given, "application/json")]));
+        }
+        match Bytes::from_request(request, state).await {
+            Ok(bytes) => Ok(Self(bytes)),
+            Err(BytesRejection::FailedToBufferBody(error)) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(too_large()),
+            Err(error) => Err(Problem::new(ErrorCode::InvalidArgument, "unreadable_body", "the body ended early").because(error.to_string())),
+        }
+    }
+}
+
+/// The refusal of a body that is too large.
+pub(crate) fn too_large() -> Problem {
+    Problem::new(ErrorCode::InvalidArgument, "body_too_large", "the body is too large; send less at once").with_status(StatusCode::PAYLOAD_TOO_LARGE)
+}
+
+/// A body of a known form.
+pub(crate) struct Body<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let RawBody(bytes) = RawBody::from_request(request, state).await?;
+        read(&bytes).map(Self)
+    }
+}
+
+fn is_json(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/json") || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+/// Reads JSON into a known form.
+pub(crate) fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    match serde_path_to_error::deserialize(&mut deserializer) {
+        Ok(value) => match deserializer.end() {
+            Ok(()) => Ok(value),
+            Err(error) => Err(malformed(&error)),
+        },
+        Err(_) if nesting_of(bytes) > MOST_NESTING => {
+            let detail = format!("the body nests deeper than {MOST_NESTING} levels");
+            Err(Problem::new(ErrorCode::InvalidArgument, "nesting_too_deep", detail))
+        }
+        Err(error) => match error.inner().classify() {
+            Category::Data => Err(Problem::fields(vec![field_error(error.path(), error.inner())])),
+            Category::Io | Category::Syntax | Category::Eof => Err(malformed(error.inner())),
+        },
+    }
+}
+
+/// Reads one element of a list on its own; its fields are named below `base`.
+pub(crate) fn read_element<'a, T: Deserialize<'a>>(text: &'a str, base: &str) -> Result<T, FieldError> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let wrong = field_error(error.path(), error.inner());
+        FieldError { field: format!("{base}{}", wrong.field).into(), ..wrong }
+    })
+}
+
+fn malformed(error: &serde_json::Error) -> Problem {
+    let text = error.to_string();
+    let what = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what);
+    let detail = format!("the body is not JSON: {what} at line {}, column {}", error.line(), error.column());
+    Problem::new(ErrorCode::InvalidArgument, "malformed_json", detail)
+}
+
+/// A JSON pointer (RFC 6901).
+fn pointer(path: &Path) -> String {
+    let mut pointer = String::new();
+    for segment in path {
+        match segment {
+            Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
+            Segment::Map { key } => push(&mut pointer, key),
+            Segment::Enum { .. } | Segment::Unknown => {}
+        }
+    }
+    pointer
+}
+
+fn push(pointer: &mut String, key: &str) {
+    pointer.push('/');
+    pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
+}
+
+/// What serde says, taken apart into field, given and expected.
+fn field_error(path: &Path, error: &serde_json::Error) -> FieldError {
+    let text = error.to_string();
+    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what);
+    let mut at = pointer(path);
+    let ticked = |text: &str| text.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
+    let descend = |at: &mut String, key: &str| {
+        let mut step = String::new();
+        push(&mut step, key);
+        if !at.ends_with(&step) {
+            at.push_str(&step);
+        }
+    };
+    if let Some((unknown, expected)) = text.strip_prefix("unknown field ").and_then(|rest| rest.split_once(", ")) {
+        let name = unknown.trim_matches('`');
+        descend(&mut at, name);
+        let known = ticked(expected);
+        let all = format!("one of {}", known.join(", "));
+        let expected = match nearest(name, known.iter().map(String::as_str)) {
+            Some(near) => format!("did you mean `{near}`? {all}"),
+            None => all,
+        };
+        return FieldError::new(at, format!("unknown field {name:?}"), expected);
+    }
+    if let Some(name) = text.strip_prefix("missing field ") {
+        let name = name.trim_matches('`');
+        descend(&mut at, name);
+        return FieldError::new(at, "nothing", format!("the field `{name}`"));
+    }
+    if let Some(name) = text.strip_prefix("duplicate field ") {
+        descend(&mut at, name.trim_matches('`'));
+        return FieldError::new(at, "the field twice", "the field once");
+    }
+    if let Some((given, expected)) = text.split_once(", expected ") {
+        let given = given.split_once(": ").map_or(given, |(_, given)| given);
+        return FieldError::new(at, given, expected.to_owned());
+    }
+    FieldError::new(at, "a value that does not fit", text.to_owned())
+}
+
+/// How deep brackets nest, outside strings.
+fn nesting_of(bytes: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut quoted, mut escaped) = (0_usize, 0, false, false);
+    for byte in bytes {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'[' | b'{' if !quoted => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Outer {
+        #[expect(dead_code, reason = "only read")]
+        inner: Vec<Inner>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Inner {
+        #[expect(dead_code, reason = "only read")]
+        count: u8,
+    }
+
+    #[test]
+    fn wrong_fields_are_named_with_what_would_be_right() {
+        let check = |text: &str, field: &str, given: &str, expected: &str| {
+            let problem = read::<Outer>(text.as_bytes()).unwrap_err();
+            let error = &problem.errors()[0];
+            assert_eq!((error.field.as_ref(), error.given.as_str(), error.expected.as_ref()), (field, given, expected), "{text}");
+        };
+        check(r#"{"inner": [{"count": "x"}]}"#, "/inner/0/count", "string \"x\"", "u8");
+        check(r#"{"inner": [{"count": 300}]}"#, "/inner/0/count", "integer `300`", "u8");
+        check(r#"{"inner": [{"coutn": 3}]}"#, "/inner/0/coutn", "unknown field \"coutn\"", "did you mean `count`? one of count");
+        check(r#"{"inner": [{}]}"#, "/inner/0/count", "nothing", "the field `count`");
+        check(r#"{"inner": [], "inner": []}"#, "/inner", "the field twice", "the field once");
+    }
+
+    #[test]
+    fn what_is_not_json_is_told_with_its_place() {
+        let check = |text: &str, reason: &str, detail: &str| {
+            let problem = read::<Outer>(text.as_bytes()).unwrap_err();
+            assert_eq!((problem.reason(), problem.detail()), (reason, detail), "{text}");
+        };
+        check("{\n  \"inner\": [}", "malformed_json", "the body is not JSON: expected value at line 2, column 13");
+        check("", "malformed_json", "the body is not JSON: EOF while parsing a value at line 1, column 0");
+        check("{\"inner\": []} x", "malformed_json", "the body is not JSON: trailing characters at line 1, column 15");
+        check(&format!("{{\"inner\": {}", "[".repeat(10_000)), "nesting_too_deep", "the body nests deeper than 32 levels");
+    }
+}

@@ -1,0 +1,360 @@
+//! Events: what listeners did, taken one by one, answered when the stream has them on disk.
+//!
+//! Counting an event once is the consumers' part, by its id: sending it again is free. Must not know what
+//! an event does to a profile.
+
+use std::{borrow::Cow, collections::HashSet, sync::Arc, time::Duration};
+
+use axum::{
+    Extension,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use contracts::events as wire;
+use event_bus::{Envelope, EventBus, GroupCommit, Subject, group_commit::Limits, subjects};
+use futures_util::future::try_join_all;
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use service_runtime::Runtime;
+use shared_models::{
+    ErrorCode, EventId, TenantId, Timestamp, UserKey,
+    event::{Event, EventKind},
+};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{
+    Edge, Json,
+    ask::{Findings, listener},
+    body::{RawBody, read, read_element},
+};
+use crate::{
+    auth::Caller,
+    problem::{FieldError, Problem, ProblemBody},
+    request_id::RequestId,
+};
+
+/// The most events of one request.
+const MOST_EVENTS: usize = 1_000;
+/// A clock on a phone may be wrong; by more than this it is no clock.
+const MOST_AHEAD: Duration = Duration::from_secs(86_400);
+/// Events from longer ago tell nothing of a listener's taste now.
+const MOST_BEHIND: Duration = Duration::from_secs(400 * 86_400);
+
+/// Where events go: many requests' events in one message, one write to disk for all.
+pub(crate) struct EventSink {
+    commit: GroupCommit<(TenantId, Vec<Event>)>,
+    partitions: u16,
+    patience: Duration,
+}
+
+impl EventSink {
+    /// A sink before a bus.
+    pub(crate) fn new(bus: Arc<dyn EventBus>, config: &crate::config::Events, partitions: u16, runtime: &Runtime) -> Self {
+        let clock = Arc::clone(&runtime.clock);
+        let encode = move |_: &Subject, batches: Vec<(TenantId, Vec<Event>)>| {
+            let mut events = Vec::with_capacity(batches.iter().map(|(_, events)| events.len()).sum());
+            // One subject is one tenant's: all batches of a message are of the same one.
+            let tenant = batches.first().map(|(tenant, _)| tenant.clone());
+            for (_, batch) in batches {
+                events.extend(batch);
+            }
+            let payload = tenant.map(|tenant| wire::encode(&tenant, &events)).unwrap_or_default();
+            Envelope::new(wire::KIND, wire::VERSION, clock.now(), payload)
+        };
+        let limits = Limits { window: config.window, max_bytes: config.max_bytes, ..Limits::default() };
+        Self { commit: GroupCommit::new(bus, runtime, limits, encode), partitions, patience: config.ack_timeout }
+    }
+
+    /// Returns when every event is on disk.
+    async fn store(&self, tenant: &TenantId, events: Vec<Event>) -> Result<(), Problem> {
+        let mut partitions: Vec<(u16, usize, Vec<Event>)> = Vec::new();
+        for event in events {
+            let partition = UserKey::of(&event.user).partition(self.partitions);
+            let bytes = size_of_event(&event);
+            match partitions.iter_mut().find(|(known, ..)| *known == partition) {
+                Some((_, size, batch)) => {
+                    *size += bytes;
+                    batch.push(event);
+                }
+                None => partitions.push((partition, bytes, vec![event])),
+            }
+        }
+        let published = partitions.into_iter().map(|(partition, bytes, batch)| {
+            let subject = subjects::events(tenant, partition);
+            async move { self.commit.publish(&subject, (tenant.clone(), batch), bytes).await }
+        });
+        match tokio::time::timeout(self.patience, try_join_all(published)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(not_stored(service_runtime::tasks::chain(&error))),
+            Err(_) => Err(not_stored("no acknowledgement in time".to_owned())),
+        }
+    }
+}
+
+fn not_stored(cause: String) -> Problem {
+    let detail = "the events are not known to be stored; send them again with the same event_ids";
+    Problem::new(ErrorCode::Unavailable, "events_not_stored", detail).retry_after(Duration::from_secs(1)).because(cause)
+}
+
+/// About how many bytes an event takes on the wire.
+fn size_of_event(event: &Event) -> usize {
+    let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    64 + event.id.as_str().len() + event.user.as_str().len() + event.item.as_str().len() + text(&event.shelf) + text(&event.session) + text(&event.device)
+}
+
+/// Events, each taken or refused on its own.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Batch<'a> {
+    #[serde(borrow)]
+    events: Vec<&'a RawValue>,
+}
+
+/// Events, each taken or refused on its own.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the body to the OpenAPI document; the handler reads it event by event")]
+pub(crate) struct EventBatch {
+    /// The events, in any order.
+    #[schema(min_items = 1, max_items = 1000)]
+    events: Vec<EventBody<'static>>,
+}
+
+/// Something that happened to an item.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Event, example = json!({"event_id": "e-1", "user_id": "user-1", "type": "play", "item_id": "track-1", "ms_played": 181000, "occurred_at": "2026-11-23T17:00:00Z"}))]
+pub(crate) struct EventBody<'a> {
+    /// Your identity of it: sent twice, it counts once. Without one, a resend counts again.
+    #[serde(borrow, default)]
+    #[schema(min_length = 1, max_length = 128)]
+    event_id: Option<Cow<'a, str>>,
+    /// The listener, by the tenant's own id.
+    #[serde(borrow, default)]
+    #[schema(min_length = 1, max_length = 128)]
+    user_id: Option<Cow<'a, str>>,
+    /// A listener without an account; exactly one of this and `user_id`.
+    #[serde(borrow, default)]
+    #[schema(min_length = 1, max_length = 100)]
+    anonymous_id: Option<Cow<'a, str>>,
+    /// What happened: `impression`, `play`, `complete`, `skip`, `like`, `unlike`, `save`, `follow`, `hide`,
+    /// `playlist_add`, `share`, or a kind of your own in lower case.
+    #[serde(borrow, rename = "type")]
+    #[schema(min_length = 1, max_length = 64, pattern = "^[a-z0-9_-]+$", example = "play")]
+    kind: Cow<'a, str>,
+    /// The item it happened to.
+    #[serde(borrow)]
+    #[schema(min_length = 1, max_length = 128, example = "track-1")]
+    item_id: Cow<'a, str>,
+    /// When, by the client's clock, in RFC 3339; now when left out.
+    #[serde(borrow, default)]
+    #[schema(format = "date-time")]
+    occurred_at: Option<Cow<'a, str>>,
+    /// For how long it played, in milliseconds; plays only.
+    #[serde(default)]
+    #[schema(minimum = 0, maximum = 86400000)]
+    ms_played: Option<i64>,
+    /// The answer that showed the card.
+    #[serde(borrow, default)]
+    #[schema(format = "uuid")]
+    recommendation_id: Option<Cow<'a, str>>,
+    /// The shelf the card stood on.
+    #[serde(borrow, default)]
+    #[schema(min_length = 1, max_length = 128)]
+    shelf: Option<Cow<'a, str>>,
+    /// The card's `rank` on the shelf.
+    #[serde(default)]
+    #[schema(minimum = 0, maximum = 10000)]
+    position: Option<i64>,
+    /// The listener's session.
+    #[serde(borrow, default)]
+    #[schema(min_length = 1, max_length = 128)]
+    session_id: Option<Cow<'a, str>>,
+    /// The kind of device, in lower case.
+    #[serde(borrow, default)]
+    #[schema(min_length = 1, max_length = 32, pattern = "^[a-z0-9_-]+$")]
+    device: Option<Cow<'a, str>>,
+    /// Where the listener is: an ISO 3166-1 alpha-2 code.
+    #[serde(borrow, default)]
+    #[schema(min_length = 2, max_length = 2, pattern = "^[A-Za-z]{2}$")]
+    market: Option<Cow<'a, str>>,
+}
+
+/// What became of each event.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct EventResults {
+    /// How many are stored.
+    accepted: usize,
+    /// How many are refused.
+    refused: usize,
+    /// One entry for each event, in order.
+    results: Vec<EventResult>,
+    /// The trace of the request.
+    trace_id: String,
+}
+
+/// What became of one event.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct EventResult {
+    /// Its place in the request, from 0.
+    index: usize,
+    /// Its id: yours, or the one it was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event_id: Option<String>,
+    /// `accepted`; `duplicate` of an earlier one in this request; or `refused`.
+    #[schema(example = "accepted")]
+    status: &'static str,
+    /// Why it is refused.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldError>,
+}
+
+/// Send events
+///
+/// Each event is taken or refused on its own. The answer is 202 only when every accepted event is on disk;
+/// on 503 send all of them again: an event counts once however often its `event_id` is sent.
+#[utoipa::path(
+    post, path = "/v1/events", tag = "feed back", operation_id = "send_events",
+    request_body(content = EventBatch, description = "1 to 1,000 events"),
+    responses(
+        (status = 202, description = "Every accepted event is stored; `results` tells of each", body = EventResults),
+        (status = 400, description = "The request is wrong, or every event of it; `errors` names the fields", body = ProblemBody<'static>, content_type = "application/problem+json"),
+    ),
+    security(("api_key" = ["events"])),
+)]
+pub(crate) async fn send(
+    State(edge): State<Arc<Edge>>,
+    Extension(caller): Extension<Caller>,
+    Extension(id): Extension<RequestId>,
+    RawBody(bytes): RawBody,
+) -> Result<Response, Problem> {
+    let batch: Batch<'_> = read(&bytes)?;
+    let count = batch.events.len();
+    if !(1..=MOST_EVENTS).contains(&count) {
+        return Err(Problem::fields(vec![FieldError::new("/events", format!("{count} events"), format!("1 to {MOST_EVENTS} events"))]));
+    }
+    let now = edge.clock.now();
+    let mut seen = HashSet::with_capacity(count);
+    let mut events = Vec::with_capacity(count);
+    let mut results = Vec::with_capacity(count);
+    for (index, raw) in batch.events.into_iter().enumerate() {
+        let base = format!("/events/{index}");
+        let event = read_element::<EventBody<'_>>(raw.get(), &base).map_err(|error| vec![error]).and_then(|event| event.check(&base, now));
+        results.push(match event {
+            Ok(event) => {
+                let event_id = Some(event.id.to_string());
+                let fresh = seen.insert(event.id.clone());
+                if fresh {
+                    events.push(event);
+                }
+                EventResult { index, event_id, status: if fresh { "accepted" } else { "duplicate" }, errors: Vec::new() }
+            }
+            Err(errors) => EventResult { index, event_id: None, status: "refused", errors },
+        });
+    }
+
+    let refused = results.iter().filter(|result| result.status == "refused").count();
+    edge.metrics.events("refused", refused as u64);
+    if refused == count {
+        // A problem's list stays readable: the first hundred of what is wrong.
+        let errors = results.into_iter().flat_map(|result| result.errors).take(100).collect();
+        return Err(Problem::fields(errors));
+    }
+    let accepted = events.len();
+    if let Err(problem) = edge.events.store(&caller.tenant, events).await {
+        edge.metrics.events("not_stored", accepted as u64);
+        return Err(problem);
+    }
+    edge.metrics.events("accepted", accepted as u64);
+    let answer = EventResults { accepted, refused, results, trace_id: id.as_str().to_owned() };
+    Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
+}
+
+impl EventBody<'_> {
+    fn check(self, base: &str, now: Timestamp) -> Result<Event, Vec<FieldError>> {
+        let mut wrong = Findings::default();
+        let at = |field: &str| format!("{base}/{field}");
+        let id = match &self.event_id {
+            Some(id) => wrong.name(at("event_id"), id),
+            None => EventId::new(Uuid::now_v7().to_string()).ok(),
+        };
+        let user = listener(&mut wrong, base, self.user_id.as_deref(), self.anonymous_id.as_deref());
+        if self.user_id.is_none() && self.anonymous_id.is_none() {
+            wrong.add(at("user_id"), "nothing", "the field `user_id`, or `anonymous_id`");
+        }
+        wrong.word(at("type"), &self.kind, 64);
+        let item = wrong.name(at("item_id"), &self.item_id);
+        let occurred_at = match &self.occurred_at {
+            None => now,
+            Some(text) => moment(&mut wrong, at("occurred_at"), text, now),
+        };
+        let ms_played = whole(&mut wrong, || at("ms_played"), self.ms_played, 86_400_000);
+        if self.ms_played.is_some() && self.kind != "play" {
+            wrong.add(at("ms_played"), format!("given for {:?}", self.kind), "only for plays: leave it out");
+        }
+        let position = whole(&mut wrong, || at("position"), self.position, 10_000);
+        let recommendation = self.recommendation_id.as_deref().and_then(|text| {
+            let id = Uuid::try_parse(text).ok();
+            if id.is_none() {
+                wrong.add(at("recommendation_id"), format!("{text:?}"), "the `recommendation_id` of an answer");
+            }
+            id
+        });
+        for (field, text) in [("shelf", &self.shelf), ("session_id", &self.session_id)] {
+            if let Some(text) = text {
+                wrong.text(at(field), text, 128);
+            }
+        }
+        if let Some(device) = &self.device {
+            wrong.word(at("device"), device, 32);
+        }
+        let market = self.market.as_deref().and_then(|text| wrong.market(at("market"), text));
+        let (Some(id), Some(user), Some(item), true) = (id, user, item, wrong.0.is_empty()) else {
+            return Err(wrong.0);
+        };
+        Ok(Event {
+            id,
+            user,
+            kind: EventKind::from(self.kind.as_ref()),
+            item,
+            occurred_at,
+            received_at: now,
+            ms_played,
+            recommendation,
+            shelf: self.shelf.map(Cow::into_owned),
+            // Both lie within their fields' types by now.
+            position: position.map(|position| position as u16),
+            session: self.session_id.map(Cow::into_owned),
+            device: self.device.map(Cow::into_owned),
+            market,
+        })
+    }
+}
+
+fn whole(wrong: &mut Findings, field: impl FnOnce() -> String, given: Option<i64>, most: u32) -> Option<u32> {
+    let given = given?;
+    let fits = u32::try_from(given).ok().filter(|number| *number <= most);
+    if fits.is_none() {
+        wrong.add(field(), given.to_string(), format!("a whole number from 0 to {most}"));
+    }
+    fits
+}
+
+fn moment(wrong: &mut Findings, field: String, text: &str, now: Timestamp) -> Timestamp {
+    match text.parse::<jiff::Timestamp>() {
+        Ok(moment) => {
+            let moment = Timestamp(moment.as_millisecond());
+            if moment > now.after(MOST_AHEAD) {
+                wrong.add(field, format!("{text:?}"), "a moment that has been: it lies more than a day ahead");
+            } else if moment < now.before(MOST_BEHIND) {
+                wrong.add(field, format!("{text:?}"), "a moment within the last 400 days");
+            }
+            moment
+        }
+        Err(_) => {
+            wrong.add(field, format!("{text:?}"), "a moment such as \"2026-11-23T17:00:00Z\"");
+            now
+        }
+    }
+}

@@ -1,0 +1,337 @@
+//! A running edge, and fakes of the services that can fail on demand.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use contracts::{Candidates, Catalogue, Deadline, Failure, Profiles, Put, Ranking};
+use edge_api::{
+    App, Backends, Config,
+    auth::{Key, Scope},
+};
+use event_bus::{Ack, ConsumerSpec, Durability, Envelope, EventBus, Lag, StreamName, Subject, Subscription};
+use service_runtime::{OnFailure, Runtime, trace::TraceParent};
+use shared_models::{
+    ErrorCode, ItemId, ItemKey, ReleaseId, SystemClock, TenantId, Timestamp, UserId,
+    candidates::{CandidateSet, CandidateTable, Evidence, ShelfCandidates},
+    component::{ReasonCode, SourceName},
+    degraded::{DegradedCause, DegradedStage, SourceReport},
+    item::{DisplayItem, Item, ItemKind, Market},
+    listener::{ListenerContext, UserAttributes, UserSummary},
+    plan::{CandidateQuery, RankQuery},
+    slate::{RankedCard, RankedPage, Reason, Slate},
+};
+use smallvec::smallvec;
+
+/// What a fake does when it is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mood {
+    Well,
+    /// One source is slow; the rest is there.
+    Partial,
+    /// Answers with nothing.
+    Empty,
+    /// Answers to another question.
+    Confused,
+    Fails(ErrorCode),
+    Hangs,
+    Panics,
+}
+
+/// All fakes in one: they share a world of items.
+pub struct World {
+    pub candidates: Mutex<Mood>,
+    pub ranking: Mutex<Mood>,
+    pub catalogue: Mutex<Mood>,
+    pub bus: Mutex<Mood>,
+    pub items: Mutex<HashMap<ItemId, Item>>,
+    pub asked: Mutex<Vec<CandidateQuery>>,
+    pub ranked: Mutex<Vec<RankQuery>>,
+    pub published: Mutex<Vec<(Subject, Envelope)>>,
+    pub users: Mutex<HashMap<UserId, UserAttributes>>,
+    /// How many catalogue reads there were.
+    pub reads: Mutex<usize>,
+}
+
+pub fn track(number: usize) -> Item {
+    Item {
+        id: ItemId::new(format!("track-{number}")).unwrap(),
+        kind: ItemKind::Track,
+        title: format!("Song {number}"),
+        artist_id: Some(ItemId::new(format!("artist-{}", number % 7)).unwrap()),
+        artist_name: Some(format!("Artist {}", number % 7)),
+        genres: vec!["tango".to_owned()],
+        released_at: None,
+        duration_ms: Some(180_000),
+        explicit: false,
+        markets: smallvec![],
+    }
+}
+
+pub fn key(number: usize) -> ItemKey {
+    track(number).key()
+}
+
+impl World {
+    pub fn new() -> Arc<Self> {
+        let items = (0..60).map(track).map(|item| (item.id.clone(), item)).collect();
+        Arc::new(Self {
+            candidates: Mutex::new(Mood::Well),
+            ranking: Mutex::new(Mood::Well),
+            catalogue: Mutex::new(Mood::Well),
+            bus: Mutex::new(Mood::Well),
+            items: Mutex::new(items),
+            asked: Mutex::default(),
+            ranked: Mutex::default(),
+            published: Mutex::default(),
+            users: Mutex::default(),
+            reads: Mutex::default(),
+        })
+    }
+
+    pub fn set(mood: &Mutex<Mood>, to: Mood) {
+        *mood.lock().unwrap() = to;
+    }
+
+    async fn face(mood: &Mutex<Mood>) -> Result<Mood, Failure> {
+        let mood = *mood.lock().unwrap();
+        match mood {
+            Mood::Hangs => std::future::pending().await,
+            Mood::Fails(code) => Err(Failure::new(code, "told_to_fail", "secret internals")),
+            Mood::Panics => panic!("told to panic"),
+            other => Ok(other),
+        }
+    }
+}
+
+#[async_trait]
+impl Candidates for World {
+    async fn generate(&self, query: CandidateQuery, _: Deadline) -> Result<CandidateSet, Failure> {
+        self.asked.lock().unwrap().push(query.clone());
+        let mood = Self::face(&self.candidates).await?;
+        let release = Some(ReleaseId::new("r1").unwrap());
+        // Every shelf keeps the same 40 items, known by its own sources.
+        let rows: Vec<u32> = if mood == Mood::Empty { Vec::new() } else { (0..40).filter(|n| !query.exclude.contains(&key(*n as usize))).collect() };
+        let mut table = CandidateTable { sources: query.plan.sources.iter().map(|source| source.name).collect(), ..CandidateTable::default() };
+        for number in 0..40 {
+            let item = track(number);
+            table.items.push(item.key());
+            table.artists.push(item.artist_key());
+            for source in 0..query.plan.sources.len() {
+                table.evidence.push(Evidence { source: source as u16, rank: number as u32, score: 1.0, seed: key(50) });
+            }
+            table.evidence_ends.push(table.evidence.len() as u32);
+        }
+        if mood == Mood::Confused {
+            table.artists.pop();
+        }
+        let shelves = query.plan.shelves.iter().map(|shelf| ShelfCandidates { shelf: shelf.shelf.clone(), rows: rows.clone(), dropped: vec![] }).collect();
+        let slow = (mood == Mood::Partial).then_some(DegradedCause::Timeout);
+        let report = |name: SourceName| SourceReport { name, returned: 40, degraded: slow.filter(|_| name == SourceName::Trending), elapsed: Duration::ZERO };
+        Ok(CandidateSet {
+            sources: table.sources.iter().copied().map(report).collect(),
+            table: Arc::new(table),
+            shelves,
+            listener: Arc::new(ListenerContext::default()),
+            degraded: Vec::new(),
+            release,
+        })
+    }
+}
+
+#[async_trait]
+impl Ranking for World {
+    async fn rank(&self, query: RankQuery, _: Deadline) -> Result<RankedPage, Failure> {
+        self.ranked.lock().unwrap().push(query.clone());
+        let mood = Self::face(&self.ranking).await?;
+        let mut taken = std::collections::HashSet::new();
+        let slates = query.shelves.iter().map(|shelf| {
+            // The reverse of source order, so that the two are told apart.
+            let rows: Vec<u32> = shelf.rows.iter().rev().copied().filter(|row| taken.insert(*row)).take(usize::from(shelf.slate.size).min(6)).collect();
+            let cards = rows.into_iter().map(|row| RankedCard {
+                row: if mood == Mood::Confused { row + 1_000 } else { row },
+                score: 0.5,
+                propensity: 1.0,
+                predictions: [0.5; 4],
+                explored: false,
+                reason: Reason { code: ReasonCode::BecauseYouPlayed, evidence: smallvec![key(50)] },
+            });
+            Slate { shelf: shelf.shelf.clone(), score: 1.0, cards: cards.collect(), reserve: 0, unscored: 0 }
+        });
+        let degraded = if mood == Mood::Partial { vec![DegradedStage::new("scorer", DegradedCause::NoRelease)] } else { vec![] };
+        Ok(RankedPage { slates: slates.collect(), release: Some(ReleaseId::new("r1").unwrap()), degraded })
+    }
+}
+
+fn display(item: &Item) -> DisplayItem {
+    DisplayItem { key: item.key(), id: item.id.clone(), kind: item.kind.clone(), title: item.title.clone(), artist_name: item.artist_name.clone() }
+}
+
+#[async_trait]
+impl Catalogue for World {
+    async fn put_items(&self, _: &TenantId, items: Vec<Item>, _: Deadline) -> Result<Vec<Result<Put, Failure>>, Failure> {
+        Self::face(&self.catalogue).await?;
+        let mut known = self.items.lock().unwrap();
+        let put = |item: Item| {
+            if item.title == "conflict" {
+                return Err(Failure::conflict("key_taken", "another item has this key"));
+            }
+            Ok(match known.insert(item.id.clone(), item.clone()) {
+                None => Put::Created,
+                Some(old) if old == item => Put::Unchanged,
+                Some(_) => Put::Updated,
+            })
+        };
+        Ok(items.into_iter().map(put).collect())
+    }
+    async fn item(&self, _: &TenantId, id: &ItemId, _: Deadline) -> Result<Item, Failure> {
+        Self::face(&self.catalogue).await?;
+        self.items.lock().unwrap().get(id).cloned().ok_or_else(|| Failure::not_found("item_not_found", "no such item"))
+    }
+    async fn delete_item(&self, _: &TenantId, id: &ItemId, _: Deadline) -> Result<bool, Failure> {
+        Self::face(&self.catalogue).await?;
+        Ok(self.items.lock().unwrap().remove(id).is_some())
+    }
+    async fn display(&self, _: &TenantId, keys: &[ItemKey], _: Deadline) -> Result<Vec<DisplayItem>, Failure> {
+        *self.reads.lock().unwrap() += 1;
+        Self::face(&self.catalogue).await?;
+        Ok(self.items.lock().unwrap().values().filter(|item| keys.contains(&item.key())).map(display).collect())
+    }
+    async fn list_items(&self, _: &TenantId, _: Option<ItemId>, _: usize, _: Deadline) -> Result<Vec<Item>, Failure> {
+        Ok(Vec::new())
+    }
+    async fn popular(&self, _: &TenantId, market: Market, limit: usize, _: Deadline) -> Result<Vec<DisplayItem>, Failure> {
+        Self::face(&self.catalogue).await?;
+        let first = if market == Market::UNKNOWN { 10 } else { 20 };
+        Ok((first..first + 10).map(track).take(limit).map(|item| display(&item)).collect())
+    }
+}
+
+#[async_trait]
+impl Profiles for World {
+    async fn user(&self, _: &TenantId, id: &UserId, _: Deadline) -> Result<UserSummary, Failure> {
+        let attributes = self.users.lock().unwrap().get(id).cloned().ok_or_else(|| Failure::not_found("user_not_found", "no such user"))?;
+        Ok(UserSummary { attributes, plays: 3, recent: vec![(key(1), Timestamp(1_000))], artists: vec![], last_event_at: None })
+    }
+    async fn put_user(&self, _: &TenantId, attributes: UserAttributes, _: Deadline) -> Result<(), Failure> {
+        self.users.lock().unwrap().insert(attributes.id.clone(), attributes);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl EventBus for World {
+    async fn publish_linked(&self, subject: &Subject, envelope: Envelope, _: &[TraceParent]) -> Result<Ack, event_bus::Error> {
+        let mood = *self.bus.lock().unwrap();
+        match mood {
+            Mood::Hangs => std::future::pending().await,
+            Mood::Well => {
+                let mut published = self.published.lock().unwrap();
+                published.push((subject.clone(), envelope));
+                Ok(Ack { stream: StreamName::Events, sequence: published.len() as u64, duplicate: false })
+            }
+            _ => Err(event_bus::Error::Closed),
+        }
+    }
+    async fn subscribe(&self, _: &ConsumerSpec) -> Result<Box<dyn Subscription>, event_bus::Error> {
+        Err(event_bus::Error::Closed)
+    }
+    async fn lag(&self, _: &ConsumerSpec) -> Result<Lag, event_bus::Error> {
+        Ok(Lag::default())
+    }
+    fn durability(&self) -> Durability {
+        Durability::Strong
+    }
+    fn name(&self) -> &'static str {
+        "fake"
+    }
+}
+
+/// An edge on a port of its own.
+pub struct Edge {
+    pub address: SocketAddr,
+    pub world: Arc<World>,
+    pub runtime: Runtime,
+    pub key: String,
+    pub openapi: String,
+    pub client: reqwest::Client,
+}
+
+impl Edge {
+    pub async fn start() -> Self {
+        Self::with(|_| ()).await
+    }
+
+    pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        let world = World::new();
+        Self::over(world.clone(), world, change).await
+    }
+
+    pub async fn over(world: Arc<World>, bus: Arc<dyn EventBus>, change: impl FnOnce(&mut Config)) -> Self {
+        let (key, entry) = Key::generate(&TenantId::new("demo").unwrap(), &Scope::ALL);
+        let mut config = Config::default();
+        config.auth.keys.push(entry);
+        change(&mut config);
+        let runtime = Runtime::new(Arc::new(SystemClock));
+        let backends = Backends { candidates: world.clone(), catalogue: world.clone(), profiles: world.clone(), ranking: world.clone(), bus };
+        let app = App::build(&config, &runtime, backends).unwrap();
+        let openapi = serde_json::to_string(app.openapi()).unwrap();
+        let listener = service_runtime::listen::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let address = listener.local_addr().unwrap();
+        runtime.tasks.work.spawn("http", OnFailure::Log, app.serve(listener));
+        Self { address, world, runtime, key: key.expose().to_owned(), openapi, client: reqwest::Client::new() }
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        self.client.request(method.parse().unwrap(), self.url(path)).bearer_auth(&self.key)
+    }
+
+    /// Sends JSON text and reads the answer.
+    pub async fn send(&self, method: &str, path: &str, body: &str) -> Answer {
+        let request = self.request(method, path);
+        let request = if body.is_empty() { request } else { request.header("content-type", "application/json").body(body.to_owned()) };
+        Answer::of(request).await
+    }
+
+    pub async fn page(&self, body: &str) -> serde_json::Value {
+        let answer = self.send("POST", "/v1/surfaces/home:page", body).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        answer.json()
+    }
+}
+
+/// An answer, read to its end.
+pub struct Answer {
+    pub status: u16,
+    pub headers: reqwest::header::HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    pub async fn of(request: reqwest::RequestBuilder) -> Self {
+        let response = request.send().await.unwrap();
+        Self { status: response.status().as_u16(), headers: response.headers().clone(), text: response.text().await.unwrap() }
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+/// The item ids of all cards, shelf by shelf.
+pub fn item_ids(page: &serde_json::Value) -> Vec<String> {
+    let cards = |shelf: &serde_json::Value| shelf["cards"].as_array().unwrap().iter().map(|card| card["item_id"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    page["shelves"].as_array().unwrap().iter().flat_map(cards).collect()
+}

@@ -1,0 +1,84 @@
+//! Wrong surface files: each problem with its file, line and the nearest valid key.
+
+use edge_api::surfaces::parse;
+
+const GOOD: &str = "\
+surface: own
+owner: team
+budget: 80ms
+shelves:
+  - id: one
+    title: One
+    sources:
+      - { name: trending, limit: 50 }
+    filters: [ not_hidden, impression_cap: { max: 5 } ]
+    objective: { play: 1.0 }
+    slate: { size: 8 }
+";
+
+fn check(find: &str, replace: &str, expected: &[&str]) {
+    assert!(GOOD.contains(find), "{find}");
+    let text = GOOD.replace(find, replace);
+    let problems: Vec<String> = parse("own.yaml", &text).expect_err(replace).iter().map(ToString::to_string).collect();
+    assert_eq!(problems.len(), expected.len(), "{replace}: {problems:#?}");
+    for (problem, expected) in problems.iter().zip(expected) {
+        let (place, words) = expected.split_once(' ').unwrap();
+        assert!(problem.starts_with(&format!("own.yaml:{place}:")), "{problem} is not at {place}");
+        assert!(problem.contains(words), "{problem} does not say {words}");
+    }
+}
+
+#[test]
+fn a_good_file_is_read() {
+    let surface = parse("own.yaml", GOOD).unwrap();
+    assert_eq!(surface.shelves[0].filters.len(), 2);
+}
+
+#[test]
+fn unknown_keys_are_told_with_the_nearest_valid_one() {
+    check("owner:", "onwer:", &["2 did you mean `owner`?"]);
+    check("    title:", "    titel:", &["6 did you mean `title`?"]);
+    check("limit: 50", "limt: 50", &["8 did you mean `limit`?"]);
+    check("size: 8", "sise: 8", &["11 did you mean `size`?"]);
+    check("play: 1.0", "plays: 1.0", &["10 did you mean `play`?"]);
+    check("max: 5", "most: 5", &["9 valid here: within, max"]);
+}
+
+#[test]
+fn unknown_names_are_told_with_the_nearest_valid_one() {
+    check("name: trending", "name: trendin", &["8 did you mean `trending`?"]);
+    check("not_hidden", "not_hiden", &["9 did you mean `not_hidden`?"]);
+    check("impression_cap:", "impresion_cap:", &["9 did you mean `impression_cap`?"]);
+}
+
+#[test]
+fn missing_and_doubled_keys_are_told() {
+    check("owner: team\n", "", &["1 add `owner:`"]);
+    check("owner: team\n", "owner: team\nowner: again\n", &["3 given twice"]);
+}
+
+#[test]
+fn wrong_values_are_told_all_at_once() {
+    check("budget: 80ms", "budget: 1ms", &["3 budget: 1ms; give 5ms to 10s"]);
+    check("budget: 80ms", "budget: soon", &["3 "]);
+    check("size: 8", "size: 500", &["11 shelves[0].slate.size: 500; give 1 to 100"]);
+    check("size: 8", "size: 0, diversity: 2, explore: -1", &["11 slate.size", "11 slate.diversity", "11 slate.explore"]);
+    check("limit: 50", "limit: 5000", &["8 shelves[0].sources[0].limit: 5000; give 1 to 2000"]);
+    check("limit: 50", "params: { seeds: 5 }", &["8 trending does not read \"seeds\""]);
+    check("not_hidden", "not_hidden: { max: 3 }", &["9 not_hidden does not read \"max\""]);
+    check("not_hidden", "impression_cap", &["9 each filter once"]);
+    check("play: 1.0", "play: 0", &["10 at least one weight that is not 0"]);
+    check("play: 1.0", "play: .nan", &["10 "]);
+    check("title: One", "title: \"\"", &["6 1 to 200 visible characters"]);
+    check("id: one", "id: One", &["5 "]);
+    check("    title: One", "    title: One\n    slot: 4", &["7 a slot of the page"]);
+    check("shelves:\n  - id: one", "shelves:\n  - { id: one, title: Twice, sources: [ { name: trending } ] }\n  - id: one", &["6 one again"]);
+    check("owner: team\nbudget: 80ms", "owner: \"\"\nbudget: 20s", &["2 owner", "3 budget"]);
+}
+
+#[test]
+fn what_is_no_surface_at_all_is_refused() {
+    for text in ["", "42", "- a\n- b", "surface: [", "surface: own\n\towner: a", "&a [*a]", "surface: !!binary x"] {
+        assert!(parse("own.yaml", text).is_err(), "{text:?}");
+    }
+}
