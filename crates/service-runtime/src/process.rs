@@ -184,14 +184,17 @@ where
             return Ok(());
         }
     };
+    // Whoever reads the lines below may call at once.
+    started.ready();
     for Listening { what, address } in listening.iter().chain([&Listening { what: "ops", address: ops_address }]) {
         tracing::info!(service = name, what, %address, "listening");
     }
-    started.ready();
-    tokio::select! {
-        signal = signals.next() => tracing::info!(service = name, signal, "stopping"),
-        () = runtime.stop_signal().stopped() => tracing::info!(service = name, "stopping because a task asked for it"),
-    }
+    let signal = tokio::select! {
+        signal = signals.next() => signal,
+        () = runtime.stop_signal().stopped() => "none: a task asked for it",
+    };
+    runtime.health.drain();
+    tracing::info!(service = name, signal, "stopping");
     tokio::select! {
         () = leave(&runtime, &stop) => tracing::info!(service = name, "stopped"),
         signal = signals.next() => tracing::warn!(service = name, signal, "second signal, leaving at once"),
@@ -202,9 +205,8 @@ where
     }
 }
 
-/// Not ready; one probe later the groups stop in their order.
+/// One probe after it said that it is not ready, the process stops its groups in their order.
 async fn leave(runtime: &Runtime, stop: &StopConfig) {
-    runtime.health.drain();
     tokio::time::sleep(stop.probe_interval).await;
     runtime.drain(stop.grace).await;
 }

@@ -31,7 +31,7 @@ log_format = "json"
 listen = "127.0.0.1:0"
 
 [stop]
-probe_interval = "300ms"
+probe_interval = "1s"
 grace = "5s"
 "#;
 
