@@ -1,0 +1,94 @@
+//! ranking's own metrics: what the cards are, and what becomes of releases. Stage times and counts are
+//! the runner's.
+
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, histogram::Histogram},
+};
+use service_runtime::metrics::{Metrics, seconds_buckets};
+use shared_models::{component::ReasonCode, slate::RankedPage};
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabels {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabels {
+    outcome: &'static str,
+}
+
+/// The metrics of the ranking service.
+#[derive(Clone, Debug)]
+pub struct RankingMetrics {
+    pages: Family<OutcomeLabels, Counter>,
+    page_seconds: Histogram,
+    cards: Family<ReasonLabels, Counter>,
+    explored: Counter,
+    unscored: Counter,
+    cold: Counter,
+    releases: Family<OutcomeLabels, Counter>,
+}
+
+impl RankingMetrics {
+    /// Metrics registered under `setlist_ranking_…`.
+    #[must_use]
+    pub fn register(metrics: &Metrics) -> Self {
+        let this = Self {
+            pages: Family::default(),
+            page_seconds: Histogram::new(seconds_buckets()),
+            cards: Family::default(),
+            explored: Counter::default(),
+            unscored: Counter::default(),
+            cold: Counter::default(),
+            releases: Family::default(),
+        };
+        metrics.register("setlist_ranking_pages", "Pages ranked, by outcome", this.pages.clone());
+        metrics.register("setlist_ranking_page_seconds", "Time to rank one page", this.page_seconds.clone());
+        metrics.register("setlist_ranking_cards", "Cards chosen, by reason", this.cards.clone());
+        metrics.register("setlist_ranking_explored_cards", "Cards that a random draw chose", this.explored.clone());
+        metrics.register(
+            "setlist_ranking_unscored_rows",
+            "Rows of shelves that could not be scored",
+            this.unscored.clone(),
+        );
+        metrics.register("setlist_ranking_cold_pages", "Pages scored without a trained scorer", this.cold.clone());
+        metrics.register("setlist_ranking_releases", "Releases looked at, by outcome", this.releases.clone());
+        this
+    }
+
+    pub(crate) fn ranked(&self, page: &RankedPage, elapsed: std::time::Duration) {
+        self.pages.get_or_create(&OutcomeLabels { outcome: "ok" }).inc();
+        self.page_seconds.observe(elapsed.as_secs_f64());
+        // Counted here first: a family is looked up once a reason, not once a card.
+        let mut reasons = [0_u64; ReasonCode::ALL.len()];
+        let (mut explored, mut unscored) = (0, 0);
+        for slate in &page.slates {
+            unscored += u64::from(slate.unscored);
+            for card in &slate.cards {
+                explored += u64::from(card.explored);
+                if let Some(count) = reasons.get_mut(card.reason.code as usize) {
+                    *count += 1;
+                }
+            }
+        }
+        for (code, count) in ReasonCode::ALL.iter().zip(reasons).filter(|(_, count)| *count > 0) {
+            self.cards.get_or_create(&ReasonLabels { reason: code.as_str() }).inc_by(count);
+        }
+        self.explored.inc_by(explored);
+        self.unscored.inc_by(unscored);
+        self.cold.inc_by(u64::from(!page.degraded.is_empty()));
+    }
+
+    pub(crate) fn failed(&self, code: shared_models::ErrorCode) {
+        self.pages.get_or_create(&OutcomeLabels { outcome: code.as_str() }).inc();
+    }
+
+    pub(crate) fn release_swapped(&self) {
+        self.releases.get_or_create(&OutcomeLabels { outcome: "serves" }).inc();
+    }
+
+    pub(crate) fn release_refused(&self) {
+        self.releases.get_or_create(&OutcomeLabels { outcome: "refused" }).inc();
+    }
+}

@@ -1,0 +1,155 @@
+//! Convert, run, convert: the two promises that ranking keeps, on top of the pipeline and the models.
+//!
+//! It must not know whether the caller is in this process or behind a network.
+
+use std::{sync::Arc, time::Instant};
+
+use async_trait::async_trait;
+use contracts::{Deadline, Failure, Ranking, ReleaseControl, ServingRelease};
+use service_runtime::TaskGroup;
+use shared_models::{
+    ReleaseId, TenantId,
+    plan::{RankQuery, ShelfRankPlan},
+    slate::RankedPage,
+};
+
+use crate::{
+    error::Error,
+    metrics::RankingMetrics,
+    models::Models,
+    pipeline::{Page, Pipeline},
+};
+
+/// Ranks pages.
+pub struct Ranker {
+    models: Arc<Models>,
+    pipeline: Pipeline,
+    max_candidates: usize,
+    metrics: RankingMetrics,
+}
+
+impl Ranker {
+    /// A ranker of pages of at most `max_candidates`.
+    #[must_use]
+    pub fn new(models: Arc<Models>, pipeline: Pipeline, max_candidates: usize, metrics: RankingMetrics) -> Self {
+        Self { models, pipeline, max_candidates, metrics }
+    }
+
+    async fn run(&self, query: RankQuery, deadline: Deadline) -> Result<RankedPage, Error> {
+        if deadline.is_past() {
+            return Err(Error::Deadline);
+        }
+        validate(&query, self.max_candidates)?;
+        let serving = self.models.serving(&query.tenant);
+        let release = serving.as_ref().map(|serving| serving.release.id().clone());
+        let rows = query.table.len();
+        let page = Page::new(query, serving);
+        let ranked = self.pipeline.run(&page, rows, deadline).await.map_err(Error::Stage)?;
+        Ok(RankedPage {
+            slates: ranked.slates.into_iter().filter_map(|(_, slate)| slate).collect(),
+            release,
+            degraded: ranked.degraded,
+        })
+    }
+}
+
+#[async_trait]
+impl Ranking for Ranker {
+    async fn rank(&self, query: RankQuery, deadline: Deadline) -> Result<RankedPage, Failure> {
+        let started = Instant::now();
+        match self.run(query, deadline).await {
+            Ok(page) => {
+                self.metrics.ranked(&page, started.elapsed());
+                Ok(page)
+            }
+            Err(error) => {
+                self.metrics.failed(error.code());
+                Err(error.into())
+            }
+        }
+    }
+}
+
+/// Shows and changes which release serves.
+pub struct Releases {
+    models: Arc<Models>,
+    tasks: TaskGroup,
+}
+
+impl Releases {
+    /// Control over `models`, with blocking work in `tasks`.
+    #[must_use]
+    pub fn new(models: Arc<Models>, tasks: TaskGroup) -> Self {
+        Self { models, tasks }
+    }
+}
+
+#[async_trait]
+impl ReleaseControl for Releases {
+    async fn status(&self, tenant: &TenantId, _: Deadline) -> Result<ServingRelease, Failure> {
+        let status = self.models.status(tenant);
+        Ok(ServingRelease { live: status.live, previous: status.previous, since: status.since })
+    }
+
+    async fn activate(&self, tenant: &TenantId, id: &ReleaseId, deadline: Deadline) -> Result<(), Failure> {
+        let (models, tenant, id) = (Arc::clone(&self.models), tenant.clone(), id.clone());
+        // Past the deadline the load goes on and may still swap: the caller asks `status`.
+        let work = self.tasks.blocking("activate-release", move || models.activate(&tenant, &id));
+        match service_runtime::deadline::run(deadline, work).await {
+            Err(_) => Err(Error::Deadline.into()),
+            Ok(None) => Err(Error::Background.into()),
+            Ok(Some(outcome)) => outcome.map_err(|error| Error::Release(error).into()),
+        }
+    }
+}
+
+/// Everything the stages take for granted.
+fn validate(query: &RankQuery, max_candidates: usize) -> Result<(), Error> {
+    let rows = query.table.len();
+    if rows > max_candidates {
+        return Err(Error::TooMany { given: rows, limit: max_candidates });
+    }
+    if let Some(detail) = query.table.inconsistency() {
+        return Err(Error::Table { detail });
+    }
+    let mut named_by = vec![0_usize; rows];
+    for (index, shelf) in query.shelves.iter().enumerate() {
+        if query.shelves.iter().take(index).any(|before| before.shelf == shelf.shelf) {
+            return Err(Error::Shelf { shelf: shelf.shelf.clone() });
+        }
+        for row in &shelf.rows {
+            match named_by.get_mut(*row as usize) {
+                Some(last) if *last != index + 1 => *last = index + 1,
+                _ => return Err(Error::Row { shelf: shelf.shelf.clone(), row: *row, rows }),
+            }
+        }
+        if let Some(source_index) =
+            shelf.sources.iter().find(|source| usize::from(**source) >= query.table.sources.len())
+        {
+            return Err(Error::Source {
+                shelf: shelf.shelf.clone(),
+                source_index: *source_index,
+                sources: query.table.sources.len(),
+            });
+        }
+        validate_plan(shelf)?;
+    }
+    Ok(())
+}
+
+fn validate_plan(shelf: &ShelfRankPlan) -> Result<(), Error> {
+    let problem = |key, given: String, expected| Err(Error::Plan { shelf: shelf.shelf.clone(), key, given, expected });
+    let slate = &shelf.slate;
+    if !(1..=100).contains(&slate.size) {
+        return problem("size", slate.size.to_string(), "1 to 100");
+    }
+    for (key, share) in [("diversity", slate.diversity), ("explore", slate.explore)] {
+        if !(0.0..=1.0).contains(&share) {
+            return problem(key, share.to_string(), "0 to 1");
+        }
+    }
+    match shelf.objective.weights().iter().find(|weight| !weight.is_finite()) {
+        Some(weight) => problem("objective", weight.to_string(), "finite weights"),
+        None => Ok(()),
+    }
+}
