@@ -12,7 +12,7 @@ use opentelemetry_sdk::{
 use service_runtime::{Metrics, layers::GrpcServerTrace};
 use tonic::body::Body;
 use tower::{Layer as _, Service, service_fn};
-use tracing_subscriber::{filter::LevelFilter, layer::SubscriberExt as _, Layer as _};
+use tracing_subscriber::{Layer as _, filter::LevelFilter, layer::SubscriberExt as _};
 
 #[derive(Debug)]
 struct Nowhere;
@@ -27,7 +27,10 @@ fn request() -> Request<Body> {
     let mut request = Request::new(Body::empty());
     *request.uri_mut() = http::Uri::from_static("/setlist.ranking.v1.RankingService/Rank");
     let headers = request.headers_mut();
-    headers.insert("traceparent", http::HeaderValue::from_static("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"));
+    headers.insert(
+        "traceparent",
+        http::HeaderValue::from_static("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
+    );
     headers.insert("grpc-timeout", http::HeaderValue::from_static("60m"));
     request
 }
@@ -43,7 +46,9 @@ fn layers(criterion: &mut Criterion) {
     group.measurement_time(Duration::from_secs(3));
 
     let mut bare = service_fn(answer);
-    group.bench_function("bare", |bencher| bencher.iter(|| executor.block_on(async { black_box(bare.call(request()).await) })));
+    group.bench_function("bare", |bencher| {
+        bencher.iter(|| executor.block_on(async { black_box(bare.call(request()).await) }));
+    });
 
     let mut traced = GrpcServerTrace::new("ranking").with_metrics(&Metrics::new()).layer(service_fn(answer));
     let mut measure = |name: &str| {

@@ -43,7 +43,11 @@ pub enum Loaded<C> {
 /// Problems go to standard error, a dump to standard output; the code to end with is handed back, so that `main` can
 /// return it. Nothing is bound or opened here.
 #[must_use]
-pub fn load<C: DeserializeOwned + Serialize + Validate>(options: &Options, defaults: &'static str, env_prefix: &str) -> Loaded<C> {
+pub fn load<C: DeserializeOwned + Serialize + Validate>(
+    options: &Options,
+    defaults: &'static str,
+    env_prefix: &str,
+) -> Loaded<C> {
     let loaded = config::load::<C>(defaults, options.config.as_deref(), env_prefix, &options.set);
     match loaded {
         Err(error) => {
@@ -88,10 +92,10 @@ mod tests {
     #[test]
     fn values_may_hold_equals_signs() {
         let line = Line::try_parse_from(["x", "--set", "bus.url=nats://a?b=c", "--set", "log = debug"]).expect("valid");
-        assert_eq!(line.options.set, [
-            ("bus.url".to_owned(), "nats://a?b=c".to_owned()),
-            ("log".to_owned(), "debug".to_owned())
-        ]);
+        assert_eq!(
+            line.options.set,
+            [("bus.url".to_owned(), "nats://a?b=c".to_owned()), ("log".to_owned(), "debug".to_owned())]
+        );
         assert!(Line::try_parse_from(["x", "--set", "nothing"]).is_err());
     }
 }

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use shared_models::ErrorCode;
 use tokio_util::sync::CancellationToken;
 use tonic::{
-    Request, body::Body,
+    Request,
+    body::Body,
     server::NamedService,
     service::Routes,
     transport::{Channel, Endpoint, server::TcpIncoming},
@@ -189,7 +190,13 @@ pub struct Server {
 impl Server {
     /// A server of `services` for `component`, on a listener from [`crate::listen::bind`].
     #[must_use]
-    pub fn new(component: &'static str, listener: TcpListener, services: Services, limits: Limits, runtime: &Runtime) -> Self {
+    pub fn new(
+        component: &'static str,
+        listener: TcpListener,
+        services: Services,
+        limits: Limits,
+        runtime: &Runtime,
+    ) -> Self {
         Self { component, listener, services, limits, runtime: runtime.clone() }
     }
 
@@ -212,7 +219,8 @@ impl Server {
             Ok::<(), Infallible>(())
         });
         // Only the services are traced: a probe every second is no trace worth keeping.
-        let traced = services.routes.into_axum_router().layer(GrpcServerTrace::new(component).with_metrics(&runtime.metrics));
+        let traced =
+            services.routes.into_axum_router().layer(GrpcServerTrace::new(component).with_metrics(&runtime.metrics));
         let routes = Routes::from(traced).add_service(health).add_service(reflection);
         let listener = tokio::net::TcpListener::from_std(listener).map_err(|source| Error::Listener { source })?;
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(KEEP_ALIVE_INTERVAL));

@@ -21,10 +21,9 @@ pub mod tasks;
 
 pub mod listen;
 
-
 pub mod grpc;
-pub mod ops;
 pub mod layers;
+pub mod ops;
 
 pub mod deadline;
 

@@ -13,7 +13,9 @@ use shared_models::ErrorCode;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Somebody else has the port.
-    #[error("address {address} is in use: stop the other process, or choose another port in the configuration (port 0 takes any free one)")]
+    #[error(
+        "address {address} is in use: stop the other process, or choose another port in the configuration (port 0 takes any free one)"
+    )]
     InUse {
         /// The address that was asked for.
         address: SocketAddr,
@@ -31,7 +33,9 @@ pub enum Error {
         source: io::Error,
     },
     /// The machine has no such address.
-    #[error("address {address} is not one of this machine: use 0.0.0.0 for all of them, 127.0.0.1 for this machine only")]
+    #[error(
+        "address {address} is not one of this machine: use 0.0.0.0 for all of them, 127.0.0.1 for this machine only"
+    )]
     NotHere {
         /// The address that was asked for.
         address: SocketAddr,

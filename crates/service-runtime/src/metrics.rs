@@ -71,7 +71,10 @@ impl Metrics {
         match inner.known.get(&name).map(|known| known.downcast_ref::<M>().cloned()) {
             Some(Some(metric)) => metric,
             Some(None) => {
-                tracing::error!(metric = name, "metric is registered twice with different types; the second one is not shown");
+                tracing::error!(
+                    metric = name,
+                    "metric is registered twice with different types; the second one is not shown"
+                );
                 make()
             }
             None => {
@@ -105,8 +108,8 @@ impl Metrics {
 /// Bucket bounds for durations in seconds, from 0.25 ms to 10 s: fine where the budgets lie (1 to 250 ms).
 pub fn seconds_buckets() -> impl Iterator<Item = f64> {
     [
-        0.000_25, 0.000_5, 0.001, 0.002, 0.003, 0.005, 0.007_5, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5,
-        1.0, 2.5, 5.0, 10.0,
+        0.000_25, 0.000_5, 0.001, 0.002, 0.003, 0.005, 0.007_5, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25,
+        0.5, 1.0, 2.5, 5.0, 10.0,
     ]
     .into_iter()
 }

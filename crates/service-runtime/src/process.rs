@@ -3,7 +3,7 @@
 //! A service's own `main` names its configuration and how it is built; everything else is here. This file must not
 //! know which service runs.
 //!
-//! ```ignore
+//! ```text
 //! const ABOUT: About = About { name: "ranking", summary: "Ranks candidates", defaults: DEFAULTS, env_prefix: "SETLIST" };
 //!
 //! fn main() -> ExitCode {
@@ -110,7 +110,9 @@ where
     Building: Future<Output = Result<Vec<Listening>, E>>,
     E: Into<Failure>,
 {
-    let command = cli::Options::augment_args(clap::Command::new(about.name).about(about.summary).version(env!("CARGO_PKG_VERSION")));
+    let command = cli::Options::augment_args(
+        clap::Command::new(about.name).about(about.summary).version(env!("CARGO_PKG_VERSION")),
+    );
     let options = match command.try_get_matches().and_then(|matches| cli::Options::from_arg_matches(&matches)) {
         Ok(options) => options,
         Err(error) => {
@@ -215,7 +217,11 @@ async fn leave(runtime: &Runtime, stop: &StopConfig) {
 fn serve_ops(listener: std::net::TcpListener, runtime: &Runtime) {
     let stop = runtime.tasks.observers.token();
     let served = runtime.clone();
-    runtime.tasks.observers.spawn("ops", OnFailure::Stop, async move { ops::serve_until(listener, &served, stop).await });
+    runtime.tasks.observers.spawn(
+        "ops",
+        OnFailure::Stop,
+        async move { ops::serve_until(listener, &served, stop).await },
+    );
 }
 
 /// The two signals that ask a process to stop.

@@ -71,7 +71,9 @@ fn try_alone<C: DeserializeOwned + Serialize>(
     match outcome {
         Ok(config) if find(&shown(&config), &leaf.path).is_some() || known.contains(&leaf.key()) => Ok(()),
         Ok(_) => Err(unknown(leaf, known)),
-        Err(message) if message.starts_with("unknown field") && !known.contains(&leaf.key()) => Err(unknown(leaf, known)),
+        Err(message) if message.starts_with("unknown field") && !known.contains(&leaf.key()) => {
+            Err(unknown(leaf, known))
+        }
         Err(message) => {
             let problem = Problem::new(leaf.key(), &leaf.value, message);
             Err(Found { problem, origin: Some(leaf.origin.clone()) })

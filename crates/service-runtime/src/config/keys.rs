@@ -51,7 +51,8 @@ fn collect(section: &str, table: &toml::Table, keys: &mut BTreeSet<String>) {
 }
 
 fn is_key(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || "_.".contains(letter))
+    !text.is_empty()
+        && text.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || "_.".contains(letter))
 }
 
 #[cfg(test)]

@@ -142,7 +142,12 @@ fn leaf_of(path: Vec<String>, text: String, origin: Origin, defaults: &Table) ->
     Leaf { path, value, origin, text: Some(text) }
 }
 
-fn walk(path: &mut Vec<String>, values: &Table, spans: &DeTable<'_>, visit: &mut impl FnMut(&[String], &Value, Range<usize>)) {
+fn walk(
+    path: &mut Vec<String>,
+    values: &Table,
+    spans: &DeTable<'_>,
+    visit: &mut impl FnMut(&[String], &Value, Range<usize>),
+) {
     for (name, span) in spans.iter() {
         let name: &Spanned<_> = name;
         let Some(value) = values.get(name.get_ref().as_ref()) else { continue };

@@ -147,7 +147,8 @@ pub fn load<C: DeserializeOwned + Serialize + Validate>(
     env_prefix: &str,
     overrides: &[(String, String)],
 ) -> Result<C, Error> {
-    let environment = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let environment =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     load_from(defaults, file, env_prefix, environment, overrides)
 }
 

@@ -141,7 +141,8 @@ fn finish<R: Body, E: Into<Box<dyn StdError + Send + Sync>>>(
 ) -> Result<Response<TracedBody<R>>, GrpcStatus> {
     match answer {
         Ok(answer) => {
-            let code = answer.headers().get("grpc-status").map_or(Code::Ok, |status| Code::from_bytes(status.as_bytes()));
+            let code =
+                answer.headers().get("grpc-status").map_or(Code::Ok, |status| Code::from_bytes(status.as_bytes()));
             Ok(answer.map(|body| TracedBody::new(body, call, Status::Grpc(code))))
         }
         Err(error) => {

@@ -13,9 +13,10 @@ const LARGEST: u128 = 99_999_999;
 
 /// The header for `left`, in the finest unit that holds it.
 pub(super) fn encode(left: Duration) -> Option<HeaderValue> {
-    let (number, unit) = [(left.as_nanos(), 'n'), (left.as_micros(), 'u'), (left.as_millis(), 'm'), (left.as_secs().into(), 'S')]
-        .into_iter()
-        .find(|(number, _)| *number <= LARGEST)?;
+    let (number, unit) =
+        [(left.as_nanos(), 'n'), (left.as_micros(), 'u'), (left.as_millis(), 'm'), (left.as_secs().into(), 'S')]
+            .into_iter()
+            .find(|(number, _)| *number <= LARGEST)?;
     HeaderValue::from_str(&format!("{number}{unit}")).ok()
 }
 

@@ -162,7 +162,10 @@ mod tests {
     #[test]
     fn a_text_line_reads_from_left_to_right() {
         let line = logged(Format::Text);
-        assert!(line.contains("INFO service_runtime::telemetry::lines::tests: rows written count=3 name=\"two words\""), "{line}");
+        assert!(
+            line.contains("INFO service_runtime::telemetry::lines::tests: rows written count=3 name=\"two words\""),
+            "{line}"
+        );
         assert!(line.contains(" trace_id="), "{line}");
         assert_eq!(line.matches('\n').count(), 1);
     }

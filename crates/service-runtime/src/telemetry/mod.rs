@@ -30,7 +30,8 @@ use crate::config::{Problem, Validate};
 const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";
 
 /// Libraries whose spans describe our own transport, the exporter's included: in a trace they would trace themselves.
-const FOREIGN: [&str; 8] = ["h2", "hyper", "hyper_util", "tonic", "tower", "opentelemetry", "opentelemetry_sdk", "opentelemetry_otlp"];
+const FOREIGN: [&str; 8] =
+    ["h2", "hyper", "hyper_util", "tonic", "tower", "opentelemetry", "opentelemetry_sdk", "opentelemetry_otlp"];
 
 /// How long the last spans may take to leave.
 const FLUSH: Duration = Duration::from_secs(3);
@@ -77,7 +78,11 @@ impl Validate for Config {
         }
         let is_url = |uri: http::Uri| uri.scheme().is_some() && uri.host().is_some();
         if !self.otlp_endpoint.is_empty() && !self.otlp_endpoint.parse().is_ok_and(is_url) {
-            problems.push(Problem::new("otlp_endpoint", &self.otlp_endpoint, "empty, or a URL such as http://localhost:4317"));
+            problems.push(Problem::new(
+                "otlp_endpoint",
+                &self.otlp_endpoint,
+                "empty, or a URL such as http://localhost:4317",
+            ));
         }
         problems
     }
@@ -141,8 +146,8 @@ impl fmt::Debug for Telemetry {
 /// # Errors
 /// When the filter or the endpoint is wrong, or when it was called before.
 pub fn init(config: &Config, service: &'static str) -> Result<Telemetry, Error> {
-    let filter = EnvFilter::try_new(&config.log)
-        .map_err(|source| Error::Filter { filter: config.log.clone(), source })?;
+    let filter =
+        EnvFilter::try_new(&config.log).map_err(|source| Error::Filter { filter: config.log.clone(), source })?;
     let builder = SdkTracerProvider::builder().with_resource(resource(service));
     let builder = if config.otlp_endpoint.is_empty() {
         // Ids exist and are handed on; spans cost no recording.
@@ -196,7 +201,12 @@ fn resource(service: &'static str) -> Resource {
         .build()
 }
 
-fn install(provider: &SdkTracerProvider, service: &'static str, format: Format, filter: EnvFilter) -> Result<(), Error> {
+fn install(
+    provider: &SdkTracerProvider,
+    service: &'static str,
+    format: Format,
+    filter: EnvFilter,
+) -> Result<(), Error> {
     global::set_text_map_propagator(TraceContextPropagator::new());
     global::set_tracer_provider(provider.clone());
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).event_format(lines::Lines(format));
@@ -234,7 +244,12 @@ mod tests {
 
     #[test]
     fn all_problems_are_named() {
-        let config = Config { otlp_endpoint: "localhost".into(), sample_ratio: 2.0, log: "a=b=c".into(), log_format: Format::Text };
+        let config = Config {
+            otlp_endpoint: "localhost".into(),
+            sample_ratio: 2.0,
+            log: "a=b=c".into(),
+            log_format: Format::Text,
+        };
         let keys: Vec<String> = config.problems().into_iter().map(|problem| problem.key).collect();
         assert_eq!(keys, ["sample_ratio", "log", "otlp_endpoint"]);
         assert!(Config::default().problems().is_empty());

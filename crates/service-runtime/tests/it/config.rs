@@ -76,7 +76,12 @@ struct Layers {
 
 impl Layers {
     fn new() -> Self {
-        Self { folder: tempfile::tempdir().expect("a folder"), file: None, environment: Vec::new(), options: Vec::new() }
+        Self {
+            folder: tempfile::tempdir().expect("a folder"),
+            file: None,
+            environment: Vec::new(),
+            options: Vec::new(),
+        }
     }
 
     fn file(mut self, text: &str) -> Self {
@@ -111,7 +116,8 @@ impl Layers {
 #[test]
 fn later_layers_win() {
     let layers = Layers::new().file("name = \"file\"\nratio = 0.1\n[store]\nretries = 4\n[grpc]\npatience = \"1s\"\n");
-    let layers = layers.variable("SETLIST__RATIO", "0.2").variable("SETLIST__STORE__RETRIES", "5").variable("SETLIST_HOME", "x");
+    let layers =
+        layers.variable("SETLIST__RATIO", "0.2").variable("SETLIST__STORE__RETRIES", "5").variable("SETLIST_HOME", "x");
     let config = layers.option("store.retries", "6").load().expect("good");
     assert_eq!((config.name.as_str(), config.ratio, config.store.retries), ("file", 0.2, 6));
     assert_eq!(config.grpc.patience, Duration::from_secs(1));
@@ -120,7 +126,12 @@ fn later_layers_win() {
 
 #[test]
 fn texts_stay_texts() {
-    let config = Layers::new().option("name", "42").option("grpc.tls_key", "7").option("store.password", "true").load().expect("good");
+    let config = Layers::new()
+        .option("name", "42")
+        .option("grpc.tls_key", "7")
+        .option("store.password", "true")
+        .load()
+        .expect("good");
     assert_eq!(config.name, "42");
     assert_eq!(config.grpc.tls_key.as_deref(), Some("7"), "a commented key has no type to go by");
     assert_eq!(config.store.password.expose(), "true");
@@ -135,7 +146,10 @@ fn an_open_table_takes_any_key() {
 #[test]
 fn an_unknown_key_is_refused_with_the_nearest_one_and_its_line() {
     let problems = Layers::new().file("name = \"x\"\n\n[grpc]\nlisen = \"127.0.0.1:1\"\n").problems();
-    assert_eq!(problems, ["probe.toml:4: grpc.lisen = \"127.0.0.1:1\": there is no such key; did you mean grpc.listen?"]);
+    assert_eq!(
+        problems,
+        ["probe.toml:4: grpc.lisen = \"127.0.0.1:1\": there is no such key; did you mean grpc.listen?"]
+    );
     let problems = Layers::new().variable("SETLIST__LISTEN", "127.0.0.1:1").problems();
     assert_eq!(problems.len(), 1);
     assert!(problems[0].starts_with("variable SETLIST__LISTEN: listen = "), "{problems:?}");
@@ -150,7 +164,8 @@ fn a_type_that_forgives_strangers_does_not_hide_them() {
 
 #[test]
 fn all_problems_are_told_at_once() {
-    let layers = Layers::new().file("ratio = 7.5\nnmae = \"x\"\n[grpc]\nlisten = \"nowhere\"\npatience = \"3 parsecs\"\n");
+    let layers =
+        Layers::new().file("ratio = 7.5\nnmae = \"x\"\n[grpc]\nlisten = \"nowhere\"\npatience = \"3 parsecs\"\n");
     let problems = layers.variable("SETLIST__STORE__RETRIES", "many").option("store.retires", "1").problems();
     let starts = [
         "probe.toml:2: nmae = \"x\": there is no such key; did you mean name?",

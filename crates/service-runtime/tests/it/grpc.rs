@@ -177,7 +177,8 @@ async fn the_caller_sees_an_error_where_the_server_does_not() {
 #[tokio::test]
 async fn the_deadline_reaches_the_server_a_little_nearer() {
     let rig = Rig::start();
-    let left: u64 = rig.ask(given("remaining", Duration::from_secs(30))).await.expect("an answer").parse().expect("a number");
+    let left: u64 =
+        rig.ask(given("remaining", Duration::from_secs(30))).await.expect("an answer").parse().expect("a number");
     assert!((1..30_000).contains(&left), "{left}");
     let none = rig.ask(Request::new(String::from("remaining"))).await.expect("an answer");
     assert_eq!(none, "0", "without a deadline the server takes its own");
@@ -204,9 +205,11 @@ async fn work_stops_when_the_caller_gives_up() {
 
 #[tokio::test(start_paused = true)]
 async fn a_server_ends_its_work_at_the_callers_deadline() {
-    let endless = service_fn(|_: http::Request<Body>| std::future::pending::<Result<http::Response<Body>, Infallible>>());
+    let endless =
+        service_fn(|_: http::Request<Body>| std::future::pending::<Result<http::Response<Body>, Infallible>>());
     let mut server = GrpcServerTrace::new("probe").layer(endless);
-    let request = http::Request::post("/test.v1.Probe/Ask").header("grpc-timeout", "60m").body(Body::empty()).expect("valid");
+    let request =
+        http::Request::post("/test.v1.Probe/Ask").header("grpc-timeout", "60m").body(Body::empty()).expect("valid");
     let started = Instant::now();
     let Ok(answer) = server.call(request).await;
     assert_eq!(answer.headers()["grpc-status"], (Code::DeadlineExceeded as i32).to_string());
@@ -259,7 +262,8 @@ async fn calls_are_measured_by_method_and_status() {
     let page = rig.runtime.metrics.encode();
     for side in ["server", "client"] {
         for status in ["OK", "INTERNAL"] {
-            let line = format!("setlist_rpc_{side}_call_duration_seconds_count{{method=\"{METHOD}\",status=\"{status}\"}} 1");
+            let line =
+                format!("setlist_rpc_{side}_call_duration_seconds_count{{method=\"{METHOD}\",status=\"{status}\"}} 1");
             assert!(page.contains(&line), "{line} is not in\n{page}");
         }
     }

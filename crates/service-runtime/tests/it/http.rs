@@ -18,7 +18,8 @@ fn router(layer: HttpServerTrace) -> Router {
 }
 
 async fn asked(router: Router, method: Method, path: &str) -> (StatusCode, String) {
-    let request = Request::builder().method(method).uri(path).header("traceparent", PARENT).body(Body::empty()).expect("valid");
+    let request =
+        Request::builder().method(method).uri(path).header("traceparent", PARENT).body(Body::empty()).expect("valid");
     let answer = router.oneshot(request).await.expect("infallible");
     let status = answer.status();
     let body = axum::body::to_bytes(answer.into_body(), 1 << 16).await.expect("a body");
@@ -44,7 +45,8 @@ async fn a_request_hangs_under_its_caller_and_is_named_by_its_route() {
 #[tokio::test]
 async fn a_caller_who_is_not_trusted_is_only_linked() {
     let caught = Caught::start();
-    let (_, seen) = asked(router(HttpServerTrace::new("edge-api").linking_callers()), Method::GET, "/v1/things/7").await;
+    let (_, seen) =
+        asked(router(HttpServerTrace::new("edge-api").linking_callers()), Method::GET, "/v1/things/7").await;
     assert_eq!(seen.len(), 32);
     assert_ne!(seen, "4bf92f3577b34da6a3ce929d0e0e4736");
     let spans = caught.named("GET /v1/things/{id}");
@@ -75,6 +77,11 @@ async fn strangers_cannot_invent_names_or_labels() {
     asked(router(layer), Method::GET, "/v1/things/8").await;
     assert_eq!(caught.named("HTTP").len(), 1);
     let page = metrics.encode();
-    assert!(page.contains("setlist_http_server_request_duration_seconds_count{method=\"GET /v1/things/{id}\",status=\"200\"} 1"), "{page}");
+    assert!(
+        page.contains(
+            "setlist_http_server_request_duration_seconds_count{method=\"GET /v1/things/{id}\",status=\"200\"} 1"
+        ),
+        "{page}"
+    );
     assert!(!page.contains("INVENTED") && !page.contains("/some/path"), "{page}");
 }

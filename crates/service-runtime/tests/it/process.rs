@@ -115,6 +115,22 @@ fn child_is_deaf_to_the_first_signal() -> ExitCode {
     })
 }
 
+#[test]
+fn child_has_a_dead_collector() -> ExitCode {
+    if std::env::var_os(IS_CHILD).is_none() {
+        return ExitCode::SUCCESS;
+    }
+    // The discard port: nobody listens there.
+    let telemetry = telemetry::Config { otlp_endpoint: "http://127.0.0.1:9".into(), ..config().telemetry };
+    process::start("probe", Config { telemetry, ..config() }, |_, runtime: Runtime| async move {
+        for _ in 0..10_000 {
+            tracing::info_span!("work").in_scope(|| {});
+        }
+        runtime.stop_signal().stop();
+        Ok::<_, Infallible>(Vec::new())
+    })
+}
+
 /// A running child and the lines of its log.
 struct Run {
     child: Child,
@@ -191,6 +207,13 @@ fn a_process_that_cannot_be_built_fails_and_says_why() {
     let (success, log) = run.ended();
     assert!(!success);
     assert!(log.contains("\"message\":\"process failed\"") && log.contains("the store is gone"), "{log}");
+}
+
+#[test]
+fn a_dead_collector_keeps_nobody_from_leaving() {
+    let (success, log) = Run::start("child_has_a_dead_collector").ended();
+    assert!(success, "{log}");
+    assert!(log.contains("\"message\":\"stopped\""), "{log}");
 }
 
 #[test]

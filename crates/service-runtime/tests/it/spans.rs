@@ -4,7 +4,7 @@ use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
 use service_runtime::trace::names;
 use tracing::subscriber::DefaultGuard;
-use tracing_subscriber::{filter::LevelFilter, layer::SubscriberExt as _, Layer as _};
+use tracing_subscriber::{Layer as _, filter::LevelFilter, layer::SubscriberExt as _};
 
 /// Spans of this thread, for as long as it lives. Tests run on one thread each, servers included.
 pub(crate) struct Caught {
