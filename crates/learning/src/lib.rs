@@ -1,1 +1,22 @@
-//! stub
+//! Learning: what turns events into releases. It reads the archive, trains the artefacts that the
+//! services load, measures them against what happened later, and writes a release.
+//!
+//! It must never know the edge, and no service depends on it: it meets them at three places only,
+//! the event stream (`archive`), the profile fold and the features (`ranker`), and the release store
+//! (`train`).
+
+pub mod progress;
+
+pub mod datasets;
+pub mod world;
+
+pub mod archive;
+
+pub mod factors;
+pub mod neighbours;
+
+pub mod evaluate;
+
+pub mod ranker;
+
+pub mod train;

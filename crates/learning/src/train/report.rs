@@ -1,0 +1,193 @@
+//! What a training did and how good the result is, for people and for the manifest.
+
+use std::{collections::BTreeMap, fmt};
+
+use shared_models::{ReleaseId, Timestamp};
+
+use super::matrix::Table;
+use crate::{
+    evaluate::Interval,
+    ranker::{ActionReport, Source, Trained, replay::Rows},
+};
+
+/// How well held-out items are found, against always recommending the most popular.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evaluation {
+    /// The length of the lists.
+    pub k: usize,
+    /// Users that were measured.
+    pub users: usize,
+    /// Pairs that were to be found.
+    pub held_out: usize,
+    /// Recall of the factors.
+    pub recall: Interval,
+    /// NDCG of the factors.
+    pub ndcg: Interval,
+    /// The share of items on at least one list.
+    pub coverage: f64,
+    /// Recall of popularity.
+    pub popularity_recall: Interval,
+    /// NDCG of popularity.
+    pub popularity_ndcg: Interval,
+}
+
+impl fmt::Display for Evaluation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "recall@{k} {:.4} [{:.4}, {:.4}] (popularity {:.4}), ndcg@{k} {:.4} (popularity {:.4}), {} users",
+            self.recall.mean,
+            self.recall.low,
+            self.recall.high,
+            self.popularity_recall.mean,
+            self.ndcg.mean,
+            self.popularity_ndcg.mean,
+            self.users,
+            k = self.k
+        )
+    }
+}
+
+/// What a training did.
+#[derive(Clone, Debug)]
+pub struct TrainReport {
+    /// The release, once it is written.
+    pub release: Option<ReleaseId>,
+    /// Whether it is live.
+    pub promoted: bool,
+    /// How good the factors are; `None` when nothing could be held out.
+    pub evaluation: Option<Evaluation>,
+    /// The scorer; `None` when there were too few rows.
+    pub scorer: Option<Trained>,
+    /// What the scorer's rows were made of.
+    pub scorer_source: Option<Source>,
+    /// The moment that separates what was trained on from what was measured.
+    pub cut: Timestamp,
+    /// How much there was.
+    pub counts: BTreeMap<String, u64>,
+    /// What a reader of the numbers should know.
+    pub notes: Vec<String>,
+    /// Seconds by stage, in order; `all` is last.
+    pub seconds: Vec<(&'static str, f64)>,
+}
+
+impl TrainReport {
+    pub(super) fn new(
+        table: &Table,
+        evaluation: Option<Evaluation>,
+        scorer: Option<Trained>,
+        rows: Option<&Rows>,
+        cut: Timestamp,
+    ) -> Self {
+        let mut counts = BTreeMap::new();
+        let mut count = |name: &str, number: u64| counts.insert(name.to_owned(), number);
+        count("items", table.items.len() as u64);
+        count("users", table.users as u64);
+        count("interactions", table.touches.len() as u64);
+        count("impressions", table.impressions);
+        count("plays", table.plays);
+        count("events_on_unknown_items", table.unknown);
+        count("events_on_unplayed_items", table.unplayed);
+        count("scorer_rows", rows.map_or(0, |rows| rows.len() as u64));
+        let mut notes = Vec::new();
+        if let Some(evaluation) = &evaluation
+            && evaluation.recall.mean <= evaluation.popularity_recall.mean
+        {
+            notes.push("the factors do not find more than popularity does".to_owned());
+        }
+        if table.unknown > 0 {
+            notes.push(format!("{} events are on items that the catalogue does not hold", table.unknown));
+        }
+        match rows {
+            Some(rows) if rows.source == Source::SampledNegatives => {
+                notes.push("the data have no impressions: the scorer's negatives are items drawn at random, and its probabilities are relative to that draw".to_owned());
+            }
+            Some(rows) if rows.unusable > 0 => {
+                notes.push(format!("{} rows had a feature that is not finite", rows.unusable))
+            }
+            _ => {}
+        }
+        if scorer.is_some() {
+            notes.push("events do not tell the sources' ranks and scores: the scorer gives them no weight".to_owned());
+        } else {
+            notes.push("there were too few rows for a scorer: ranking serves its cold model".to_owned());
+        }
+        Self {
+            release: None,
+            promoted: false,
+            evaluation,
+            scorer,
+            scorer_source: rows.map(|rows| rows.source),
+            cut,
+            counts,
+            notes,
+            seconds: Vec::new(),
+        }
+    }
+
+    /// The measurements as the manifest holds them.
+    #[must_use]
+    pub fn metrics(&self) -> BTreeMap<String, f64> {
+        let mut metrics = BTreeMap::new();
+        let mut put = |name: String, value: f64| {
+            if value.is_finite() {
+                metrics.insert(name, value);
+            }
+        };
+        if let Some(e) = &self.evaluation {
+            for (name, interval) in [
+                ("recall", e.recall),
+                ("ndcg", e.ndcg),
+                ("popularity_recall", e.popularity_recall),
+                ("popularity_ndcg", e.popularity_ndcg),
+            ] {
+                put(format!("{name}@{}", e.k), interval.mean);
+                put(format!("{name}@{}_low", e.k), interval.low);
+                put(format!("{name}@{}_high", e.k), interval.high);
+            }
+            put(format!("coverage@{}", e.k), e.coverage);
+        }
+        for ActionReport { action, log_loss, base_log_loss, auc, calibration_error, .. } in
+            self.scorer.iter().flat_map(|trained| &trained.actions)
+        {
+            for (name, value) in [
+                ("log_loss", log_loss),
+                ("base_log_loss", base_log_loss),
+                ("auc", auc),
+                ("calibration_error", calibration_error),
+            ] {
+                put(format!("{action}_{name}"), *value);
+            }
+        }
+        metrics
+    }
+}
+
+impl fmt::Display for TrainReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(release) = &self.release {
+            writeln!(f, "release {release}{}", if self.promoted { ", live" } else { "" })?;
+        }
+        let counts: Vec<String> = self.counts.iter().map(|(name, count)| format!("{name} {count}")).collect();
+        writeln!(f, "{}", counts.join(", "))?;
+        if let Some(evaluation) = &self.evaluation {
+            writeln!(f, "measured on what happened from {}: {evaluation}", self.cut)?;
+        }
+        if let Some(trained) = &self.scorer {
+            writeln!(
+                f,
+                "scorer of {} rows, calibrated on {}, tested on {}:",
+                trained.rows[0], trained.rows[1], trained.rows[2]
+            )?;
+            for action in &trained.actions {
+                writeln!(f, "  {action}")?;
+            }
+        }
+        for note in &self.notes {
+            writeln!(f, "note: {note}")?;
+        }
+        let seconds: Vec<String> =
+            self.seconds.iter().map(|(name, seconds)| format!("{name} {seconds:.1} s")).collect();
+        writeln!(f, "{}", seconds.join(", "))
+    }
+}

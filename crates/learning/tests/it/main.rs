@@ -1,0 +1,8 @@
+//! The crate from outside: worlds, archives, training.
+
+#![expect(clippy::unwrap_used, reason = "a test says what went wrong by panicking")]
+
+mod archive;
+mod replay;
+mod train;
+mod world;
