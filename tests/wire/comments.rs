@@ -20,7 +20,10 @@ fn ours(descriptors: &FileDescriptorSet) -> impl Iterator<Item = &FileDescriptor
 fn message_places(message: &DescriptorProto, index: i32) -> Vec<(Vec<i32>, String)> {
     let mut places = vec![(vec![FILE_MESSAGE, index], message.name().to_owned())];
     for (field_index, field) in (0..).zip(&message.field) {
-        places.push((vec![FILE_MESSAGE, index, MESSAGE_FIELD, field_index], format!("{}.{}", message.name(), field.name())));
+        places.push((
+            vec![FILE_MESSAGE, index, MESSAGE_FIELD, field_index],
+            format!("{}.{}", message.name(), field.name()),
+        ));
     }
     places
 }
@@ -43,7 +46,10 @@ fn every_contract_says_why() {
         for (index, service) in (0..).zip(&file.service) {
             places.push((vec![FILE_SERVICE, index], service.name().to_owned()));
             for (method_index, method) in (0..).zip(&service.method) {
-                places.push((vec![FILE_SERVICE, index, SERVICE_METHOD, method_index], format!("{}/{}", service.name(), method.name())));
+                places.push((
+                    vec![FILE_SERVICE, index, SERVICE_METHOD, method_index],
+                    format!("{}/{}", service.name(), method.name()),
+                ));
             }
         }
         let comments = &file.source_code_info.as_ref().unwrap().location;

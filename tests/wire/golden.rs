@@ -19,8 +19,8 @@ use shared_models::{
     item::Market,
     listener::ListenerContext,
     plan::{
-        CandidatePlan, FilterPlan, Objective, Pin, RequestContext, ShelfCandidatePlan, ShelfOrder, ShelfRankPlan, SlatePlan,
-        SourcePlan, SourceUse,
+        CandidatePlan, FilterPlan, Objective, Pin, RequestContext, ShelfCandidatePlan, ShelfOrder, ShelfRankPlan,
+        SlatePlan, SourcePlan, SourceUse,
     },
     slate::{RankedCard, Reason, Slate},
 };
@@ -138,7 +138,10 @@ fn record() -> RecommendationRecord {
                 sources: vec![SourceUse { source: 0, limit: 200 }, SourceUse { source: 1, limit: 100 }],
                 filters: vec![
                     FilterPlan { name: FilterName::NotHidden, params: FilterParams::default() },
-                    FilterPlan { name: FilterName::ImpressionCap, params: FilterParams { within: Some(day * 7), max: Some(5) } },
+                    FilterPlan {
+                        name: FilterName::ImpressionCap,
+                        params: FilterParams { within: Some(day * 7), max: Some(5) },
+                    },
                 ],
                 limit: 500,
             }],
@@ -175,9 +178,18 @@ fn record() -> RecommendationRecord {
         }),
         table: Arc::new(table()),
         table_complete: true,
-        shelves: vec![ShelfSummary { shelf: shelf(), kept: 2, dropped: DropReason::ALL.iter().map(|reason| (*reason, 3)).collect() }],
+        shelves: vec![ShelfSummary {
+            shelf: shelf(),
+            kept: 2,
+            dropped: DropReason::ALL.iter().map(|reason| (*reason, 3)).collect(),
+        }],
         sources: vec![
-            SourceReport { name: SourceName::Embedding, returned: 300, degraded: None, elapsed: Duration::from_nanos(1_234_567) },
+            SourceReport {
+                name: SourceName::Embedding,
+                returned: 300,
+                degraded: None,
+                elapsed: Duration::from_nanos(1_234_567),
+            },
             SourceReport {
                 name: SourceName::ItemToItem,
                 returned: 0,

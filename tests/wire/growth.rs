@@ -58,14 +58,19 @@ fn message_promises(name: &str, message: &DescriptorProto, lines: &mut BTreeSet<
 }
 
 fn field_type(field: &FieldDescriptorProto) -> String {
-    let presence = if field.proto3_optional() { "OPTIONAL" } else { field.label().as_str_name().trim_start_matches("LABEL_") };
+    let presence =
+        if field.proto3_optional() { "OPTIONAL" } else { field.label().as_str_name().trim_start_matches("LABEL_") };
     let kind = match field.r#type() {
         Type::Message | Type::Enum | Type::Group => field.type_name().to_owned(),
         scalar => scalar.as_str_name().trim_start_matches("TYPE_").to_lowercase(),
     };
-    let choice = field.oneof_index.filter(|_| !field.proto3_optional()).map_or(String::new(), |index| format!(" in oneof {index}"));
+    let choice = field
+        .oneof_index
+        .filter(|_| !field.proto3_optional())
+        .map_or(String::new(), |index| format!(" in oneof {index}"));
     // Without presence, `optional` of proto3 and a plain field differ for a reader.
-    let presence = if presence == "OPTIONAL" && !field.proto3_optional() { "plain".to_owned() } else { presence.to_lowercase() };
+    let presence =
+        if presence == "OPTIONAL" && !field.proto3_optional() { "plain".to_owned() } else { presence.to_lowercase() };
     format!("{presence} {kind}{choice}")
 }
 
@@ -83,7 +88,8 @@ fn broken<'a>(promised: &'a BTreeSet<String>, now: &'a BTreeSet<String>) -> Vec<
 #[test]
 fn contracts_only_grow() {
     let now = promises(&compile(&root()).unwrap());
-    let promised: BTreeSet<String> = fs::read_to_string(golden()).unwrap_or_default().lines().map(ToOwned::to_owned).collect();
+    let promised: BTreeSet<String> =
+        fs::read_to_string(golden()).unwrap_or_default().lines().map(ToOwned::to_owned).collect();
     let broken = broken(&promised, &now);
     assert!(broken.is_empty(), "promised and no longer kept; add a new field or message instead:\n{broken:#?}");
     if updating() {
@@ -105,9 +111,15 @@ fn no_change_that_another_version_would_notice_goes_unseen() {
     };
     let each_message = |change: &dyn Fn(&mut DescriptorProto)| {
         let names = sound.file.iter().filter(|file| file.package().starts_with("setlist."));
-        let places = names.flat_map(|file| file.message_type.iter().map(|message| (file.name().to_owned(), message.name().to_owned())));
+        let places = names.flat_map(|file| {
+            file.message_type.iter().map(|message| (file.name().to_owned(), message.name().to_owned()))
+        });
         for (file, message) in places.collect::<Vec<_>>() {
-            let found = sound.file.iter().find(|f| f.name() == file).and_then(|f| f.message_type.iter().find(|m| m.name() == message));
+            let found = sound
+                .file
+                .iter()
+                .find(|f| f.name() == file)
+                .and_then(|f| f.message_type.iter().find(|m| m.name() == message));
             if found.is_none_or(|message| message.field.is_empty()) {
                 continue;
             }
@@ -130,7 +142,9 @@ fn no_change_that_another_version_would_notice_goes_unseen() {
         message.field[0].proto3_optional = None;
     });
 
-    let ours = |set: &mut FileDescriptorSet| set.file.iter().position(|file| file.package() == "setlist.ranking.v1" && !file.service.is_empty());
+    let ours = |set: &mut FileDescriptorSet| {
+        set.file.iter().position(|file| file.package() == "setlist.ranking.v1" && !file.service.is_empty())
+    };
     check("a call that goes", &|set| {
         let index = ours(set).unwrap();
         set.file[index].service[0].method.clear();
@@ -151,7 +165,11 @@ fn no_change_that_another_version_would_notice_goes_unseen() {
     });
     check("an optional field that loses its presence", &|set| {
         let messages = set.file.iter_mut().flat_map(|file| &mut file.message_type);
-        messages.flat_map(|message| &mut message.field).find(|field| field.proto3_optional()).unwrap().proto3_optional = None;
+        messages
+            .flat_map(|message| &mut message.field)
+            .find(|field| field.proto3_optional())
+            .unwrap()
+            .proto3_optional = None;
     });
 }
 
@@ -159,7 +177,12 @@ fn no_change_that_another_version_would_notice_goes_unseen() {
 fn growth_breaks_nothing() {
     let sound = compile(&root()).unwrap();
     let mut grown = sound.clone();
-    let message = grown.file.iter_mut().flat_map(|file| &mut file.message_type).find(|message| message.name() == "RankRequest").unwrap();
+    let message = grown
+        .file
+        .iter_mut()
+        .flat_map(|file| &mut file.message_type)
+        .find(|message| message.name() == "RankRequest")
+        .unwrap();
     let mut field = message.field[0].clone();
     field.number = Some(99);
     field.name = Some("one_more".to_owned());

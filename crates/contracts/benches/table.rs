@@ -1,5 +1,7 @@
 //! What a page of 700 candidates costs on the wire: a record of it in memory, and a call over a socket.
 
+#![expect(clippy::unwrap_used, reason = "a bench that cannot be set up should stop at once")]
+
 #[path = "../tests/it/sample.rs"]
 #[expect(dead_code, reason = "the tests draw more")]
 mod sample;
@@ -32,7 +34,8 @@ fn record(criterion: &mut Criterion) {
     let record = sample::Draw(1).record(CANDIDATES, SHELVES);
     let payload = records::encode(&record);
     let name = format!("record of {CANDIDATES} candidates, {} bytes", payload.len());
-    criterion.bench_function(&format!("{name}: encode"), |bencher| bencher.iter(|| records::encode(black_box(&record))));
+    criterion
+        .bench_function(&format!("{name}: encode"), |bencher| bencher.iter(|| records::encode(black_box(&record))));
     criterion.bench_function(&format!("{name}: decode"), |bencher| {
         bencher.iter(|| records::decode(records::KIND, records::VERSION, black_box(&payload)));
     });

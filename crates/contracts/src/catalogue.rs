@@ -28,7 +28,12 @@ pub trait Catalogue: Send + Sync {
     /// Of the whole call: `resource_exhausted` for too many items, `unavailable`,
     /// `deadline_exceeded`, `internal`. Of one item: `invalid_argument`, `conflict` (another id has
     /// the same key).
-    async fn put_items(&self, tenant: &TenantId, items: Vec<Item>, deadline: Deadline) -> Result<Vec<Result<Put, Failure>>, Failure>;
+    async fn put_items(
+        &self,
+        tenant: &TenantId,
+        items: Vec<Item>,
+        deadline: Deadline,
+    ) -> Result<Vec<Result<Put, Failure>>, Failure>;
 
     /// One item.
     ///
@@ -46,18 +51,35 @@ pub trait Catalogue: Send + Sync {
     ///
     /// # Errors
     /// `unavailable`, `deadline_exceeded`, `internal`.
-    async fn display(&self, tenant: &TenantId, keys: &[ItemKey], deadline: Deadline) -> Result<Vec<DisplayItem>, Failure>;
+    async fn display(
+        &self,
+        tenant: &TenantId,
+        keys: &[ItemKey],
+        deadline: Deadline,
+    ) -> Result<Vec<DisplayItem>, Failure>;
 
     /// Up to `limit` items after `after` in the order of their ids.
     ///
     /// # Errors
     /// `invalid_argument`, `unavailable`, `deadline_exceeded`, `internal`.
-    async fn list_items(&self, tenant: &TenantId, after: Option<ItemId>, limit: usize, deadline: Deadline) -> Result<Vec<Item>, Failure>;
+    async fn list_items(
+        &self,
+        tenant: &TenantId,
+        after: Option<ItemId>,
+        limit: usize,
+        deadline: Deadline,
+    ) -> Result<Vec<Item>, Failure>;
 
     /// The most played items of a market, best first: what the edge keeps for the day when
     /// everything else is away.
     ///
     /// # Errors
     /// `unavailable`, `deadline_exceeded`, `internal`.
-    async fn popular(&self, tenant: &TenantId, market: Market, limit: usize, deadline: Deadline) -> Result<Vec<DisplayItem>, Failure>;
+    async fn popular(
+        &self,
+        tenant: &TenantId,
+        market: Market,
+        limit: usize,
+        deadline: Deadline,
+    ) -> Result<Vec<DisplayItem>, Failure>;
 }

@@ -49,7 +49,11 @@ impl Failure {
 
     /// A quota or a queue is full; come back after `retry_after`.
     #[must_use]
-    pub fn resource_exhausted(reason: impl Into<Cow<'static, str>>, message: impl Into<String>, retry_after: Duration) -> Self {
+    pub fn resource_exhausted(
+        reason: impl Into<Cow<'static, str>>,
+        message: impl Into<String>,
+        retry_after: Duration,
+    ) -> Self {
         Self { retry_after: Some(retry_after), ..Self::new(ErrorCode::ResourceExhausted, reason, message) }
     }
 

@@ -43,8 +43,14 @@ impl Ranking for Traced<dyn Ranking> {
     }
 }
 
-async fn kept<T>(deadline: Deadline, call: impl Future<Output = Result<T, Failure>>, span: tracing::Span) -> Result<T, Failure> {
-    let answer = deadline::run(deadline, call.instrument(span.clone())).await.unwrap_or_else(|_| Err(Failure::deadline_exceeded()));
+async fn kept<T>(
+    deadline: Deadline,
+    call: impl Future<Output = Result<T, Failure>>,
+    span: tracing::Span,
+) -> Result<T, Failure> {
+    let answer = deadline::run(deadline, call.instrument(span.clone()))
+        .await
+        .unwrap_or_else(|_| Err(Failure::deadline_exceeded()));
     if let Err(failure) = &answer {
         span.record("error.type", failure.code.as_str());
     }

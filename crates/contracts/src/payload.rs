@@ -51,7 +51,9 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> ErrorCode {
         match self {
-            Self::Kind { .. } | Self::Version { .. } | Self::Undecodable { .. } | Self::Malformed { .. } => ErrorCode::InvalidArgument,
+            Self::Kind { .. } | Self::Version { .. } | Self::Undecodable { .. } | Self::Malformed { .. } => {
+                ErrorCode::InvalidArgument
+            }
         }
     }
 }

@@ -147,9 +147,14 @@ impl RecommendationRecord {
 
 /// The table of these rows.
 fn rows_of(table: &CandidateTable, rows: &[u32]) -> CandidateTable {
-    let keys = |column: &[ItemKey]| rows.iter().map(|row| column.get(*row as usize).copied().unwrap_or_default()).collect();
+    let keys =
+        |column: &[ItemKey]| rows.iter().map(|row| column.get(*row as usize).copied().unwrap_or_default()).collect();
     let facts = |column: &Vec<f32>| {
-        if column.is_empty() { Vec::new() } else { rows.iter().map(|row| column.get(*row as usize).copied().unwrap_or_default()).collect() }
+        if column.is_empty() {
+            Vec::new()
+        } else {
+            rows.iter().map(|row| column.get(*row as usize).copied().unwrap_or_default()).collect()
+        }
     };
     let mut evidence = Vec::new();
     let mut evidence_ends = Vec::with_capacity(rows.len());

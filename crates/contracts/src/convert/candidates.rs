@@ -12,8 +12,9 @@ use shared_models::{
 use super::{
     Malformed, Result, duration_from_wire, duration_to_wire, each, name, narrow, optional_name,
     page::{
-        context_from_wire, context_to_wire, degraded_from_wire, degraded_to_wire, keys_from_wire, keys_to_wire, listener_from_wire,
-        listener_to_wire, release_from_wire, reports_from_wire, reports_to_wire, rows_below, table_from_wire, table_to_wire,
+        context_from_wire, context_to_wire, degraded_from_wire, degraded_to_wire, keys_from_wire, keys_to_wire,
+        listener_from_wire, listener_to_wire, release_from_wire, reports_from_wire, reports_to_wire, rows_below,
+        table_from_wire, table_to_wire,
     },
     required,
 };
@@ -105,7 +106,11 @@ pub(crate) fn plan_to_wire(plan: &CandidatePlan) -> wire::CandidatePlan {
     };
     let shelf = |shelf: &ShelfCandidatePlan| wire::ShelfCandidatePlan {
         shelf: shelf.shelf.as_str().to_owned(),
-        sources: shelf.sources.iter().map(|used| wire::SourceUse { source: used.source.into(), limit: used.limit }).collect(),
+        sources: shelf
+            .sources
+            .iter()
+            .map(|used| wire::SourceUse { source: used.source.into(), limit: used.limit })
+            .collect(),
         filters: shelf.filters.iter().map(filter).collect(),
         limit: shelf.limit,
     };
@@ -142,7 +147,10 @@ fn open_shelf(shelf: wire::ShelfCandidatePlan, sources: usize) -> Result<ShelfCa
         shelf: name(&shelf.shelf, "shelf")?,
         sources: each(shelf.sources, "sources", |used| {
             if used.source as usize >= sources {
-                return Err(Malformed::new("source", format_args!("{} is none of the plan's {sources} sources", used.source)));
+                return Err(Malformed::new(
+                    "source",
+                    format_args!("{} is none of the plan's {sources} sources", used.source),
+                ));
             }
             Ok(SourceUse { source: narrow(used.source, "source")?, limit: used.limit })
         })?,

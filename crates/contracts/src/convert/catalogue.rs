@@ -94,7 +94,10 @@ pub(crate) fn puts_to_wire(results: Vec<std::result::Result<Put, Failure>>) -> w
     response
 }
 
-pub(crate) fn puts_from_wire(response: wire::PutItemsResponse, items: usize) -> Result<Vec<std::result::Result<Put, Failure>>> {
+pub(crate) fn puts_from_wire(
+    response: wire::PutItemsResponse,
+    items: usize,
+) -> Result<Vec<std::result::Result<Put, Failure>>> {
     super::same_length(response.outcomes.len(), items, "outcomes")?;
     let mut failures = response.failures.into_iter();
     let mut results = Vec::with_capacity(items);
@@ -108,7 +111,10 @@ pub(crate) fn puts_from_wire(response: wire::PutItemsResponse, items: usize) -> 
                 _ => return Err(Malformed::new("failures", format_args!("says nothing of item {index}"))),
             },
             Ok(wire::PutOutcome::Unspecified) | Err(_) => {
-                return Err(Malformed::new("outcomes", format_args!("{outcome} is not known; the sender may be newer")));
+                return Err(Malformed::new(
+                    "outcomes",
+                    format_args!("{outcome} is not known; the sender may be newer"),
+                ));
             }
         });
     }

@@ -67,5 +67,6 @@ pub(crate) fn uuid_to_wire(id: &Uuid) -> Bytes {
 }
 
 pub(crate) fn uuid_from_wire(bytes: &[u8], field: &str) -> Result<Uuid> {
-    Uuid::from_slice(bytes).map_err(|_| Malformed::new(field, format_args!("has {} bytes where 16 belong", bytes.len())))
+    Uuid::from_slice(bytes)
+        .map_err(|_| Malformed::new(field, format_args!("has {} bytes where 16 belong", bytes.len())))
 }

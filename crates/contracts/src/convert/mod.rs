@@ -84,7 +84,11 @@ pub(crate) fn optional_market(text: &str, field: &str) -> Result<Option<Market>>
 
 /// Each element of a list, converted; an error names its index.
 pub(crate) fn each<W, D>(values: Vec<W>, field: &str, convert: impl Fn(W) -> Result<D>) -> Result<Vec<D>> {
-    values.into_iter().enumerate().map(|(index, value)| convert(value).map_err(|error| error.at(field, index))).collect()
+    values
+        .into_iter()
+        .enumerate()
+        .map(|(index, value)| convert(value).map_err(|error| error.at(field, index)))
+        .collect()
 }
 
 /// A span of time on its way out. Spans too long for the wire, 10^11 years, become the longest there is.
@@ -99,5 +103,9 @@ pub(crate) fn duration_from_wire(span: prost_types::Duration, field: &str) -> Re
 
 /// A list's length where it must equal another's.
 pub(crate) fn same_length(given: usize, expected: usize, field: &str) -> Result<()> {
-    if given == expected { Ok(()) } else { Err(Malformed::new(field, format_args!("has {given} values where {expected} belong"))) }
+    if given == expected {
+        Ok(())
+    } else {
+        Err(Malformed::new(field, format_args!("has {given} values where {expected} belong")))
+    }
 }

@@ -79,14 +79,22 @@ mod tests {
     use super::*;
 
     /// The wire's word for a name is the name itself, written as protobuf writes it.
-    fn check<T: Name + PartialEq + std::fmt::Debug>(prefix: &str, names: &[T], text: impl Fn(&T) -> String, word: impl Fn(i32) -> &'static str) {
+    fn check<T: Name + PartialEq + std::fmt::Debug>(
+        prefix: &str,
+        names: &[T],
+        text: impl Fn(&T) -> String,
+        word: impl Fn(i32) -> &'static str,
+    ) {
         for name in names {
             let number = name.to_wire();
             assert_eq!(T::from_wire(number, "field").as_ref(), Ok(name));
             assert_eq!(word(number), format!("{prefix}_{}", text(name).to_uppercase().replace('-', "_")));
         }
         assert_eq!(T::from_wire(0, "field").unwrap_err().to_string(), "field: is unspecified");
-        assert_eq!(T::from_wire(999, "field").unwrap_err().to_string(), "field: 999 is not known; the sender may be newer");
+        assert_eq!(
+            T::from_wire(999, "field").unwrap_err().to_string(),
+            "field: 999 is not known; the sender may be newer"
+        );
     }
 
     macro_rules! word {

@@ -15,7 +15,8 @@ use shared_models::{
 };
 
 use super::{
-    Malformed, Result, duration_from_wire, duration_to_wire, each, market, name, narrow, optional_name, required, same_length,
+    Malformed, Result, duration_from_wire, duration_to_wire, each, market, name, narrow, optional_name, required,
+    same_length,
 };
 use crate::{convert::names::Name, generated::common::v1 as wire};
 
@@ -42,7 +43,11 @@ pub(crate) fn context_to_wire(context: RequestContext) -> wire::RequestContext {
 pub(crate) fn context_from_wire(context: Option<wire::RequestContext>) -> Result<RequestContext> {
     let convert = |context: wire::RequestContext| {
         let below = |value: u32, limit: u32, field: &str| {
-            if value < limit { narrow(value, field) } else { Err(Malformed::new(field, format_args!("{value} is not below {limit}"))) }
+            if value < limit {
+                narrow(value, field)
+            } else {
+                Err(Malformed::new(field, format_args!("{value} is not below {limit}")))
+            }
         };
         Ok(RequestContext {
             now: Timestamp(context.now_ms),
@@ -121,7 +126,11 @@ pub(crate) fn table_to_wire(table: Arc<CandidateTable>) -> wire::CandidateTable 
         evidence_ranks,
         evidence_scores,
         evidence_seeds,
-        facts: Fact::ALL.iter().zip(facts).map(|(fact, values)| wire::FactColumn { fact: fact.to_wire(), values }).collect(),
+        facts: Fact::ALL
+            .iter()
+            .zip(facts)
+            .map(|(fact, values)| wire::FactColumn { fact: fact.to_wire(), values })
+            .collect(),
     }
 }
 
@@ -152,11 +161,7 @@ fn open_table(table: wire::CandidateTable) -> Result<CandidateTable> {
     Ok(CandidateTable {
         items: keys_from_wire(table.items),
         artists: keys_from_wire(table.artists),
-        sources: table
-            .sources
-            .iter()
-            .map(|source| Name::from_wire(*source, "sources"))
-            .collect::<Result<_>>()?,
+        sources: table.sources.iter().map(|source| Name::from_wire(*source, "sources")).collect::<Result<_>>()?,
         evidence_ends: ends(table.evidence_counts, "evidence_counts")?,
         evidence,
         facts: fact_columns(table.facts)?,
@@ -200,7 +205,9 @@ pub(crate) fn degraded_to_wire(stages: Vec<DegradedStage>) -> Vec<wire::Degraded
 }
 
 pub(crate) fn degraded_from_wire(stages: Vec<wire::DegradedStage>) -> Result<Vec<DegradedStage>> {
-    each(stages, "degraded", |stage| Ok(DegradedStage { cause: Name::from_wire(stage.cause, "cause")?, stage: stage.stage }))
+    each(stages, "degraded", |stage| {
+        Ok(DegradedStage { cause: Name::from_wire(stage.cause, "cause")?, stage: stage.stage })
+    })
 }
 
 pub(crate) fn reports_to_wire(reports: &[SourceReport]) -> Vec<wire::SourceReport> {
@@ -262,7 +269,11 @@ mod tests {
         assert_eq!(table.evidence_of(2)[1], Evidence { source: 0, rank: 6, score: 0.125, seed: ItemKey(9) });
         assert_eq!(table.fact(Fact::Trend), Some(&[1.0, 2.0, 3.0][..]));
         assert_eq!(table.fact(Fact::Popularity), None);
-        assert_eq!(table_to_wire(Arc::clone(&table)), table_to_wire(Arc::new((*table).clone())), "moved or copied, it is the same");
+        assert_eq!(
+            table_to_wire(Arc::clone(&table)),
+            table_to_wire(Arc::new((*table).clone())),
+            "moved or copied, it is the same"
+        );
     }
 
     #[test]
@@ -281,7 +292,9 @@ mod tests {
         check("table.evidence_seeds: has 2 values where 3 belong", &|table| table.evidence_seeds.truncate(2));
         check("table.evidence_sources: 70000 is too large", &|table| table.evidence_sources[0] = 70_000);
         check("table: evidence of source 1 with score 0.5 is out of range", &|table| table.evidence_sources[0] = 1);
-        check("table: evidence of source 0 with score NaN is out of range", &|table| table.evidence_scores[0] = f32::NAN);
+        check("table: evidence of source 0 with score NaN is out of range", &|table| {
+            table.evidence_scores[0] = f32::NAN
+        });
         check("table: fact column 2 has 2 rows, items has 3", &|table| table.facts[0].values.truncate(2));
         check("table.facts: trend is there twice", &|table| table.facts.push(table.facts[0].clone()));
         check("table.sources: 99 is not known; the sender may be newer", &|table| table.sources[0] = 99);

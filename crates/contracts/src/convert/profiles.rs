@@ -48,7 +48,12 @@ pub(crate) fn summary_from_wire(response: wire::GetUserResponse) -> Result<UserS
     Ok(UserSummary {
         attributes: attributes_from_wire(response.attributes)?,
         plays: response.plays,
-        recent: response.recent.into_iter().map(ItemKey).zip(response.recent_at_ms.into_iter().map(Timestamp)).collect(),
+        recent: response
+            .recent
+            .into_iter()
+            .map(ItemKey)
+            .zip(response.recent_at_ms.into_iter().map(Timestamp))
+            .collect(),
         artists: response.artists.into_iter().map(ItemKey).zip(response.artist_shares).collect(),
         last_event_at: response.last_event_at_ms.map(Timestamp),
     })

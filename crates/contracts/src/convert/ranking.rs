@@ -11,8 +11,8 @@ use shared_models::{
 use super::{
     Malformed, Result, each, name, narrow,
     page::{
-        context_from_wire, context_to_wire, degraded_from_wire, degraded_to_wire, ends, keys_from_wire, keys_to_wire, listener_from_wire,
-        listener_to_wire, release_from_wire, rows_below, table_from_wire, table_to_wire,
+        context_from_wire, context_to_wire, degraded_from_wire, degraded_to_wire, ends, keys_from_wire, keys_to_wire,
+        listener_from_wire, listener_to_wire, release_from_wire, rows_below, table_from_wire, table_to_wire,
     },
     required, same_length,
 };
@@ -98,13 +98,20 @@ pub(crate) fn plan_from_wire(plan: wire::ShelfRankPlan, table: &CandidateTable) 
         shelf: name(&plan.shelf, "shelf")?,
         sources: plan.sources.iter().map(source).collect::<Result<_>>()?,
         rows: plan.rows,
-        objective: Objective { play: objective.play, complete: objective.complete, like: objective.like, skip: objective.skip },
+        objective: Objective {
+            play: objective.play,
+            complete: objective.complete,
+            like: objective.like,
+            skip: objective.skip,
+        },
         slate: SlatePlan {
             size: narrow(slate.size, "slate.size")?,
             max_per_artist: narrow(slate.max_per_artist, "slate.max_per_artist")?,
             diversity: slate.diversity,
             explore: slate.explore,
-            pins: each(slate.pins, "slate.pins", |pin| Ok(Pin { item: ItemKey(pin.item), position: narrow(pin.position, "position")? }))?,
+            pins: each(slate.pins, "slate.pins", |pin| {
+                Ok(Pin { item: ItemKey(pin.item), position: narrow(pin.position, "position")? })
+            })?,
         },
         pinned_slot: plan.pinned_slot.map(|slot| narrow(slot, "pinned_slot")).transpose()?,
     })
@@ -153,8 +160,11 @@ pub(crate) fn slate_from_wire(slate: wire::Slate, rows: usize) -> Result<Slate> 
     let ends = ends(slate.reason_evidence_counts, "reason_evidence_counts")?;
     same_length(slate.reason_evidence.len(), ends.last().map_or(0, |end| *end as usize), "reason_evidence")?;
     // An action that this reader does not know is skipped, one that the sender does not know reads as 0.
-    let places: Vec<Option<usize>> =
-        slate.actions.iter().map(|action| Action::from_wire(*action, "actions").ok().map(|action| action as usize)).collect();
+    let places: Vec<Option<usize>> = slate
+        .actions
+        .iter()
+        .map(|action| Action::from_wire(*action, "actions").ok().map(|action| action as usize))
+        .collect();
 
     let mut cards = Vec::with_capacity(count);
     let mut predicted = slate.predictions.chunks_exact(stride.max(1));
@@ -187,7 +197,13 @@ pub(crate) fn slate_from_wire(slate: wire::Slate, rows: usize) -> Result<Slate> 
             },
         });
     }
-    Ok(Slate { shelf: name(&slate.shelf, "shelf")?, score: slate.score, cards, reserve: slate.reserve, unscored: slate.unscored })
+    Ok(Slate {
+        shelf: name(&slate.shelf, "shelf")?,
+        score: slate.score,
+        cards,
+        reserve: slate.reserve,
+        unscored: slate.unscored,
+    })
 }
 
 #[cfg(test)]

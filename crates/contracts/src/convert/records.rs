@@ -19,7 +19,8 @@ pub(crate) fn record_to_wire(record: &RecommendationRecord) -> wire::Recommendat
         kept: shelf.kept,
         dropped: candidates::dropped_to_wire(&shelf.dropped),
     };
-    let variant = |variant: &Variant| wire::Variant { experiment: variant.experiment.clone(), variant: variant.variant.clone() };
+    let variant =
+        |variant: &Variant| wire::Variant { experiment: variant.experiment.clone(), variant: variant.variant.clone() };
     wire::RecommendationRecord {
         id: uuid_to_wire(&record.id.0),
         tenant: record.tenant.as_str().to_owned(),

@@ -19,8 +19,8 @@ use crate::{
         required,
     },
     generated::catalogue::v1::{
-        DeleteItemRequest, DeleteItemResponse, DisplayRequest, DisplayResponse, GetItemRequest, GetItemResponse, ListItemsRequest,
-        ListItemsResponse, PopularRequest, PopularResponse, PutItemsRequest, PutItemsResponse,
+        DeleteItemRequest, DeleteItemResponse, DisplayRequest, DisplayResponse, GetItemRequest, GetItemResponse,
+        ListItemsRequest, ListItemsResponse, PopularRequest, PopularResponse, PutItemsRequest, PutItemsResponse,
         catalogue_service_client::CatalogueServiceClient,
         catalogue_service_server::{CatalogueService, CatalogueServiceServer},
     },
@@ -38,7 +38,12 @@ fn limit_to_wire(limit: usize) -> u32 {
 
 #[async_trait]
 impl Catalogue for CatalogueClient {
-    async fn put_items(&self, tenant: &TenantId, items: Vec<Item>, deadline: Deadline) -> Result<Vec<Result<Put, Failure>>, Failure> {
+    async fn put_items(
+        &self,
+        tenant: &TenantId,
+        items: Vec<Item>,
+        deadline: Deadline,
+    ) -> Result<Vec<Result<Put, Failure>>, Failure> {
         let given = items.len();
         let items = items.into_iter().map(convert::item_to_wire).collect();
         let request = outgoing(PutItemsRequest { tenant: tenant.as_str().to_owned(), items }, deadline)?;
@@ -58,13 +63,24 @@ impl Catalogue for CatalogueClient {
         Ok(response.existed)
     }
 
-    async fn display(&self, tenant: &TenantId, keys: &[ItemKey], deadline: Deadline) -> Result<Vec<DisplayItem>, Failure> {
+    async fn display(
+        &self,
+        tenant: &TenantId,
+        keys: &[ItemKey],
+        deadline: Deadline,
+    ) -> Result<Vec<DisplayItem>, Failure> {
         let request = DisplayRequest { tenant: tenant.as_str().to_owned(), keys: keys_to_wire(keys.to_vec()) };
         let response = call(deadline, self.0.clone().display(outgoing(request, deadline)?)).await?;
         convert::displays_from_wire(response.items).map_err(malformed_answer)
     }
 
-    async fn list_items(&self, tenant: &TenantId, after: Option<ItemId>, limit: usize, deadline: Deadline) -> Result<Vec<Item>, Failure> {
+    async fn list_items(
+        &self,
+        tenant: &TenantId,
+        after: Option<ItemId>,
+        limit: usize,
+        deadline: Deadline,
+    ) -> Result<Vec<Item>, Failure> {
         let request = ListItemsRequest {
             tenant: tenant.as_str().to_owned(),
             after: after.map(|id| id.as_str().to_owned()),
@@ -74,9 +90,18 @@ impl Catalogue for CatalogueClient {
         convert::items_from_wire(response.items).map_err(malformed_answer)
     }
 
-    async fn popular(&self, tenant: &TenantId, market: Market, limit: usize, deadline: Deadline) -> Result<Vec<DisplayItem>, Failure> {
-        let request =
-            PopularRequest { tenant: tenant.as_str().to_owned(), market: market.as_str().to_owned(), limit: limit_to_wire(limit) };
+    async fn popular(
+        &self,
+        tenant: &TenantId,
+        market: Market,
+        limit: usize,
+        deadline: Deadline,
+    ) -> Result<Vec<DisplayItem>, Failure> {
+        let request = PopularRequest {
+            tenant: tenant.as_str().to_owned(),
+            market: market.as_str().to_owned(),
+            limit: limit_to_wire(limit),
+        };
         let response = call(deadline, self.0.clone().popular(outgoing(request, deadline)?)).await?;
         convert::displays_from_wire(response.items).map_err(malformed_answer)
     }

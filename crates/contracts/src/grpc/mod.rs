@@ -59,7 +59,8 @@ async fn call<T>(deadline: Deadline, call: impl Future<Output = Result<Response<
 
 /// Runs a service's work, but no longer than its caller waits.
 async fn serve<T>(deadline: Deadline, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Status> {
-    let outcome = deadline::run(deadline, work).await.unwrap_or_else(|deadline::Elapsed| Err(Failure::deadline_exceeded()));
+    let outcome =
+        deadline::run(deadline, work).await.unwrap_or_else(|deadline::Elapsed| Err(Failure::deadline_exceeded()));
     outcome.map_err(|failure| refuse(&failure))
 }
 
@@ -67,7 +68,9 @@ async fn serve<T>(deadline: Deadline, work: impl Future<Output = Result<T, Failu
 fn refuse(failure: &Failure) -> Status {
     let Failure { code, reason, message, .. } = failure;
     match code {
-        ErrorCode::Internal => tracing::error!(error.code = %code, error.reason = %reason, error.message = message, "call failed"),
+        ErrorCode::Internal => {
+            tracing::error!(error.code = %code, error.reason = %reason, error.message = message, "call failed")
+        }
         ErrorCode::Unavailable | ErrorCode::DeadlineExceeded | ErrorCode::ResourceExhausted => {
             tracing::warn!(error.code = %code, error.reason = %reason, error.message = message, "call failed");
         }

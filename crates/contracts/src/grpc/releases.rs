@@ -25,7 +25,11 @@ client!(
 
 fn status_to_wire(status: ServingRelease) -> StatusResponse {
     let text = |release: ReleaseId| release.as_str().to_owned();
-    StatusResponse { live: status.live.map(text), previous: status.previous.map(text), since_ms: status.since.map(|at| at.0) }
+    StatusResponse {
+        live: status.live.map(text),
+        previous: status.previous.map(text),
+        since_ms: status.since.map(|at| at.0),
+    }
 }
 
 fn status_from_wire(response: &StatusResponse) -> Result<ServingRelease, Malformed> {

@@ -7,7 +7,7 @@
 use std::{error::Error as _, time::Duration};
 
 use shared_models::ErrorCode;
-use tonic::{Code, Status, metadata::MetadataValue};
+use tonic::{Code, Status, TimeoutExpired, metadata::MetadataValue};
 
 use crate::Failure;
 
@@ -62,7 +62,8 @@ fn code_from_wire(code: Code) -> ErrorCode {
 pub fn status_of(failure: &Failure) -> Status {
     let text: String = failure.message.chars().take(MAX_MESSAGE_CHARACTERS).collect();
     let mut status = Status::new(code_to_wire(failure.code), text);
-    let reason = MetadataValue::try_from(failure.reason.as_ref()).unwrap_or_else(|_| MetadataValue::from_static("unspecified"));
+    let reason =
+        MetadataValue::try_from(failure.reason.as_ref()).unwrap_or_else(|_| MetadataValue::from_static("unspecified"));
     status.metadata_mut().insert(REASON_KEY, reason);
     if let Some(after) = failure.retry_after {
         // Rounded up: coming back a moment late is right, a moment early is refused again.
@@ -90,12 +91,22 @@ fn failure_of_stranger(status: &Status) -> Failure {
     let unreachable = || Failure::unavailable("unreachable", "the service cannot be reached");
     match status.code() {
         Code::DeadlineExceeded => Failure::deadline_exceeded(),
+        // What a tonic server says whose own limit on calls has passed.
+        Code::Cancelled if status.message() == TimeoutExpired(()).to_string() => Failure::deadline_exceeded(),
         // The connection ended under the call: the caller, who is us, has not cancelled.
         Code::Cancelled | Code::Unavailable => unreachable(),
         Code::Unknown | Code::Internal if status.source().is_some() => unreachable(),
-        Code::OutOfRange => Failure::invalid_argument("message_too_large", "the request or its answer is too large for one message"),
-        Code::ResourceExhausted => Failure::new(ErrorCode::ResourceExhausted, "overloaded", "the service has too much to do"),
-        code => Failure::new(code_from_wire(code), "unexpected_status", "the service answered in a way its contract does not know"),
+        Code::OutOfRange => {
+            Failure::invalid_argument("message_too_large", "the request or its answer is too large for one message")
+        }
+        Code::ResourceExhausted => {
+            Failure::new(ErrorCode::ResourceExhausted, "overloaded", "the service has too much to do")
+        }
+        code => Failure::new(
+            code_from_wire(code),
+            "unexpected_status",
+            "the service answered in a way its contract does not know",
+        ),
     }
 }
 
@@ -135,6 +146,11 @@ mod tests {
         check(Code::OutOfRange, (ErrorCode::InvalidArgument, "message_too_large"));
         check(Code::ResourceExhausted, (ErrorCode::ResourceExhausted, "overloaded"));
         check(Code::DeadlineExceeded, (ErrorCode::DeadlineExceeded, "deadline_passed"));
+    }
+
+    #[test]
+    fn an_expired_timeout_of_the_server_is_a_deadline() {
+        assert_eq!(failure_of(&Status::cancelled("Timeout expired")), Failure::deadline_exceeded());
     }
 
     #[test]

@@ -117,7 +117,12 @@ impl Ranking for Fake {
 
 #[async_trait]
 impl Catalogue for Fake {
-    async fn put_items(&self, tenant: &TenantId, items: Vec<Item>, deadline: Deadline) -> Result<Vec<Result<Put, Failure>>, Failure> {
+    async fn put_items(
+        &self,
+        tenant: &TenantId,
+        items: Vec<Item>,
+        deadline: Deadline,
+    ) -> Result<Vec<Result<Put, Failure>>, Failure> {
         expect!(self, Asked::PutItems(tenant.clone(), items), deadline, Answer::Puts(puts) => puts)
     }
 
@@ -129,15 +134,32 @@ impl Catalogue for Fake {
         expect!(self, Asked::DeleteItem(tenant.clone(), id.clone()), deadline, Answer::Existed(existed) => existed)
     }
 
-    async fn display(&self, tenant: &TenantId, keys: &[ItemKey], deadline: Deadline) -> Result<Vec<DisplayItem>, Failure> {
+    async fn display(
+        &self,
+        tenant: &TenantId,
+        keys: &[ItemKey],
+        deadline: Deadline,
+    ) -> Result<Vec<DisplayItem>, Failure> {
         expect!(self, Asked::Display(tenant.clone(), keys.to_vec()), deadline, Answer::Displays(items) => items)
     }
 
-    async fn list_items(&self, tenant: &TenantId, after: Option<ItemId>, limit: usize, deadline: Deadline) -> Result<Vec<Item>, Failure> {
+    async fn list_items(
+        &self,
+        tenant: &TenantId,
+        after: Option<ItemId>,
+        limit: usize,
+        deadline: Deadline,
+    ) -> Result<Vec<Item>, Failure> {
         expect!(self, Asked::ListItems(tenant.clone(), after, limit), deadline, Answer::Items(items) => items)
     }
 
-    async fn popular(&self, tenant: &TenantId, market: Market, limit: usize, deadline: Deadline) -> Result<Vec<DisplayItem>, Failure> {
+    async fn popular(
+        &self,
+        tenant: &TenantId,
+        market: Market,
+        limit: usize,
+        deadline: Deadline,
+    ) -> Result<Vec<DisplayItem>, Failure> {
         expect!(self, Asked::Popular(tenant.clone(), market, limit), deadline, Answer::Displays(items) => items)
     }
 }

@@ -34,7 +34,10 @@ where
     assert_eq!(far_asked.len(), 1);
     assert_eq!(near_asked[0].0, far_asked[0].0);
     let deadlines = [near_asked[0].1, far_asked[0].1].map(Deadline::remaining);
-    assert!(deadlines.iter().all(|left| *left > Duration::from_secs(20) && *left <= Duration::from_secs(30)), "{deadlines:?}");
+    assert!(
+        deadlines.iter().all(|left| *left > Duration::from_secs(20) && *left <= Duration::from_secs(30)),
+        "{deadlines:?}"
+    );
     far
 }
 
@@ -106,7 +109,8 @@ async fn failures_are_the_same_in_process_and_over_grpc() {
         let mut draw = Draw(seed);
         let failure = draw.failure();
         let query = draw.candidate_query(1);
-        let answered = same(&sandbox, Answer::Fails(failure.clone()), |on| on.candidates.generate(query.clone(), soon())).await;
+        let answered =
+            same(&sandbox, Answer::Fails(failure.clone()), |on| on.candidates.generate(query.clone(), soon())).await;
         assert_eq!(answered, Err(failure));
     }
 }

@@ -7,7 +7,8 @@ use contracts::{
     records::{ShelfSummary, Variant},
 };
 use shared_models::{
-    ErrorCode, EventId, ItemId, ItemKey, RecommendationId, ReleaseId, Seed, ShelfId, SurfaceId, TenantId, Timestamp, UserId,
+    ErrorCode, EventId, ItemId, ItemKey, RecommendationId, ReleaseId, Seed, ShelfId, SurfaceId, TenantId, Timestamp,
+    UserId,
     candidates::{CandidateSet, CandidateTable, Evidence, ShelfCandidates},
     component::{Action, DropReason, Fact, FilterName, FilterParams, ReasonCode, SourceName, SourceParams},
     degraded::{DegradedCause, DegradedLevel, DegradedStage, SourceReport},
@@ -15,8 +16,8 @@ use shared_models::{
     item::{DisplayItem, Item, ItemKind, Market},
     listener::{ListenerContext, UserAttributes, UserSummary},
     plan::{
-        CandidatePlan, CandidateQuery, FilterPlan, Objective, Pin, RankQuery, RequestContext, ShelfCandidatePlan, ShelfOrder,
-        ShelfRankPlan, SlatePlan, SourcePlan, SourceUse,
+        CandidatePlan, CandidateQuery, FilterPlan, Objective, Pin, RankQuery, RequestContext, ShelfCandidatePlan,
+        ShelfOrder, ShelfRankPlan, SlatePlan, SourcePlan, SourceUse,
     },
     slate::{RankedCard, RankedPage, Reason, Slate},
 };
@@ -180,7 +181,8 @@ impl Draw {
             evidence_ends.push(evidence.len() as u32);
         }
         let columns = Fact::ALL.len() - self.below(2) * self.below(Fact::ALL.len() + 1);
-        let column = |draw: &mut Self| if draw.below(8) == 0 { Vec::new() } else { (0..rows).map(|_| draw.score()).collect() };
+        let column =
+            |draw: &mut Self| if draw.below(8) == 0 { Vec::new() } else { (0..rows).map(|_| draw.score()).collect() };
         Arc::new(CandidateTable {
             items: (0..rows).map(|_| self.key()).collect(),
             artists: (0..rows).map(|_| self.some_key()).collect(),
@@ -269,7 +271,12 @@ impl Draw {
             shelf: self.shelf(),
             rows: self.rows(table.len()),
             sources: self.list(3, |draw| draw.below(table.sources.len()) as u16),
-            objective: Objective { play: self.score(), complete: self.share(), like: self.score(), skip: -self.share() },
+            objective: Objective {
+                play: self.score(),
+                complete: self.share(),
+                like: self.score(),
+                skip: -self.share(),
+            },
             slate: SlatePlan {
                 size: self.bits() as u16,
                 max_per_artist: self.bits() as u16,
@@ -341,7 +348,9 @@ impl Draw {
             listener: rank.listener,
             table: rank.table,
             table_complete: true,
-            shelves: (0..shelves).map(|_| ShelfSummary { shelf: self.shelf(), kept: self.number(), dropped: self.dropped() }).collect(),
+            shelves: (0..shelves)
+                .map(|_| ShelfSummary { shelf: self.shelf(), kept: self.number(), dropped: self.dropped() })
+                .collect(),
             sources: self.reports(),
             slates: (0..shelves).map(|_| self.slate(rows)).collect(),
             candidates_release: self.maybe(Self::release),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use contracts::{
     Candidates, Catalogue, Profiles, Ranking, ReleaseControl,
     grpc::{
-        CandidatesClient, CandidatesServer, CatalogueClient, CatalogueServer, DESCRIPTOR_SET, ProfilesClient, ProfilesServer,
-        RankingClient, RankingServer, ReleaseControlClient, ReleaseControlServer,
+        CandidatesClient, CandidatesServer, CatalogueClient, CatalogueServer, DESCRIPTOR_SET, ProfilesClient,
+        ProfilesServer, RankingClient, RankingServer, ReleaseControlClient, ReleaseControlServer,
     },
 };
 use service_runtime::{CancellationToken, OnFailure, Runtime, grpc, listen};
