@@ -59,7 +59,12 @@ pub(crate) async fn serve(acceptor: Acceptor, router: Router, listener: TcpListe
     let seats = Arc::new(Semaphore::new(http.max_connections));
     let graceful = GracefulShutdown::new();
     let mut server = auto::Builder::new(TokioExecutor::new());
-    server.http1().timer(TokioTimer::new()).header_read_timeout(http.header_read_timeout).keep_alive(true).max_buf_size(MOST_HEAD_BYTES);
+    server
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(http.header_read_timeout)
+        .keep_alive(true)
+        .max_buf_size(MOST_HEAD_BYTES);
     server
         .http2()
         .timer(TokioTimer::new())

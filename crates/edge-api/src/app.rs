@@ -96,20 +96,27 @@ impl App {
         let keys = Arc::new(Keys::new(&config.auth.keys));
         let serving = &config.serving;
         let shares = Shares { candidates: serving.candidates_share, ranking: serving.ranking_share };
-        let display = Arc::new(DisplayCache::new(Arc::clone(&backends.catalogue), serving.display_items, serving.display_ttl, metrics.clone()));
+        let display = Arc::new(DisplayCache::new(
+            Arc::clone(&backends.catalogue),
+            serving.display_items,
+            serving.display_ttl,
+            metrics.clone(),
+        ));
         let limits = fallback::Limits {
             pages: serving.last_good_pages,
             page_time_to_live: serving.last_good_ttl,
             popular_items: serving.popular_items,
             popular_refresh: serving.popular_refresh,
         };
-        let fallbacks = Fallbacks::start(limits, Arc::clone(&backends.catalogue), keys.tenants().cloned().collect(), runtime);
+        let fallbacks =
+            Fallbacks::start(limits, Arc::clone(&backends.catalogue), keys.tenants().cloned().collect(), runtime);
         let ready = surfaces
             .all()
             .map(|served| {
                 let budget = shares.source_budget(served.surface.budget);
                 let blueprint = |shape| Blueprint::compile(&served.surface, shape, budget);
-                let ready = Ready { served: Arc::clone(served), page: blueprint(Shape::Page), flat: blueprint(Shape::Flat) };
+                let ready =
+                    Ready { served: Arc::clone(served), page: blueprint(Shape::Page), flat: blueprint(Shape::Flat) };
                 (served.surface.surface.clone(), ready)
             })
             .collect();
@@ -118,8 +125,21 @@ impl App {
         let edge = Arc::new(Edge {
             ready,
             surfaces,
-            conductor: Conductor { candidates: backends.candidates, ranking: backends.ranking, display: Arc::clone(&display), fallbacks, shares },
-            recorder: Recorder::start(Arc::clone(&backends.bus), config.bus.partitions, config.records.queue, config.records.complete_share, runtime, metrics.clone()),
+            conductor: Conductor {
+                candidates: backends.candidates,
+                ranking: backends.ranking,
+                display: Arc::clone(&display),
+                fallbacks,
+                shares,
+            },
+            recorder: Recorder::start(
+                Arc::clone(&backends.bus),
+                config.bus.partitions,
+                config.records.queue,
+                config.records.complete_share,
+                runtime,
+                metrics.clone(),
+            ),
             catalogue: backends.catalogue,
             profiles: backends.profiles,
             display,
@@ -176,7 +196,9 @@ fn declared() -> (Router<Arc<Edge>>, utoipa::openapi::OpenApi) {
         .routes(routes!(health::readyz))
         .split_for_parts();
     // The router matches whole segments: these two are documented under their templates.
-    let router = router.route(SURFACE_ACTION, post(surfaces::dispatch)).route(ADMIN_SURFACE_MATCHED, axum::routing::get(admin::get));
+    let router = router
+        .route(SURFACE_ACTION, post(surfaces::dispatch))
+        .route(ADMIN_SURFACE_MATCHED, axum::routing::get(admin::get));
     openapi::complete(&mut document);
     (router, document)
 }
@@ -184,7 +206,8 @@ fn declared() -> (Router<Arc<Edge>>, utoipa::openapi::OpenApi) {
 /// The way of a request, from the outside in.
 fn layered(routes: Router<()>, config: &Config, guard: Guard, metrics: Metrics) -> Router {
     let routes = routes.fallback(no_route).method_not_allowed_fallback(no_route);
-    let admission = Admission { permits: Arc::new(Semaphore::new(config.limits.concurrency)), metrics: metrics.clone() };
+    let admission =
+        Admission { permits: Arc::new(Semaphore::new(config.limits.concurrency)), metrics: metrics.clone() };
     let trace = HttpServerTrace::new("edge-api");
     let trace = if config.http.trust_traceparent { trace } else { trace.linking_callers() };
     routes.layer(
@@ -238,16 +261,24 @@ struct Admission {
 }
 
 async fn admitted(State(admission): State<Admission>, request: Request, next: Next) -> Response {
+    // A probe must tell a busy process from a dead one.
+    if let Some(access::RouteTemplate("/livez" | "/readyz")) = request.extensions().get() {
+        return next.run(request).await;
+    }
     match admission.permits.try_acquire() {
         Ok(_permit) => next.run(request).await,
         Err(_) => {
             admission.metrics.shed();
-            Problem::new(ErrorCode::ResourceExhausted, "overloaded", "too many requests at once").retry_after(Duration::from_secs(1)).into_response()
+            Problem::new(ErrorCode::ResourceExhausted, "overloaded", "too many requests at once")
+                .retry_after(Duration::from_secs(1))
+                .into_response()
         }
     }
 }
 
 async fn timed(State(limit): State<Duration>, request: Request, next: Next) -> Result<Response, Infallible> {
     let answer = tokio::time::timeout(limit, next.run(request)).await;
-    Ok(answer.unwrap_or_else(|_| Problem::new(ErrorCode::DeadlineExceeded, "request_timeout", "the request took too long").into_response()))
+    Ok(answer.unwrap_or_else(|_| {
+        Problem::new(ErrorCode::DeadlineExceeded, "request_timeout", "the request took too long").into_response()
+    }))
 }

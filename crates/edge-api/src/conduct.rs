@@ -71,7 +71,13 @@ pub(crate) struct Conductor {
 
 impl Conductor {
     /// One page of a surface for a listener, within the budget.
-    pub(crate) async fn conduct(&self, tenant: &TenantId, surface: &Surface, blueprint: &Blueprint, ask: &Ask) -> Conducted {
+    pub(crate) async fn conduct(
+        &self,
+        tenant: &TenantId,
+        surface: &Surface,
+        blueprint: &Blueprint,
+        ask: &Ask,
+    ) -> Conducted {
         let span = tracing::info_span!(
             "edge.conduct",
             setlist.surface = surface.surface.as_str(),
@@ -110,7 +116,13 @@ impl Conductor {
         let unwanted: Vec<ItemKey> = ask.exclude.iter().chain(&ask.seed_items).copied().collect();
         let size = usize::from(ask.limit.unwrap_or(20));
         let fallen = self.fallbacks.fall(surface.fallback, key.as_ref(), tenant, ask.context.market, size, &unwanted);
-        Conducted { shelves: Arc::new(fallen.shelves), release: fallen.release, level: fallen.level, stages, made_of: None }
+        Conducted {
+            shelves: Arc::new(fallen.shelves),
+            release: fallen.release,
+            level: fallen.level,
+            stages,
+            made_of: None,
+        }
     }
 
     /// The upper rungs: a page from candidates. `None` when it would be empty; `stages` says why.
@@ -176,10 +188,22 @@ impl Conductor {
         if level == DegradedLevel::None && !stages.is_empty() {
             level = DegradedLevel::Partial;
         }
-        Some(Conducted { shelves: Arc::new(shelves), release, level, stages: Vec::new(), made_of: Some(MadeOf { set, query, slates, ranking_release }) })
+        Some(Conducted {
+            shelves: Arc::new(shelves),
+            release,
+            level,
+            stages: Vec::new(),
+            made_of: Some(MadeOf { set, query, slates, ranking_release }),
+        })
     }
 
-    async fn gather(&self, tenant: &TenantId, blueprint: &Blueprint, ask: &Ask, budget: Duration) -> Result<CandidateSet, DegradedCause> {
+    async fn gather(
+        &self,
+        tenant: &TenantId,
+        blueprint: &Blueprint,
+        ask: &Ask,
+        budget: Duration,
+    ) -> Result<CandidateSet, DegradedCause> {
         let until = Deadline::within(budget.mul_f64(self.shares.candidates));
         let query = blueprint.candidate_query(tenant, ask, self.shares.source_budget(budget));
         let set = answer_of(deadline::run(until, self.candidates.generate(query, until)).await, "candidates")?;
@@ -199,7 +223,12 @@ impl Conductor {
         // An answer to another question is no answer.
         let sound = page.slates.iter().all(|slate| {
             shelves.contains(&slate.shelf)
-                && slate.cards.iter().all(|card| (card.row as usize) < rows && card.score.is_finite() && card.propensity > 0.0 && card.propensity <= 1.0)
+                && slate.cards.iter().all(|card| {
+                    (card.row as usize) < rows
+                        && card.score.is_finite()
+                        && card.propensity > 0.0
+                        && card.propensity <= 1.0
+                })
         });
         if sound && page.slates.iter().any(|slate| !slate.cards.is_empty()) {
             return Ok(page);
@@ -209,7 +238,10 @@ impl Conductor {
     }
 }
 
-fn answer_of<T>(outcome: Result<Result<T, Failure>, deadline::Elapsed>, stage: &'static str) -> Result<T, DegradedCause> {
+fn answer_of<T>(
+    outcome: Result<Result<T, Failure>, deadline::Elapsed>,
+    stage: &'static str,
+) -> Result<T, DegradedCause> {
     match outcome {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(failure)) => {

@@ -164,32 +164,97 @@ impl Validate for Config {
                 problems.push(Problem::new(key, given, expected));
             }
         };
-        let span = |given: Duration, least: u64, most: u64| (Duration::from_millis(least)..=Duration::from_millis(most)).contains(&given);
+        let span = |given: Duration, least: u64, most: u64| {
+            (Duration::from_millis(least)..=Duration::from_millis(most)).contains(&given)
+        };
         let shown = |given: Duration| humantime_text(given);
         let Self { http, limits, serving, events, records, services, .. } = self;
-        check((1..=1_000_000).contains(&http.max_connections), "http.max_connections", http.max_connections.to_string(), "1 to 1000000");
-        check(span(http.header_read_timeout, 100, 300_000), "http.header_read_timeout", shown(http.header_read_timeout), "100ms to 5m");
+        check(
+            (1..=1_000_000).contains(&http.max_connections),
+            "http.max_connections",
+            http.max_connections.to_string(),
+            "1 to 1000000",
+        );
+        check(
+            span(http.header_read_timeout, 100, 300_000),
+            "http.header_read_timeout",
+            shown(http.header_read_timeout),
+            "100ms to 5m",
+        );
         check(span(http.drain, 0, 300_000), "http.drain", shown(http.drain), "0s to 5m");
-        check((1..=100_000).contains(&limits.concurrency), "limits.concurrency", limits.concurrency.to_string(), "1 to 100000");
-        check(span(limits.request_timeout, 100, 120_000), "limits.request_timeout", shown(limits.request_timeout), "100ms to 2m");
-        check((1_024..=64 << 20).contains(&limits.body_bytes), "limits.body_bytes", limits.body_bytes.to_string(), "1024 to 67108864");
+        check(
+            (1..=100_000).contains(&limits.concurrency),
+            "limits.concurrency",
+            limits.concurrency.to_string(),
+            "1 to 100000",
+        );
+        check(
+            span(limits.request_timeout, 100, 120_000),
+            "limits.request_timeout",
+            shown(limits.request_timeout),
+            "100ms to 2m",
+        );
+        check(
+            (1_024..=64 << 20).contains(&limits.body_bytes),
+            "limits.body_bytes",
+            limits.body_bytes.to_string(),
+            "1024 to 67108864",
+        );
         let shares = serving.candidates_share + serving.ranking_share;
-        for (key, share) in [("serving.candidates_share", serving.candidates_share), ("serving.ranking_share", serving.ranking_share)] {
+        for (key, share) in
+            [("serving.candidates_share", serving.candidates_share), ("serving.ranking_share", serving.ranking_share)]
+        {
             check((0.05..=0.9).contains(&share), key, share.to_string(), "0.05 to 0.9");
         }
-        check(shares <= 0.98, "serving.ranking_share", format!("{shares} with serving.candidates_share"), "at most 0.98 together: the edge needs the rest");
-        check(span(serving.call_timeout, 10, 60_000), "serving.call_timeout", shown(serving.call_timeout), "10ms to 1m");
+        check(
+            shares <= 0.98,
+            "serving.ranking_share",
+            format!("{shares} with serving.candidates_share"),
+            "at most 0.98 together: the edge needs the rest",
+        );
+        check(
+            span(serving.call_timeout, 10, 60_000),
+            "serving.call_timeout",
+            shown(serving.call_timeout),
+            "10ms to 1m",
+        );
         check(span(serving.display_ttl, 0, 3_600_000), "serving.display_ttl", shown(serving.display_ttl), "0s to 1h");
-        check(span(serving.last_good_ttl, 0, 86_400_000), "serving.last_good_ttl", shown(serving.last_good_ttl), "0s to 1d");
-        check((1..=1_000).contains(&serving.popular_items), "serving.popular_items", serving.popular_items.to_string(), "1 to 1000");
-        check(span(serving.popular_refresh, 1_000, 86_400_000), "serving.popular_refresh", shown(serving.popular_refresh), "1s to 1d");
+        check(
+            span(serving.last_good_ttl, 0, 86_400_000),
+            "serving.last_good_ttl",
+            shown(serving.last_good_ttl),
+            "0s to 1d",
+        );
+        check(
+            (1..=1_000).contains(&serving.popular_items),
+            "serving.popular_items",
+            serving.popular_items.to_string(),
+            "1 to 1000",
+        );
+        check(
+            span(serving.popular_refresh, 1_000, 86_400_000),
+            "serving.popular_refresh",
+            shown(serving.popular_refresh),
+            "1s to 1d",
+        );
         check(span(events.window, 0, 100), "events.window", shown(events.window), "0ms to 100ms");
-        check((1_024..=1 << 20).contains(&events.max_bytes), "events.max_bytes", events.max_bytes.to_string(), "1024 to 1048576");
+        check(
+            (1_024..=1 << 20).contains(&events.max_bytes),
+            "events.max_bytes",
+            events.max_bytes.to_string(),
+            "1024 to 1048576",
+        );
         check(span(events.ack_timeout, 10, 60_000), "events.ack_timeout", shown(events.ack_timeout), "10ms to 1m");
         check((1..=1_000_000).contains(&records.queue), "records.queue", records.queue.to_string(), "1 to 1000000");
-        check((0.0..=1.0).contains(&records.complete_share), "records.complete_share", records.complete_share.to_string(), "0 to 1");
+        check(
+            (0.0..=1.0).contains(&records.complete_share),
+            "records.complete_share",
+            records.complete_share.to_string(),
+            "0 to 1",
+        );
         for (key, address) in [("services.candidates", &services.candidates), ("services.ranking", &services.ranking)] {
-            let fits = address.parse::<http::Uri>().is_ok_and(|uri| uri.authority().is_some() && uri.scheme().is_some());
+            let fits =
+                address.parse::<http::Uri>().is_ok_and(|uri| uri.authority().is_some() && uri.scheme().is_some());
             check(fits, key, address.clone(), "an address such as http://127.0.0.1:7101");
         }
         for (index, key) in self.auth.keys.iter().enumerate() {
@@ -197,7 +262,12 @@ impl Validate for Config {
                 check(false, &format!("auth.keys[{index}].{field}"), given, expected);
             }
             if self.auth.keys.iter().take(index).any(|other| other.id == key.id) {
-                check(false, &format!("auth.keys[{index}].id"), format!("{} again", key.id), "an id that no other key has");
+                check(
+                    false,
+                    &format!("auth.keys[{index}].id"),
+                    format!("{} again", key.id),
+                    "an id that no other key has",
+                );
             }
         }
         problems.extend(within("telemetry", &self.telemetry));
@@ -249,9 +319,13 @@ mod tests {
     fn wrong_keys_and_values_are_refused_together() {
         let overrides = [("limits.concurrency", "0"), ("serving.ranking_share", "0.7"), ("limits.bodybytes", "1")];
         let overrides: Vec<_> = overrides.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
-        let error = service_runtime::config::load_from::<Config>(DEFAULTS, None, "SETLIST", [], &overrides).unwrap_err().to_string();
+        let error = service_runtime::config::load_from::<Config>(DEFAULTS, None, "SETLIST", [], &overrides)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("limits.bodybytes"), "{error}");
-        let error = service_runtime::config::load_from::<Config>(DEFAULTS, None, "SETLIST", [], &overrides[..2]).unwrap_err().to_string();
+        let error = service_runtime::config::load_from::<Config>(DEFAULTS, None, "SETLIST", [], &overrides[..2])
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("limits.concurrency") && error.contains("serving.ranking_share"), "{error}");
     }
 }

@@ -52,17 +52,47 @@ impl Metrics {
     #[must_use]
     pub fn new(registry: &service_runtime::Metrics) -> Self {
         Self {
-            requests: registry.shared("setlist_edge_request_seconds", "Time from a request to its answer, by route and class of status", || {
-                Family::new_with_constructor((|| Histogram::new(seconds_buckets())) as fn() -> Histogram)
-            }),
-            answers: registry.shared("setlist_edge_answers", "Pages and slates, by their rung of the brown-out ladder", Family::default),
-            degraded: registry.shared("setlist_edge_degraded_stages", "Stages that gave less than they should, by cause", Family::default),
-            events: registry.shared("setlist_edge_events", "Events that were accepted, refused as wrong, or not stored", Family::default),
-            records: registry.shared("setlist_edge_records", "Recommendation records that were published, failed or dropped", Family::default),
-            display: registry.shared("setlist_edge_display_lookups", "Look-ups of display items, by cache hit or miss", Family::default),
-            shed: registry.shared("setlist_edge_requests_shed", "Requests refused because too many were in flight", Counter::default),
+            requests: registry.shared(
+                "setlist_edge_request_seconds",
+                "Time from a request to its answer, by route and class of status",
+                || Family::new_with_constructor((|| Histogram::new(seconds_buckets())) as fn() -> Histogram),
+            ),
+            answers: registry.shared(
+                "setlist_edge_answers",
+                "Pages and slates, by their rung of the brown-out ladder",
+                Family::default,
+            ),
+            degraded: registry.shared(
+                "setlist_edge_degraded_stages",
+                "Stages that gave less than they should, by cause",
+                Family::default,
+            ),
+            events: registry.shared(
+                "setlist_edge_events",
+                "Events that were accepted, refused as wrong, or not stored",
+                Family::default,
+            ),
+            records: registry.shared(
+                "setlist_edge_records",
+                "Recommendation records that were published, failed or dropped",
+                Family::default,
+            ),
+            display: registry.shared(
+                "setlist_edge_display_lookups",
+                "Look-ups of display items, by cache hit or miss",
+                Family::default,
+            ),
+            shed: registry.shared(
+                "setlist_edge_requests_shed",
+                "Requests refused because too many were in flight",
+                Counter::default,
+            ),
             connections: registry.shared("setlist_edge_connections", "Open connections", Gauge::default),
-            connections_refused: registry.shared("setlist_edge_connections_refused", "Connections closed at once because too many were open", Counter::default),
+            connections_refused: registry.shared(
+                "setlist_edge_connections_refused",
+                "Connections closed at once because too many were open",
+                Counter::default,
+            ),
         }
     }
 

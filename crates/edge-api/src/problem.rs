@@ -34,7 +34,11 @@ pub struct FieldError {
 impl FieldError {
     /// A field, what is in it, and what would be right.
     #[must_use]
-    pub fn new(field: impl Into<Cow<'static, str>>, given: impl AsRef<str>, expected: impl Into<Cow<'static, str>>) -> Self {
+    pub fn new(
+        field: impl Into<Cow<'static, str>>,
+        given: impl AsRef<str>,
+        expected: impl Into<Cow<'static, str>>,
+    ) -> Self {
         Self { field: field.into(), given: shortened(given.as_ref()), expected: expected.into() }
     }
 }
@@ -128,7 +132,10 @@ impl Problem {
     /// A defect of ours; the cause goes to the log alone.
     #[must_use]
     pub fn internal(cause: impl Into<String>) -> Self {
-        Self { cause: Some(cause.into()), ..Self::new(ErrorCode::Internal, "internal", "something went wrong on our side") }
+        Self {
+            cause: Some(cause.into()),
+            ..Self::new(ErrorCode::Internal, "internal", "something went wrong on our side")
+        }
     }
 
     /// Another status than the code's own, where HTTP has a more exact one (405, 413, 415).
@@ -207,15 +214,20 @@ impl From<Failure> for Problem {
     fn from(failure: Failure) -> Self {
         let cause = format!("{}: {}", failure.reason, failure.message);
         match failure.code {
-            ErrorCode::InvalidArgument | ErrorCode::NotFound | ErrorCode::Conflict => Self::new(failure.code, failure.reason, failure.message),
+            ErrorCode::InvalidArgument | ErrorCode::NotFound | ErrorCode::Conflict => {
+                Self::new(failure.code, failure.reason, failure.message)
+            }
             ErrorCode::ResourceExhausted => Self::new(failure.code, "overloaded", "too many requests at once")
                 .retry_after(failure.retry_after.unwrap_or(Duration::from_secs(1)))
                 .because(cause),
-            ErrorCode::Unavailable => Self::new(failure.code, "dependency_unavailable", "a part of the service is away; try again")
-                .retry_after(failure.retry_after.unwrap_or(Duration::from_secs(1)))
-                .because(cause),
+            ErrorCode::Unavailable => {
+                Self::new(failure.code, "dependency_unavailable", "a part of the service is away; try again")
+                    .retry_after(failure.retry_after.unwrap_or(Duration::from_secs(1)))
+                    .because(cause)
+            }
             ErrorCode::DeadlineExceeded => {
-                Self::new(failure.code, "deadline_exceeded", "a part of the service took too long; try again").because(cause)
+                Self::new(failure.code, "deadline_exceeded", "a part of the service took too long; try again")
+                    .because(cause)
             }
             ErrorCode::Internal | ErrorCode::Unauthenticated | ErrorCode::PermissionDenied => Self::internal(cause),
         }

@@ -4,11 +4,12 @@
 use std::sync::Arc;
 
 use contracts::grpc::{CandidatesClient, CatalogueClient, ProfilesClient, RankingClient};
-use crate::{App, Backends, Config, config::DEFAULTS};
 use service_runtime::{
     OnFailure, Runtime, grpc, listen,
     process::{About, Listening},
 };
+
+use crate::{App, Backends, Config, config::DEFAULTS};
 
 /// What the process says of itself.
 pub const ABOUT: About = About {
@@ -18,7 +19,7 @@ pub const ABOUT: About = About {
     env_prefix: "SETLIST",
 };
 
-/// Binds, builds, serves; says where.
+/// Binds, connects, builds, serves; says where.
 ///
 /// # Errors
 /// When a port is taken, or something that the service cannot do without cannot be opened.

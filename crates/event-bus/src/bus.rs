@@ -93,7 +93,12 @@ pub trait EventBus: Send + Sync {
     ///
     /// # Errors
     /// As [`EventBus::publish`].
-    async fn publish_linked(&self, subject: &Subject, envelope: Envelope, callers: &[TraceParent]) -> Result<Ack, Error>;
+    async fn publish_linked(
+        &self,
+        subject: &Subject,
+        envelope: Envelope,
+        callers: &[TraceParent],
+    ) -> Result<Ack, Error>;
 
     /// Publishes many messages, in their order, and returns when all are on disk. Faster than one by one.
     ///
@@ -181,7 +186,9 @@ pub async fn open(config: &Config, runtime: &Runtime) -> Result<Arc<dyn EventBus
     match bus.durability() {
         Durability::Strong => tracing::info!(bus = bus.name(), "event bus is open"),
         Durability::Weak(reason) if config.require_strong => {
-            return Err(Error::Misconfigured { problem: format!("a strong bus is required, and this one is weak: {reason}") });
+            return Err(Error::Misconfigured {
+                problem: format!("a strong bus is required, and this one is weak: {reason}"),
+            });
         }
         Durability::Weak(reason) => {
             tracing::warn!(bus = bus.name(), reason, "event bus may lose acknowledged messages on power loss");

@@ -131,7 +131,12 @@ impl Consumer {
         }
     }
 
-    async fn process(&self, seat: &mut dyn Subscription, batch: &[Delivery], span: &tracing::Span) -> Result<(), Error> {
+    async fn process(
+        &self,
+        seat: &mut dyn Subscription,
+        batch: &[Delivery],
+        span: &tracing::Span,
+    ) -> Result<(), Error> {
         let again = batch.iter().filter(|delivery| delivery.attempt > 1).count();
         self.metrics.redelivered.inc_by(again as u64);
         let started = Instant::now();

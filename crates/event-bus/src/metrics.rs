@@ -12,10 +12,7 @@
 //! | `setlist_bus_lag_messages` | stream, consumer | messages not answered yet |
 //! | `setlist_bus_lag_seconds` | stream, consumer | age of the oldest of them |
 
-use std::{
-    sync::atomic::AtomicU64,
-    time::Duration,
-};
+use std::{sync::atomic::AtomicU64, time::Duration};
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -199,4 +196,3 @@ impl OneConsumer {
         self.lag_seconds.set(lag.oldest_age.as_secs_f64());
     }
 }
-

@@ -1,1 +1,22 @@
-//! stub
+//! The `setlist` binary as a library: every service in one process, each as a subcommand, and the
+//! commands around them. Composition only: a decision that belongs to a service is not made here.
+
+pub mod cli;
+
+pub mod config;
+pub mod platform;
+
+pub mod serve;
+pub mod service;
+
+pub mod demo;
+pub mod import;
+pub mod train;
+
+pub mod client;
+pub mod draw;
+pub mod page;
+pub mod tour;
+
+pub mod doctor;
+pub mod keys;

@@ -46,7 +46,7 @@ pub mod candidates;
 pub mod degraded;
 pub mod slate;
 
-pub use clock::{Clock, SystemClock, Timestamp};
+pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use error_code::ErrorCode;
 pub use ids::{EventId, ItemId, ItemKey, RecommendationId, ReleaseId, ShelfId, SurfaceId, TenantId, UserId, UserKey};
 pub use seed::Seed;

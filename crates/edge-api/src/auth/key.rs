@@ -91,12 +91,17 @@ impl KeyConfig {
     #[must_use]
     pub fn problems(&self) -> Vec<(&'static str, String, &'static str)> {
         let mut problems = Vec::new();
-        let id_fits = (4..=32).contains(&self.id.len()) && self.id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+        let id_fits =
+            (4..=32).contains(&self.id.len()) && self.id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
         if !id_fits {
             problems.push(("id", self.id.clone(), "4 to 32 of a-z and 0-9"));
         }
         if self.digest().is_none() {
-            problems.push(("sha256", format!("{} characters", self.sha256.len()), "64 hexadecimal digits: the SHA-256 of the key's secret part"));
+            problems.push((
+                "sha256",
+                format!("{} characters", self.sha256.len()),
+                "64 hexadecimal digits: the SHA-256 of the key's secret part",
+            ));
         }
         if TenantId::new(&self.tenant).is_err() {
             problems.push(("tenant", self.tenant.clone(), "1 to 128 of a-z, 0-9, - and _"));

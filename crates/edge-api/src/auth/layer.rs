@@ -33,14 +33,16 @@ pub(crate) async fn authorise(State(guard): State<Guard>, mut request: Request, 
     };
     match access::of(request.method(), template) {
         Some(Access::Public) => next.run(request).await,
-        Some(Access::Key(scope)) => match bearer(&request).and_then(|text| guard.keys.check(text, scope, guard.clock.as_ref())) {
-            Ok(caller) => {
-                let caller = caller.clone();
-                request.extensions_mut().insert(caller);
-                next.run(request).await
+        Some(Access::Key(scope)) => {
+            match bearer(&request).and_then(|text| guard.keys.check(text, scope, guard.clock.as_ref())) {
+                Ok(caller) => {
+                    let caller = caller.clone();
+                    request.extensions_mut().insert(caller);
+                    next.run(request).await
+                }
+                Err(refusal) => refused(refusal, scope.as_str()).into_response(),
             }
-            Err(refusal) => refused(refusal, scope.as_str()).into_response(),
-        },
+        }
         // Deny by default: a route that nobody declared is closed, whatever its handler would say.
         None => method_not_allowed(template).into_response(),
     }
@@ -55,16 +57,25 @@ fn bearer(request: &Request) -> Result<&str, Refusal> {
 
 fn refused(refusal: Refusal, scope: &'static str) -> Problem {
     let unauthenticated = |reason, detail, challenge| {
-        Problem::new(ErrorCode::Unauthenticated, reason, detail).with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
+        Problem::new(ErrorCode::Unauthenticated, reason, detail)
+            .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
     };
     match refusal {
-        Refusal::Missing => unauthenticated("missing_key", "send `Authorization: Bearer <API key>`", "Bearer realm=\"setlist\""),
-        Refusal::Malformed => {
-            unauthenticated("malformed_key", "this is no API key of ours; send `Authorization: Bearer <API key>`", INVALID)
+        Refusal::Missing => {
+            unauthenticated("missing_key", "send `Authorization: Bearer <API key>`", "Bearer realm=\"setlist\"")
         }
+        Refusal::Malformed => unauthenticated(
+            "malformed_key",
+            "this is no API key of ours; send `Authorization: Bearer <API key>`",
+            INVALID,
+        ),
         Refusal::Unknown => unauthenticated("unknown_key", "nobody has this API key", INVALID),
         Refusal::Expired => unauthenticated("expired_key", "this API key has expired", INVALID),
-        Refusal::Scope => Problem::new(ErrorCode::PermissionDenied, "missing_scope", format!("this needs a key with the scope `{scope}`")),
+        Refusal::Scope => Problem::new(
+            ErrorCode::PermissionDenied,
+            "missing_scope",
+            format!("this needs a key with the scope `{scope}`"),
+        ),
     }
 }
 
@@ -73,8 +84,9 @@ const INVALID: &str = "Bearer realm=\"setlist\", error=\"invalid_token\"";
 /// The refusal of a method that the route does not have.
 pub(crate) fn method_not_allowed(template: &'static str) -> Problem {
     let allowed = access::methods(template).join(", ");
-    let problem = Problem::new(ErrorCode::InvalidArgument, "method_not_allowed", format!("this path answers {allowed}"))
-        .with_status(StatusCode::METHOD_NOT_ALLOWED);
+    let problem =
+        Problem::new(ErrorCode::InvalidArgument, "method_not_allowed", format!("this path answers {allowed}"))
+            .with_status(StatusCode::METHOD_NOT_ALLOWED);
     match HeaderValue::from_str(&allowed) {
         Ok(value) => problem.with_header(header::ALLOW, value),
         Err(_) => problem,

@@ -44,7 +44,12 @@ pub(crate) struct Fallbacks {
 
 impl Fallbacks {
     /// Starts to keep popular items of these tenants, and of every market that is asked for.
-    pub(crate) fn start(limits: Limits, catalogue: Arc<dyn Catalogue>, tenants: Vec<TenantId>, runtime: &Runtime) -> Self {
+    pub(crate) fn start(
+        limits: Limits,
+        catalogue: Arc<dyn Catalogue>,
+        tenants: Vec<TenantId>,
+        runtime: &Runtime,
+    ) -> Self {
         let popular = Popular::start(catalogue, tenants, limits.popular_items, limits.popular_refresh, runtime);
         Self { last_good: LastGood::new(limits.pages, limits.page_time_to_live), popular }
     }
@@ -60,7 +65,15 @@ impl Fallbacks {
     }
 
     /// The best page that can be had without asking anybody, without the items that must not be there.
-    pub(crate) fn fall(&self, kind: Fallback, key: Option<&PageKey>, tenant: &TenantId, market: Market, size: usize, unwanted: &[ItemKey]) -> Fallen {
+    pub(crate) fn fall(
+        &self,
+        kind: Fallback,
+        key: Option<&PageKey>,
+        tenant: &TenantId,
+        market: Market,
+        size: usize,
+        unwanted: &[ItemKey],
+    ) -> Fallen {
         let empty = Fallen { level: DegradedLevel::Empty, shelves: Vec::new(), release: None };
         if kind == Fallback::Empty {
             return empty;
@@ -79,6 +92,8 @@ impl Fallbacks {
 /// The shelves without the cards of some items, and without shelves that this empties.
 fn without(shelves: &[PageShelf], unwanted: &[ItemKey]) -> Vec<PageShelf> {
     let wanted = |card: &&Card| !unwanted.contains(&card.item.key);
-    let shelves = shelves.iter().map(|shelf| PageShelf { cards: shelf.cards.iter().filter(wanted).cloned().collect(), ..shelf.clone() });
+    let shelves = shelves
+        .iter()
+        .map(|shelf| PageShelf { cards: shelf.cards.iter().filter(wanted).cloned().collect(), ..shelf.clone() });
     shelves.filter(|shelf| !shelf.cards.is_empty()).collect()
 }

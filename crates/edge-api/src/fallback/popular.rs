@@ -33,7 +33,13 @@ pub(super) struct Popular {
 }
 
 impl Popular {
-    pub(super) fn start(catalogue: Arc<dyn Catalogue>, tenants: Vec<TenantId>, items: usize, refresh: Duration, runtime: &Runtime) -> Arc<Self> {
+    pub(super) fn start(
+        catalogue: Arc<dyn Catalogue>,
+        tenants: Vec<TenantId>,
+        items: usize,
+        refresh: Duration,
+        runtime: &Runtime,
+    ) -> Arc<Self> {
         let places = tenants.into_iter().map(|tenant| ((tenant, Market::UNKNOWN), Arc::default())).collect();
         let popular = Arc::new(Self { catalogue, items, places: RwLock::new(places), asked: Notify::new() });
         let keeper = Arc::clone(&popular);
@@ -69,7 +75,13 @@ impl Popular {
     }
 
     async fn refresh(&self, everything: bool) {
-        let due: Vec<Place> = self.places.read().iter().filter(|(_, items)| everything || items.is_empty()).map(|(place, _)| place.clone()).collect();
+        let due: Vec<Place> = self
+            .places
+            .read()
+            .iter()
+            .filter(|(_, items)| everything || items.is_empty())
+            .map(|(place, _)| place.clone())
+            .collect();
         for place in due {
             let until = Deadline::within(READ_BUDGET);
             match deadline::run(until, self.catalogue.popular(&place.0, place.1, self.items, until)).await {
@@ -88,7 +100,9 @@ impl Popular {
     pub(super) fn shelf(&self, tenant: &TenantId, market: Market, size: usize, unwanted: &[ItemKey]) -> Vec<PageShelf> {
         let places = self.places.read();
         let of = |market| places.get(&(tenant.clone(), market)).filter(|items| !items.is_empty()).cloned();
-        let found = of(market).map(|items| (items, market)).or_else(|| of(Market::UNKNOWN).map(|items| (items, Market::UNKNOWN)));
+        let found = of(market)
+            .map(|items| (items, market))
+            .or_else(|| of(Market::UNKNOWN).map(|items| (items, Market::UNKNOWN)));
         drop(places);
         let (Some((items, market)), Ok(id)) = (found, ShelfId::new("popular")) else {
             return Vec::new();

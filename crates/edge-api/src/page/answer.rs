@@ -219,7 +219,11 @@ pub struct Shelves<'a>(pub(crate) &'a [PageShelf]);
 
 impl Serialize for Shelves<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(|shelf| ShelfBody { id: shelf.id.as_str(), title: &shelf.title, cards: Cards(&shelf.cards) }))
+        serializer.collect_seq(self.0.iter().map(|shelf| ShelfBody {
+            id: shelf.id.as_str(),
+            title: &shelf.title,
+            cards: Cards(&shelf.cards),
+        }))
     }
 }
 
@@ -239,7 +243,11 @@ impl Serialize for Cards<'_> {
                 score: card.score,
                 propensity: card.propensity,
                 sources: &card.sources,
-                reason: ReasonBody { code: card.reason.code.as_str(), text: Reasons(card), evidence: EvidenceList(card) },
+                reason: ReasonBody {
+                    code: card.reason.code.as_str(),
+                    text: Reasons(card),
+                    evidence: EvidenceList(card),
+                },
             })?;
         }
         list.end()
@@ -251,6 +259,8 @@ pub struct EvidenceList<'a>(&'a Card);
 
 impl Serialize for EvidenceList<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.reason.evidence.iter().map(|item| EvidenceItem { item_id: item.id.as_str(), title: &item.title }))
+        serializer.collect_seq(
+            self.0.reason.evidence.iter().map(|item| EvidenceItem { item_id: item.id.as_str(), title: &item.title }),
+        )
     }
 }

@@ -30,7 +30,13 @@ pub(crate) fn keys_of(slates: &[Slate], table: &CandidateTable) -> Vec<ItemKey> 
 
 /// The slates as shelves. Cards whose item is gone from the catalogue are left out, and so are shelves
 /// without a card.
-pub(crate) fn assemble(blueprint: &Blueprint, slates: &[Slate], table: &CandidateTable, displayed: &Displayed, market: Market) -> Vec<PageShelf> {
+pub(crate) fn assemble(
+    blueprint: &Blueprint,
+    slates: &[Slate],
+    table: &CandidateTable,
+    displayed: &Displayed,
+    market: Market,
+) -> Vec<PageShelf> {
     let mut shelves = Vec::with_capacity(slates.len());
     for slate in slates {
         let Some(title) = blueprint.title(&slate.shelf) else {
@@ -84,27 +90,49 @@ pub(crate) fn source_order(query: &RankQuery) -> Vec<Slate> {
                     // Nobody scored the card: its place is all that is known of it, and it was not drawn.
                     let score = 1.0 / (cards.len() + 1) as f32;
                     let reason = reason_of(&query.table, index, &shelf.sources, query.seed_items.first().copied());
-                    cards.push(RankedCard { row: *row, score, propensity: 1.0, predictions: [0.0; 4], explored: false, reason });
+                    cards.push(RankedCard {
+                        row: *row,
+                        score,
+                        propensity: 1.0,
+                        predictions: [0.0; 4],
+                        explored: false,
+                        reason,
+                    });
                 }
             }
             let reserve = shelf.rows.len().saturating_sub(cards.len());
-            Slate { shelf: shelf.shelf.clone(), score: 0.0, cards, reserve: 0, unscored: u32::try_from(reserve).unwrap_or(u32::MAX) }
+            Slate {
+                shelf: shelf.shelf.clone(),
+                score: 0.0,
+                cards,
+                reserve: 0,
+                unscored: u32::try_from(reserve).unwrap_or(u32::MAX),
+            }
         })
         .collect()
 }
 
 /// What the best evidence of a shelf's own sources says.
 fn reason_of(table: &CandidateTable, row: usize, sources: &[u16], about: Option<ItemKey>) -> Reason {
-    let best = table.evidence_of(row).iter().filter(|evidence| sources.contains(&evidence.source)).min_by_key(|evidence| evidence.rank);
+    let best = table
+        .evidence_of(row)
+        .iter()
+        .filter(|evidence| sources.contains(&evidence.source))
+        .min_by_key(|evidence| evidence.rank);
     let name = best.and_then(|evidence| table.sources.get(usize::from(evidence.source)));
-    let seed: SmallVec<[ItemKey; 2]> = best.map(|evidence| evidence.seed).filter(|seed| seed.is_some()).into_iter().collect();
+    let seed: SmallVec<[ItemKey; 2]> =
+        best.map(|evidence| evidence.seed).filter(|seed| seed.is_some()).into_iter().collect();
     let (code, evidence) = match name {
-        Some(SourceName::ItemToItem) if about.is_some() => (ReasonCode::SimilarTo, if seed.is_empty() { about.into_iter().collect() } else { seed }),
+        Some(SourceName::ItemToItem) if about.is_some() => {
+            (ReasonCode::SimilarTo, if seed.is_empty() { about.into_iter().collect() } else { seed })
+        }
         Some(SourceName::ItemToItem) => (ReasonCode::BecauseYouPlayed, seed),
         Some(SourceName::Embedding) => (ReasonCode::TasteMatch, seed),
         Some(SourceName::NewReleases) => (ReasonCode::NewRelease, seed),
         Some(SourceName::FavouriteArtists) => (ReasonCode::FavouriteArtist, seed),
-        Some(SourceName::RecentlyPlayed) => (ReasonCode::PlayedBefore, table.items.get(row).copied().into_iter().collect()),
+        Some(SourceName::RecentlyPlayed) => {
+            (ReasonCode::PlayedBefore, table.items.get(row).copied().into_iter().collect())
+        }
         Some(SourceName::PopularInMarket) => (ReasonCode::PopularInMarket, smallvec![]),
         Some(SourceName::Trending) | None => (ReasonCode::Trending, smallvec![]),
     };

@@ -38,7 +38,12 @@ impl DisplayCache {
 
     /// What these items look like; unknown ones are left out. The failure is that of the read, when one
     /// was needed and failed: the items that were known are there all the same.
-    pub(crate) async fn read(&self, tenant: &TenantId, keys: &[ItemKey], until: Deadline) -> (Displayed, Option<Failure>) {
+    pub(crate) async fn read(
+        &self,
+        tenant: &TenantId,
+        keys: &[ItemKey],
+        until: Deadline,
+    ) -> (Displayed, Option<Failure>) {
         let cache = self.of(tenant);
         let mut found = Displayed::with_capacity_and_hasher(keys.len(), FxBuildHasher);
         let mut missing = Vec::new();
@@ -77,7 +82,12 @@ impl DisplayCache {
         if let Some(cache) = self.tenants.read().get(tenant) {
             return cache.clone();
         }
-        let new = || Cache::builder().max_capacity(self.capacity).time_to_live(self.time_to_live).build_with_hasher(FxBuildHasher);
+        let new = || {
+            Cache::builder()
+                .max_capacity(self.capacity)
+                .time_to_live(self.time_to_live)
+                .build_with_hasher(FxBuildHasher)
+        };
         self.tenants.write().entry(tenant.clone()).or_insert_with(new).clone()
     }
 }

@@ -7,8 +7,8 @@ mod assemble;
 mod display;
 mod reason;
 
-pub use answer::{CardBody, Degraded, EvidenceItem, FlatAnswer, PageAnswer, ReasonBody, ShelfBody, StageBody};
 pub(crate) use answer::Answer;
+pub use answer::{CardBody, Degraded, EvidenceItem, FlatAnswer, PageAnswer, ReasonBody, ShelfBody, StageBody};
 pub(crate) use assemble::{assemble, keys_of, source_order};
 pub use display::DisplayCache;
 pub(crate) use reason::Reasons;

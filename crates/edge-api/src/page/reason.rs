@@ -52,7 +52,13 @@ mod tests {
 
     fn item(title: &str) -> Arc<DisplayItem> {
         let id = ItemId::new(title).unwrap();
-        Arc::new(DisplayItem { key: ItemKey::of(&id), id, kind: ItemKind::Track, title: title.to_owned(), artist_name: Some("Ada".to_owned()) })
+        Arc::new(DisplayItem {
+            key: ItemKey::of(&id),
+            id,
+            kind: ItemKind::Track,
+            title: title.to_owned(),
+            artist_name: Some("Ada".to_owned()),
+        })
     }
 
     #[test]

@@ -15,9 +15,15 @@ pub(super) fn compile(surface: &Surface, source_budget: Duration) -> CandidatePl
     let mut plan = CandidatePlan::default();
     for shelf in &surface.shelves {
         let sources = shelf.sources.iter().map(|source| {
-            let known = plan.sources.iter().position(|known| known.name == source.name && known.params == source.params);
+            let known =
+                plan.sources.iter().position(|known| known.name == source.name && known.params == source.params);
             let index = known.unwrap_or_else(|| {
-                plan.sources.push(SourcePlan { name: source.name, limit: 0, params: source.params, budget: source_budget });
+                plan.sources.push(SourcePlan {
+                    name: source.name,
+                    limit: 0,
+                    params: source.params,
+                    budget: source_budget,
+                });
                 plan.sources.len() - 1
             });
             if let Some(planned) = plan.sources.get_mut(index) {
@@ -27,7 +33,12 @@ pub(super) fn compile(surface: &Surface, source_budget: Duration) -> CandidatePl
             SourceUse { source: index as u16, limit: source.limit }
         });
         let sources = sources.collect();
-        plan.shelves.push(ShelfCandidatePlan { shelf: shelf.id.clone(), sources, filters: filters(shelf), limit: shelf.candidates });
+        plan.shelves.push(ShelfCandidatePlan {
+            shelf: shelf.id.clone(),
+            sources,
+            filters: filters(shelf),
+            limit: shelf.candidates,
+        });
     }
     plan
 }

@@ -69,7 +69,12 @@ impl Blueprint {
             }
         };
         let candidates = candidates::compile(surface, source_budget);
-        let shelves = surface.shelves.iter().zip(&candidates.shelves).map(|(shelf, plan)| ranking::ShelfRules::of(shelf, plan)).collect();
+        let shelves = surface
+            .shelves
+            .iter()
+            .zip(&candidates.shelves)
+            .map(|(shelf, plan)| ranking::ShelfRules::of(shelf, plan))
+            .collect();
         Self { shelves, order: surface.order, candidates: Arc::new(candidates), source_budget }
     }
 

@@ -27,7 +27,8 @@ pub(super) struct ShelfRules {
 impl ShelfRules {
     /// Compiles the ranking half of a shelf.
     pub(super) fn of(shelf: &Shelf, plan: &ShelfCandidatePlan) -> Self {
-        let pins = shelf.slate.pins.iter().map(|pin| Pin { item: ItemKey::of(&pin.item), position: pin.position }).collect();
+        let pins =
+            shelf.slate.pins.iter().map(|pin| Pin { item: ItemKey::of(&pin.item), position: pin.position }).collect();
         Self {
             id: shelf.id.clone(),
             title: Arc::from(shelf.title.as_str()),

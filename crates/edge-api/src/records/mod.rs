@@ -25,9 +25,17 @@ pub(crate) struct Recorder {
 
 impl Recorder {
     /// Starts the publishing task. One record in `complete_share` holds all candidates, the rest those shown.
-    pub(crate) fn start(bus: Arc<dyn EventBus>, partitions: u16, queue: usize, complete_share: f64, runtime: &Runtime, metrics: Metrics) -> Self {
+    pub(crate) fn start(
+        bus: Arc<dyn EventBus>,
+        partitions: u16,
+        queue: usize,
+        complete_share: f64,
+        runtime: &Runtime,
+        metrics: Metrics,
+    ) -> Self {
         let (tx, rx) = mpsc::channel(queue.max(1));
-        let publisher = Publisher { bus, partitions, complete_share, clock: Arc::clone(&runtime.clock), metrics: metrics.clone() };
+        let publisher =
+            Publisher { bus, partitions, complete_share, clock: Arc::clone(&runtime.clock), metrics: metrics.clone() };
         let stop = runtime.tasks.observers.token();
         runtime.tasks.observers.spawn("edge-records", OnFailure::Log, async move {
             publisher.run(rx, stop).await;

@@ -82,10 +82,15 @@ pub(crate) async fn list(State(edge): State<Arc<Edge>>) -> Response {
     ),
     security(("api_key" = ["admin"])),
 )]
-pub(crate) async fn get(State(edge): State<Arc<Edge>>, headers: HeaderMap, path: Result<Path<String>, PathRejection>) -> Result<Response, Problem> {
+pub(crate) async fn get(
+    State(edge): State<Arc<Edge>>,
+    headers: HeaderMap,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
     let Path(name) = path.map_err(|_| bad_path())?;
     let served = &edge.surface(&name)?.served;
-    let etag = HeaderValue::from_str(&format!("\"{}\"", served.version)).map_err(|error| Problem::internal(error.to_string()))?;
+    let etag = HeaderValue::from_str(&format!("\"{}\"", served.version))
+        .map_err(|error| Problem::internal(error.to_string()))?;
     let mut response = if headers.get(header::IF_NONE_MATCH) == Some(&etag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {

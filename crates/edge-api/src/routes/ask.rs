@@ -6,11 +6,7 @@ use std::{borrow::Cow, str::FromStr, time::Duration};
 
 use jiff::{Timestamp as Moment, civil, tz};
 use serde::Deserialize;
-use shared_models::{
-    ItemId, ItemKey, Seed, Timestamp, UserId,
-    item::Market,
-    plan::RequestContext,
-};
+use shared_models::{ItemId, ItemKey, Seed, Timestamp, UserId, item::Market, plan::RequestContext};
 use utoipa::ToSchema;
 
 use crate::{
@@ -70,12 +66,21 @@ pub(crate) struct PageRequest {
 pub(crate) struct Findings(pub(crate) Vec<FieldError>);
 
 impl Findings {
-    pub(crate) fn add(&mut self, field: impl Into<Cow<'static, str>>, given: impl AsRef<str>, expected: impl Into<Cow<'static, str>>) {
+    pub(crate) fn add(
+        &mut self,
+        field: impl Into<Cow<'static, str>>,
+        given: impl AsRef<str>,
+        expected: impl Into<Cow<'static, str>>,
+    ) {
         self.0.push(FieldError::new(field, given, expected));
     }
 
     /// Reads a name; its own error tells what would be right.
-    pub(crate) fn name<T: FromStr<Err = shared_models::ids::Error>>(&mut self, field: impl Into<Cow<'static, str>>, text: &str) -> Option<T> {
+    pub(crate) fn name<T: FromStr<Err = shared_models::ids::Error>>(
+        &mut self,
+        field: impl Into<Cow<'static, str>>,
+        text: &str,
+    ) -> Option<T> {
         text.parse::<T>().map_err(|error| self.add(field, format!("{text:?}"), error.to_string())).ok()
     }
 
@@ -98,7 +103,8 @@ impl Findings {
 
     /// Checks a word of a small alphabet.
     pub(crate) fn word(&mut self, field: impl Into<Cow<'static, str>>, text: &str, most: usize) {
-        let fits = (1..=most).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_');
+        let fits = (1..=most).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_');
         if !fits {
             self.add(field, format!("{text:?}"), format!("1 to {most} of a-z, 0-9, - and _"));
         }
@@ -111,7 +117,12 @@ impl Findings {
 }
 
 /// The user that `user_id` or `anonymous_id` names; both are wrong together.
-pub(crate) fn listener(wrong: &mut Findings, base: &str, user: Option<&str>, anonymous: Option<&str>) -> Option<UserId> {
+pub(crate) fn listener(
+    wrong: &mut Findings,
+    base: &str,
+    user: Option<&str>,
+    anonymous: Option<&str>,
+) -> Option<UserId> {
     match (user, anonymous) {
         (Some(_), Some(_)) => {
             wrong.add(format!("{base}/anonymous_id"), "given beside `user_id`", "one of `user_id` and `anonymous_id`");
@@ -195,7 +206,8 @@ fn items(wrong: &mut Findings, field: &'static str, given: &[String], most: usiz
         wrong.add(field, format!("{} items", given.len()), format!("at most {most} items"));
         return Vec::new();
     }
-    let named = given.iter().enumerate().filter_map(|(index, text)| wrong.name::<ItemId>(format!("{field}/{index}"), text));
+    let named =
+        given.iter().enumerate().filter_map(|(index, text)| wrong.name::<ItemId>(format!("{field}/{index}"), text));
     let mut keys: Vec<ItemKey> = named.map(|id| ItemKey::of(&id)).collect();
     keys.sort_unstable();
     keys.dedup();
@@ -206,7 +218,9 @@ fn is_locale(text: &str) -> bool {
     (2..=35).contains(&text.len())
         && text.split('-').enumerate().all(|(index, part)| {
             let letters = part.bytes().all(|b| b.is_ascii_alphabetic());
-            (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric()) && (index > 0 || (letters && part.len() >= 2))
+            (1..=8).contains(&part.len())
+                && part.bytes().all(|b| b.is_ascii_alphanumeric())
+                && (index > 0 || (letters && part.len() >= 2))
         })
 }
 
@@ -221,7 +235,8 @@ fn local_time(wrong: &mut Findings, given: Option<&str>, now: Timestamp) -> (u8,
         return parts(utc);
     };
     if let Some((hour, minute)) = text.split_once(':')
-        && let (2, 2, Ok(hour @ 0..=23), Ok(0..=59)) = (hour.len(), minute.len(), hour.parse::<u8>(), minute.parse::<u8>())
+        && let (2, 2, Ok(hour @ 0..=23), Ok(0..=59)) =
+            (hour.len(), minute.len(), hour.parse::<u8>(), minute.parse::<u8>())
     {
         return (hour, parts(utc).1);
     }
@@ -247,7 +262,11 @@ mod tests {
     fn local_times_are_read_as_on_the_wall() {
         let check = |text: &str, expected: Option<(u8, u8)>| {
             let request = PageRequest { local_time: Some(text.to_owned()), ..PageRequest::default() };
-            assert_eq!(ask(request).ok().map(|ask| (ask.context.local_hour, ask.context.local_weekday)), expected, "{text}");
+            assert_eq!(
+                ask(request).ok().map(|ask| (ask.context.local_hour, ask.context.local_weekday)),
+                expected,
+                "{text}"
+            );
         };
         check("2026-11-23T18:30:00+01:00", Some((18, 0)));
         check("2026-11-22T23:30:00-08:00", Some((23, 6)));

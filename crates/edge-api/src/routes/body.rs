@@ -7,7 +7,10 @@ use axum::{
     extract::{FromRequest, Request, rejection::BytesRejection},
 };
 use http::{StatusCode, header};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{
+    Deserialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use serde_json::error::Category;
 use serde_path_to_error::{Path, Segment};
 use shared_models::ErrorCode;
@@ -27,7 +30,8 @@ impl<S: Send + Sync> FromRequest<S> for RawBody {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let content_type =
+            request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         if !is_json(content_type) {
             let given = if content_type.is_empty() { "nothing" } else { content_type };
             return Err(Problem::new(ErrorCode::InvalidArgument, "unsupported_media_type", "the body must be JSON")
@@ -36,15 +40,19 @@ impl<S: Send + Sync> FromRequest<S> for RawBody {
         }
         match Bytes::from_request(request, state).await {
             Ok(bytes) => Ok(Self(bytes)),
-            Err(BytesRejection::FailedToBufferBody(error)) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(too_large()),
-            Err(error) => Err(Problem::new(ErrorCode::InvalidArgument, "unreadable_body", "the body ended early").because(error.to_string())),
+            Err(BytesRejection::FailedToBufferBody(error)) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+                Err(too_large())
+            }
+            Err(error) => Err(Problem::new(ErrorCode::InvalidArgument, "unreadable_body", "the body ended early")
+                .because(error.to_string())),
         }
     }
 }
 
 /// The refusal of a body that is too large.
 pub(crate) fn too_large() -> Problem {
-    Problem::new(ErrorCode::InvalidArgument, "body_too_large", "the body is too large; send less at once").with_status(StatusCode::PAYLOAD_TOO_LARGE)
+    Problem::new(ErrorCode::InvalidArgument, "body_too_large", "the body is too large; send less at once")
+        .with_status(StatusCode::PAYLOAD_TOO_LARGE)
 }
 
 /// A body of a known form.
@@ -61,21 +69,27 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
 
 fn is_json(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default().trim();
-    essence.eq_ignore_ascii_case("application/json") || (essence.starts_with("application/") && essence.ends_with("+json"))
+    essence.eq_ignore_ascii_case("application/json")
+        || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
-/// Reads JSON into a known form.
+/// Reads a JSON object into a known form.
 pub(crate) fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
+    if let Some(other) = other_than_object(bytes) {
+        // Serde would read a list into a struct, field by field; nobody means that.
+        return match serde_json::from_slice::<IgnoredAny>(bytes) {
+            Ok(_) => Err(Problem::fields(vec![FieldError::new("", other, "a JSON object")])),
+            Err(_) if nesting_of(bytes) > MOST_NESTING => Err(too_deep()),
+            Err(error) => Err(malformed(&error)),
+        };
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     match serde_path_to_error::deserialize(&mut deserializer) {
         Ok(value) => match deserializer.end() {
             Ok(()) => Ok(value),
             Err(error) => Err(malformed(&error)),
         },
-        Err(_) if nesting_of(bytes) > MOST_NESTING => {
-            let detail = format!("the body nests deeper than {MOST_NESTING} levels");
-            Err(Problem::new(ErrorCode::InvalidArgument, "nesting_too_deep", detail))
-        }
+        Err(_) if nesting_of(bytes) > MOST_NESTING => Err(too_deep()),
         Err(error) => match error.inner().classify() {
             Category::Data => Err(Problem::fields(vec![field_error(error.path(), error.inner())])),
             Category::Io | Category::Syntax | Category::Eof => Err(malformed(error.inner())),
@@ -85,11 +99,34 @@ pub(crate) fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem
 
 /// Reads one element of a list on its own; its fields are named below `base`.
 pub(crate) fn read_element<'a, T: Deserialize<'a>>(text: &'a str, base: &str) -> Result<T, FieldError> {
+    if let Some(other) = other_than_object(text.as_bytes()) {
+        return Err(FieldError::new(base.to_owned(), other, "a JSON object"));
+    }
     let mut deserializer = serde_json::Deserializer::from_str(text);
     serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let wrong = field_error(error.path(), error.inner());
         FieldError { field: format!("{base}{}", wrong.field).into(), ..wrong }
     })
+}
+
+/// What JSON begins here, when it is a whole value and no object.
+fn other_than_object(bytes: &[u8]) -> Option<&'static str> {
+    match bytes.trim_ascii_start().first()? {
+        b'[' => Some("a list"),
+        b'"' => Some("a text"),
+        b't' | b'f' => Some("true or false"),
+        b'n' => Some("null"),
+        b'-' | b'0'..=b'9' => Some("a number"),
+        _ => None,
+    }
+}
+
+fn too_deep() -> Problem {
+    Problem::new(
+        ErrorCode::InvalidArgument,
+        "nesting_too_deep",
+        format!("the body nests deeper than {MOST_NESTING} levels"),
+    )
 }
 
 fn malformed(error: &serde_json::Error) -> Problem {
@@ -199,11 +236,20 @@ mod tests {
         let check = |text: &str, field: &str, given: &str, expected: &str| {
             let problem = read::<Outer>(text.as_bytes()).unwrap_err();
             let error = &problem.errors()[0];
-            assert_eq!((error.field.as_ref(), error.given.as_str(), error.expected.as_ref()), (field, given, expected), "{text}");
+            assert_eq!(
+                (error.field.as_ref(), error.given.as_str(), error.expected.as_ref()),
+                (field, given, expected),
+                "{text}"
+            );
         };
         check(r#"{"inner": [{"count": "x"}]}"#, "/inner/0/count", "string \"x\"", "u8");
         check(r#"{"inner": [{"count": 300}]}"#, "/inner/0/count", "integer `300`", "u8");
-        check(r#"{"inner": [{"coutn": 3}]}"#, "/inner/0/coutn", "unknown field \"coutn\"", "did you mean `count`? one of count");
+        check(
+            r#"{"inner": [{"coutn": 3}]}"#,
+            "/inner/0/coutn",
+            "unknown field \"coutn\"",
+            "did you mean `count`? one of count",
+        );
         check(r#"{"inner": [{}]}"#, "/inner/0/count", "nothing", "the field `count`");
         check(r#"{"inner": [], "inner": []}"#, "/inner", "the field twice", "the field once");
     }
@@ -217,6 +263,10 @@ mod tests {
         check("{\n  \"inner\": [}", "malformed_json", "the body is not JSON: expected value at line 2, column 13");
         check("", "malformed_json", "the body is not JSON: EOF while parsing a value at line 1, column 0");
         check("{\"inner\": []} x", "malformed_json", "the body is not JSON: trailing characters at line 1, column 15");
-        check(&format!("{{\"inner\": {}", "[".repeat(10_000)), "nesting_too_deep", "the body nests deeper than 32 levels");
+        check(
+            &format!("{{\"inner\": {}", "[".repeat(10_000)),
+            "nesting_too_deep",
+            "the body nests deeper than 32 levels",
+        );
     }
 }

@@ -52,7 +52,9 @@ pub(crate) async fn surface_schema(State(edge): State<Arc<Edge>>) -> Response {
     responses((status = 200, description = "A page for people", content_type = "text/html", body = String)), security(()))]
 pub(crate) async fn page(State(edge): State<Arc<Edge>>) -> Response {
     let mut response = typed(edge.documents.page.clone(), "text/html; charset=utf-8");
-    let policy = HeaderValue::from_static("default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
+    let policy = HeaderValue::from_static(
+        "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    );
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
     response
 }
@@ -104,8 +106,13 @@ fn draw_operation(page: &mut String, document: &Value, path: &str, method: &str,
     escape(page, text(&operation["summary"]));
     page.push_str("</summary>");
     paragraphs(page, text(&operation["description"]));
-    let scopes: Vec<&str> = list(&operation["security"]).flat_map(map).flat_map(|(_, scopes)| list(scopes)).map(text).collect();
-    let key = if scopes.is_empty() { "Public.".to_owned() } else { format!("Needs a key with the scope {}.", scopes.join(", ")) };
+    let scopes: Vec<&str> =
+        list(&operation["security"]).flat_map(map).flat_map(|(_, scopes)| list(scopes)).map(text).collect();
+    let key = if scopes.is_empty() {
+        "Public.".to_owned()
+    } else {
+        format!("Needs a key with the scope {}.", scopes.join(", "))
+    };
     tag(page, "p", &key);
     if operation["parameters"].is_array() {
         page.push_str("<table><tr><th>Parameter</th><th>In</th><th>Meaning</th></tr>");
@@ -120,7 +127,8 @@ fn draw_operation(page: &mut String, document: &Value, path: &str, method: &str,
         link(page, &content["schema"]);
         page.push_str("</p>");
         let schema = content["schema"]["$ref"].as_str().and_then(|name| name.rsplit('/').next());
-        let example = schema.map(|name| &document["components"]["schemas"][name]["example"]).filter(|example| !example.is_null());
+        let example =
+            schema.map(|name| &document["components"]["schemas"][name]["example"]).filter(|example| !example.is_null());
         if let Some(example) = example {
             tag(page, "pre", &serde_json::to_string_pretty(example).unwrap_or_default());
         }
@@ -184,7 +192,15 @@ fn link(page: &mut String, schema: &Value) {
 
 fn limits(schema: &Value) -> String {
     let mut words = String::new();
-    for (name, word) in [("minimum", "at least"), ("maximum", "at most"), ("minLength", "characters at least"), ("maxLength", "characters at most"), ("minItems", "entries at least"), ("maxItems", "entries at most"), ("pattern", "pattern")] {
+    for (name, word) in [
+        ("minimum", "at least"),
+        ("maximum", "at most"),
+        ("minLength", "characters at least"),
+        ("maxLength", "characters at most"),
+        ("minItems", "entries at least"),
+        ("maxItems", "entries at most"),
+        ("pattern", "pattern"),
+    ] {
         if !schema[name].is_null() {
             // Writing to a string cannot fail.
             let _ = write!(words, "{}{word} {}", if words.is_empty() { "" } else { ", " }, schema[name]);

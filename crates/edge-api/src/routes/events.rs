@@ -51,7 +51,12 @@ pub(crate) struct EventSink {
 
 impl EventSink {
     /// A sink before a bus.
-    pub(crate) fn new(bus: Arc<dyn EventBus>, config: &crate::config::Events, partitions: u16, runtime: &Runtime) -> Self {
+    pub(crate) fn new(
+        bus: Arc<dyn EventBus>,
+        config: &crate::config::Events,
+        partitions: u16,
+        runtime: &Runtime,
+    ) -> Self {
         let clock = Arc::clone(&runtime.clock);
         let encode = move |_: &Subject, batches: Vec<(TenantId, Vec<Event>)>| {
             let mut events = Vec::with_capacity(batches.iter().map(|(_, events)| events.len()).sum());
@@ -101,7 +106,12 @@ fn not_stored(cause: String) -> Problem {
 /// About how many bytes an event takes on the wire.
 fn size_of_event(event: &Event) -> usize {
     let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
-    64 + event.id.as_str().len() + event.user.as_str().len() + event.item.as_str().len() + text(&event.shelf) + text(&event.session) + text(&event.device)
+    64 + event.id.as_str().len()
+        + event.user.as_str().len()
+        + event.item.as_str().len()
+        + text(&event.shelf)
+        + text(&event.session)
+        + text(&event.device)
 }
 
 /// Events, each taken or refused on its own.
@@ -232,7 +242,11 @@ pub(crate) async fn send(
     let batch: Batch<'_> = read(&bytes)?;
     let count = batch.events.len();
     if !(1..=MOST_EVENTS).contains(&count) {
-        return Err(Problem::fields(vec![FieldError::new("/events", format!("{count} events"), format!("1 to {MOST_EVENTS} events"))]));
+        return Err(Problem::fields(vec![FieldError::new(
+            "/events",
+            format!("{count} events"),
+            format!("1 to {MOST_EVENTS} events"),
+        )]));
     }
     let now = edge.clock.now();
     let mut seen = HashSet::with_capacity(count);
@@ -240,7 +254,9 @@ pub(crate) async fn send(
     let mut results = Vec::with_capacity(count);
     for (index, raw) in batch.events.into_iter().enumerate() {
         let base = format!("/events/{index}");
-        let event = read_element::<EventBody<'_>>(raw.get(), &base).map_err(|error| vec![error]).and_then(|event| event.check(&base, now));
+        let event = read_element::<EventBody<'_>>(raw.get(), &base)
+            .map_err(|error| vec![error])
+            .and_then(|event| event.check(&base, now));
         results.push(match event {
             Ok(event) => {
                 let event_id = Some(event.id.to_string());
@@ -248,7 +264,12 @@ pub(crate) async fn send(
                 if fresh {
                     events.push(event);
                 }
-                EventResult { index, event_id, status: if fresh { "accepted" } else { "duplicate" }, errors: Vec::new() }
+                EventResult {
+                    index,
+                    event_id,
+                    status: if fresh { "accepted" } else { "duplicate" },
+                    errors: Vec::new(),
+                }
             }
             Err(errors) => EventResult { index, event_id: None, status: "refused", errors },
         });

@@ -150,7 +150,11 @@ pub(crate) async fn put(
     if let Some(given) = &body.item_id
         && given != id.as_str()
     {
-        return Err(Problem::fields(vec![FieldError::new("/item_id", format!("{given:?}"), "the id of the path, or nothing")]));
+        return Err(Problem::fields(vec![FieldError::new(
+            "/item_id",
+            format!("{given:?}"),
+            "the id of the path, or nothing",
+        )]));
     }
     let item = body.check("", Some(id.clone())).map_err(Problem::fields)?;
     let key = item.key();
@@ -159,7 +163,8 @@ pub(crate) async fn put(
     edge.display.forget(&caller.tenant, key);
     let outcome = written?.into_iter().next().ok_or_else(|| Problem::internal("catalogue gave no result"))??;
     let status = if outcome == Put::Created { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, Json(ItemResult { item_id: Some(id.to_string()), status: word(outcome), errors: Vec::new() })).into_response())
+    Ok((status, Json(ItemResult { item_id: Some(id.to_string()), status: word(outcome), errors: Vec::new() }))
+        .into_response())
 }
 
 /// Read an item
@@ -173,7 +178,11 @@ pub(crate) async fn put(
     ),
     security(("api_key" = ["catalog"])),
 )]
-pub(crate) async fn get(State(edge): State<Arc<Edge>>, Extension(caller): Extension<Caller>, path: Result<Path<String>, PathRejection>) -> Result<Response, Problem> {
+pub(crate) async fn get(
+    State(edge): State<Arc<Edge>>,
+    Extension(caller): Extension<Caller>,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
     let id = item_of(path)?;
     match edge.catalogue.item(&caller.tenant, &id, edge.deadline()).await {
         Ok(item) => Ok(Json(ItemBody::from(item)).into_response()),
@@ -195,7 +204,11 @@ pub(crate) async fn get(State(edge): State<Arc<Edge>>, Extension(caller): Extens
     ),
     security(("api_key" = ["catalog"])),
 )]
-pub(crate) async fn delete(State(edge): State<Arc<Edge>>, Extension(caller): Extension<Caller>, path: Result<Path<String>, PathRejection>) -> Result<Response, Problem> {
+pub(crate) async fn delete(
+    State(edge): State<Arc<Edge>>,
+    Extension(caller): Extension<Caller>,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
     let id = item_of(path)?;
     let deleted = edge.catalogue.delete_item(&caller.tenant, &id, edge.deadline()).await;
     edge.display.forget(&caller.tenant, shared_models::ItemKey::of(&id));
@@ -214,20 +227,35 @@ pub(crate) async fn delete(State(edge): State<Arc<Edge>>, Extension(caller): Ext
     ),
     security(("api_key" = ["catalog"])),
 )]
-pub(crate) async fn batch(State(edge): State<Arc<Edge>>, Extension(caller): Extension<Caller>, RawBody(bytes): RawBody) -> Result<Response, Problem> {
+pub(crate) async fn batch(
+    State(edge): State<Arc<Edge>>,
+    Extension(caller): Extension<Caller>,
+    RawBody(bytes): RawBody,
+) -> Result<Response, Problem> {
     let batch: Batch<'_> = read(&bytes)?;
     let count = batch.items.len();
     if !(1..=MOST_ITEMS).contains(&count) {
-        return Err(Problem::fields(vec![FieldError::new("/items", format!("{count} items"), format!("1 to {MOST_ITEMS} items"))]));
+        return Err(Problem::fields(vec![FieldError::new(
+            "/items",
+            format!("{count} items"),
+            format!("1 to {MOST_ITEMS} items"),
+        )]));
     }
     let mut results: Vec<ItemResult> = Vec::with_capacity(count);
     let mut items = Vec::with_capacity(count);
     let mut places = Vec::with_capacity(count);
     for (index, raw) in batch.items.into_iter().enumerate() {
         let base = format!("/items/{index}");
-        match read_element::<ItemBody>(raw.get(), &base).map_err(|error| vec![error]).and_then(|item| item.check(&base, None)) {
+        match read_element::<ItemBody>(raw.get(), &base)
+            .map_err(|error| vec![error])
+            .and_then(|item| item.check(&base, None))
+        {
             Ok(item) => {
-                results.push(ItemResult { item_id: Some(item.id.to_string()), status: "unchanged", errors: Vec::new() });
+                results.push(ItemResult {
+                    item_id: Some(item.id.to_string()),
+                    status: "unchanged",
+                    errors: Vec::new(),
+                });
                 places.push(index);
                 items.push(item);
             }
@@ -306,7 +334,11 @@ impl ItemBody {
         let released_at = self.released_at.as_deref().and_then(|text| {
             let moment = moment(text);
             if moment.is_none() {
-                wrong.add(at("released_at"), format!("{text:?}"), "a date such as \"2024-05-17\", or a moment such as \"2024-05-17T00:00:00Z\"");
+                wrong.add(
+                    at("released_at"),
+                    format!("{text:?}"),
+                    "a date such as \"2024-05-17\", or a moment such as \"2024-05-17T00:00:00Z\"",
+                );
             }
             moment
         });
@@ -320,7 +352,13 @@ impl ItemBody {
         if self.markets.len() > 250 {
             wrong.add(at("markets"), format!("{} markets", self.markets.len()), "at most 250 markets");
         }
-        let markets = self.markets.iter().enumerate().take(250).filter_map(|(index, text)| wrong.market(format!("{base}/markets/{index}"), text)).collect();
+        let markets = self
+            .markets
+            .iter()
+            .enumerate()
+            .take(250)
+            .filter_map(|(index, text)| wrong.market(format!("{base}/markets/{index}"), text))
+            .collect();
         let (Some(id), true) = (id, wrong.0.is_empty()) else {
             return Err(wrong.0);
         };
@@ -341,7 +379,13 @@ impl ItemBody {
 
 fn moment(text: &str) -> Option<Timestamp> {
     let moment = text.parse::<jiff::Timestamp>().ok();
-    let date = || text.parse::<jiff::civil::Date>().ok()?.to_zoned_datetime(jiff::tz::TimeZone::UTC).ok().map(|day| day.timestamp());
+    let date = || {
+        text.parse::<jiff::civil::Date>()
+            .ok()?
+            .to_zoned_datetime(jiff::tz::TimeZone::UTC)
+            .ok()
+            .map(|day| day.timestamp())
+    };
     moment.or_else(date).map(|moment| Timestamp(moment.as_millisecond()))
 }
 

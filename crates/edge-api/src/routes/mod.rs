@@ -100,7 +100,10 @@ pub(crate) fn json_bytes(bytes: impl Into<Body>) -> Response {
 }
 
 /// Reads a path parameter as a name.
-pub(crate) fn path_name<T: FromStr<Err = shared_models::ids::Error>>(field: &'static str, text: &str) -> Result<T, Problem> {
+pub(crate) fn path_name<T: FromStr<Err = shared_models::ids::Error>>(
+    field: &'static str,
+    text: &str,
+) -> Result<T, Problem> {
     let mut wrong = ask::Findings::default();
     match wrong.name(field, text) {
         Some(name) => Ok(name),

@@ -49,7 +49,10 @@ pub(crate) fn complete(document: &mut utoipa::openapi::OpenApi) {
     document.info.version = env!("CARGO_PKG_VERSION").to_owned();
     let components = document.components.get_or_insert_default();
     let mut key = Http::new(HttpAuthScheme::Bearer);
-    key.description = Some("An API key: `Authorization: Bearer setlist_…`. Its scopes are `serve`, `events`, `catalog` and `admin`.".to_owned());
+    key.description = Some(
+        "An API key: `Authorization: Bearer setlist_…`. Its scopes are `serve`, `events`, `catalog` and `admin`."
+            .to_owned(),
+    );
     components.security_schemes.insert("api_key".to_owned(), RefOr::T(SecurityScheme::Http(key)));
     for route in ROUTES {
         let Some(item) = document.paths.paths.get_mut(route.template) else {
@@ -82,8 +85,16 @@ fn add_common(operation: &mut Operation, guarded: bool) {
     add("429", problem("A quota or a queue is full: come back after `Retry-After`", Some("retry-after")));
     add("504", problem("It took too long", None));
     if operation.request_body.is_some() {
-        operation.responses.responses.entry("413".to_owned()).or_insert(RefOr::T(problem("The body is too large", None)));
-        operation.responses.responses.entry("415".to_owned()).or_insert(RefOr::T(problem("The body is not JSON by its content type", None)));
+        operation
+            .responses
+            .responses
+            .entry("413".to_owned())
+            .or_insert(RefOr::T(problem("The body is too large", None)));
+        operation
+            .responses
+            .responses
+            .entry("415".to_owned())
+            .or_insert(RefOr::T(problem("The body is not JSON by its content type", None)));
     }
     if let Some(RefOr::T(body)) = &mut operation.request_body {
         body.required = Some(utoipa::openapi::Required::True);
@@ -94,7 +105,8 @@ fn problem(description: &str, header: Option<&str>) -> Response {
     let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
     let mut response = ResponseBuilder::new().description(description).content("application/problem+json", content);
     if let Some(name) = header {
-        response = response.header(name, HeaderBuilder::new().schema(Some(ObjectBuilder::new().schema_type(Type::String))).build());
+        response = response
+            .header(name, HeaderBuilder::new().schema(Some(ObjectBuilder::new().schema_type(Type::String))).build());
     }
     response.build()
 }

@@ -73,14 +73,15 @@ pub(crate) fn recommend() {}
 pub(crate) async fn dispatch(State(edge): State<Arc<Edge>>, request: Request) -> Result<Response, Problem> {
     let began = Instant::now();
     let (mut parts, body) = request.into_parts();
-    let caller = parts.extensions.get::<Caller>().cloned().ok_or_else(|| Problem::internal("caller is not known"))?;
-    let id = parts.extensions.get::<RequestId>().cloned().unwrap_or_default();
-    let Path(action) = Path::<String>::from_request_parts(&mut parts, &edge).await.map_err(|_| bad_path())?;
+    // Without a template the verb is none of ours, and nobody asked for a key.
     let shape = match parts.extensions.get::<RouteTemplate>() {
         Some(RouteTemplate(PAGE)) => Shape::Page,
         Some(_) => Shape::Flat,
         None => return Err(unknown_verb()),
     };
+    let caller = parts.extensions.get::<Caller>().cloned().ok_or_else(|| Problem::internal("caller is not known"))?;
+    let id = parts.extensions.get::<RequestId>().cloned().unwrap_or_default();
+    let Path(action) = Path::<String>::from_request_parts(&mut parts, &edge).await.map_err(|_| bad_path())?;
     let (name, _) = action.rsplit_once(':').ok_or_else(unknown_verb)?;
     let ready = edge.surface(name)?;
     let RawBody(bytes) = RawBody::from_request(Request::from_parts(parts, body), &edge).await?;
@@ -91,7 +92,7 @@ pub(crate) async fn dispatch(State(edge): State<Arc<Edge>>, request: Request) ->
 }
 
 fn unknown_verb() -> Problem {
-    Problem::not_found("route_not_found", "surfaces answer `:page` and `:recommend`")
+    Problem::not_found("route_not_found", "surfaces answer `:page` and `:recommend`; see /docs")
 }
 
 /// What an item's listeners play as well.
@@ -173,7 +174,15 @@ fn seed_of(id: RecommendationId) -> Seed {
     Seed((bits ^ (bits >> 64)) as u64)
 }
 
-async fn answer(edge: &Edge, caller: &Caller, ready: &Ready, ask: Ask, recommendation_id: RecommendationId, id: &RequestId, began: Instant) -> Response {
+async fn answer(
+    edge: &Edge,
+    caller: &Caller,
+    ready: &Ready,
+    ask: Ask,
+    recommendation_id: RecommendationId,
+    id: &RequestId,
+    began: Instant,
+) -> Response {
     let blueprint = match ask.shape {
         Shape::Page => &ready.page,
         Shape::Flat => &ready.flat,
@@ -252,7 +261,11 @@ fn record(
             .set
             .shelves
             .into_iter()
-            .map(|shelf| ShelfSummary { shelf: shelf.shelf, kept: u32::try_from(shelf.rows.len()).unwrap_or(u32::MAX), dropped: shelf.dropped })
+            .map(|shelf| ShelfSummary {
+                shelf: shelf.shelf,
+                kept: u32::try_from(shelf.rows.len()).unwrap_or(u32::MAX),
+                dropped: shelf.dropped,
+            })
             .collect();
         record.sources = made.set.sources;
         record.slates = made.slates;

@@ -121,7 +121,8 @@ pub(crate) async fn put(
     let mut wrong = Findings::default();
     let market = body.market.as_deref().and_then(|text| wrong.market("/market", text));
     wrong.into_result()?;
-    let attributes = UserAttributes { id, market, explicit_allowed: body.explicit_allowed, updated_at: edge.clock.now() };
+    let attributes =
+        UserAttributes { id, market, explicit_allowed: body.explicit_allowed, updated_at: edge.clock.now() };
     let written = UserWritten {
         user_id: attributes.id.to_string(),
         market: market.map(|market| market.to_string()),
@@ -143,7 +144,11 @@ pub(crate) async fn put(
     ),
     security(("api_key" = ["catalog"])),
 )]
-pub(crate) async fn get(State(edge): State<Arc<Edge>>, Extension(caller): Extension<Caller>, path: Result<Path<String>, PathRejection>) -> Result<Response, Problem> {
+pub(crate) async fn get(
+    State(edge): State<Arc<Edge>>,
+    Extension(caller): Extension<Caller>,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
     let id = user_of(path)?;
     let until = edge.deadline();
     let user = match edge.profiles.user(&caller.tenant, &id, until).await {
@@ -153,14 +158,21 @@ pub(crate) async fn get(State(edge): State<Arc<Edge>>, Extension(caller): Extens
         }
         Err(failure) => return Err(failure.into()),
     };
-    let keys: Vec<ItemKey> = user.recent.iter().map(|(key, _)| *key).chain(user.artists.iter().map(|(key, _)| *key)).collect();
+    let keys: Vec<ItemKey> =
+        user.recent.iter().map(|(key, _)| *key).chain(user.artists.iter().map(|(key, _)| *key)).collect();
     let (items, failure) = edge.display.read(&caller.tenant, &keys, until).await;
     if let Some(failure) = failure {
         return Err(failure.into());
     }
     let shown = |key: &ItemKey| items.get(key).map(|item| (item.id.to_string(), item.title.clone()));
-    let recent = user.recent.iter().filter_map(|(key, at)| shown(key).map(|(item_id, title)| RecentItem { item_id, title, at: at.to_string() }));
-    let artists = user.artists.iter().filter_map(|(key, share)| shown(key).map(|(item_id, title)| ArtistShare { item_id, title, share: *share }));
+    let recent = user
+        .recent
+        .iter()
+        .filter_map(|(key, at)| shown(key).map(|(item_id, title)| RecentItem { item_id, title, at: at.to_string() }));
+    let artists = user
+        .artists
+        .iter()
+        .filter_map(|(key, share)| shown(key).map(|(item_id, title)| ArtistShare { item_id, title, share: *share }));
     let answer = UserAnswer {
         user_id: user.attributes.id.to_string(),
         market: user.attributes.market.map(|market| market.to_string()),

@@ -35,10 +35,20 @@ pub(super) fn check(surface: &Surface) -> Vec<Wrong> {
     let mut slots = HashSet::new();
     for (index, shelf) in surface.shelves.iter().enumerate() {
         let at = format!("shelves[{index}]");
-        wrong.unless(ids.insert(&shelf.id), || format!("{at}.id"), || format!("{} again", shelf.id), "a name that no other shelf has");
+        wrong.unless(
+            ids.insert(&shelf.id),
+            || format!("{at}.id"),
+            || format!("{} again", shelf.id),
+            "a name that no other shelf has",
+        );
         if let Some(slot) = shelf.slot {
             let on_page = usize::from(slot) < count && slots.insert(slot);
-            wrong.unless(on_page, || format!("{at}.slot"), || format!("slot {slot}"), "a slot of the page, from 0, that no other shelf has");
+            wrong.unless(
+                on_page,
+                || format!("{at}.slot"),
+                || format!("slot {slot}"),
+                "a slot of the page, from 0, that no other shelf has",
+            );
         }
         check_shelf(&mut wrong, &at, shelf);
     }
@@ -50,14 +60,24 @@ fn check_shelf(wrong: &mut Findings, at: &str, shelf: &Shelf) {
     wrong.range(|| format!("{at}.candidates"), shelf.candidates, 1, 2_000);
 
     let sources = shelf.sources.len();
-    wrong.unless((1..=10).contains(&sources), || format!("{at}.sources"), || format!("{sources} sources"), "1 to 10 sources");
+    wrong.unless(
+        (1..=10).contains(&sources),
+        || format!("{at}.sources"),
+        || format!("{sources} sources"),
+        "1 to 10 sources",
+    );
     for (index, source) in shelf.sources.iter().enumerate() {
         check_source(wrong, &format!("{at}.sources[{index}]"), source);
     }
     let mut seen = HashSet::new();
     for (index, filter) in shelf.filters.iter().enumerate() {
         let at = format!("{at}.filters[{index}]");
-        wrong.unless(seen.insert(filter.0.name), || at.clone(), || format!("{} again", filter.0.name), "each filter once");
+        wrong.unless(
+            seen.insert(filter.0.name),
+            || at.clone(),
+            || format!("{} again", filter.0.name),
+            "each filter once",
+        );
         check_filter(wrong, &at, filter);
     }
 
@@ -66,18 +86,33 @@ fn check_shelf(wrong: &mut Findings, at: &str, shelf: &Shelf) {
         wrong.unless(fits, || format!("{at}.objective.{name}"), || weight.to_string(), "a number from -100 to 100");
     }
     let worthless = shelf.objective.weights().iter().all(|weight| *weight == 0.0);
-    wrong.unless(!worthless, || format!("{at}.objective"), || "all weights are 0".to_owned(), "at least one weight that is not 0");
+    wrong.unless(
+        !worthless,
+        || format!("{at}.objective"),
+        || "all weights are 0".to_owned(),
+        "at least one weight that is not 0",
+    );
 
     let slate = &shelf.slate;
     wrong.range(|| format!("{at}.slate.size"), u32::from(slate.size), 1, 100);
     for (name, share) in [("diversity", slate.diversity), ("explore", slate.explore)] {
-        wrong.unless((0.0..=1.0).contains(&share), || format!("{at}.slate.{name}"), || share.to_string(), "a number from 0 to 1");
+        wrong.unless(
+            (0.0..=1.0).contains(&share),
+            || format!("{at}.slate.{name}"),
+            || share.to_string(),
+            "a number from 0 to 1",
+        );
     }
     let mut positions = HashSet::new();
     for (index, pin) in slate.pins.iter().enumerate() {
         let fits = pin.position < slate.size && positions.insert(pin.position);
         let expected = "a position below `size` that no other pin has";
-        wrong.unless(fits, || format!("{at}.slate.pins[{index}].position"), || format!("position {}", pin.position), expected);
+        wrong.unless(
+            fits,
+            || format!("{at}.slate.pins[{index}].position"),
+            || format!("position {}", pin.position),
+            expected,
+        );
     }
 }
 
@@ -102,7 +137,10 @@ fn check_filter(wrong: &mut Findings, at: &str, filter: &ShelfFilter) {
     let FilterParams { within, max } = filter.0.params;
     let read = filter.0.name.params();
     let name = filter.0.name.as_str();
-    for (setting, _) in [("within", within.is_some()), ("max", max.is_some())].into_iter().filter(|(s, given)| *given && !read.contains(s)) {
+    for (setting, _) in [("within", within.is_some()), ("max", max.is_some())]
+        .into_iter()
+        .filter(|(s, given)| *given && !read.contains(s))
+    {
         wrong.unread(format!("{at}.{name}.{setting}"), name, setting, read);
     }
     if let Some(max) = max {
@@ -128,13 +166,23 @@ impl Findings {
     fn text(&mut self, key: String, given: &str, most: usize) {
         let characters = given.chars().count();
         let fits = !given.trim().is_empty() && characters <= most && !given.chars().any(char::is_control);
-        self.unless(fits, || key, || format!("a text of {characters} characters"), &format!("1 to {most} visible characters"));
+        self.unless(
+            fits,
+            || key,
+            || format!("a text of {characters} characters"),
+            &format!("1 to {most} visible characters"),
+        );
     }
 
     fn span(&mut self, key: impl FnOnce() -> String, given: Option<Duration>) {
         const YEAR: Duration = Duration::from_secs(366 * 86_400);
         if let Some(span) = given {
-            self.unless(!span.is_zero() && span <= YEAR, key, || format!("{span:?}"), "more than 0 and at most one year, such as `14d`");
+            self.unless(
+                !span.is_zero() && span <= YEAR,
+                key,
+                || format!("{span:?}"),
+                "more than 0 and at most one year, such as `14d`",
+            );
         }
     }
 

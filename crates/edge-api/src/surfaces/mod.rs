@@ -86,7 +86,8 @@ impl Surfaces {
         if let Some(folder) = folder {
             let mut own = BTreeMap::new();
             for path in files_of(folder)? {
-                let text = std::fs::read_to_string(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
+                let text =
+                    std::fs::read_to_string(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
                 let name = path.display().to_string();
                 if let Some(id) = surfaces.add(&name, &text, &mut problems)
                     && let Some(first) = own.insert(id.clone(), name.clone())
@@ -172,7 +173,10 @@ mod tests {
         let home = &surfaces.by_name("home").unwrap().surface;
         assert!(home.shelves.len() >= 5);
         for source in shared_models::component::SourceName::ALL {
-            assert!(home.shelves.iter().any(|shelf| shelf.sources.iter().any(|s| s.name == *source)), "no shelf uses {source}");
+            assert!(
+                home.shelves.iter().any(|shelf| shelf.sources.iter().any(|s| s.name == *source)),
+                "no shelf uses {source}"
+            );
         }
         let mut largest = BTreeMap::new();
         for source in home.shelves.iter().flat_map(|shelf| &shelf.sources) {
@@ -196,7 +200,10 @@ mod tests {
     fn a_folder_adds_and_replaces_and_reports_every_file() {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
-        write("own.yaml", "surface: own\nowner: a\nshelves: [{ id: one, title: One, sources: [{ name: trending }] }]\n");
+        write(
+            "own.yaml",
+            "surface: own\nowner: a\nshelves: [{ id: one, title: One, sources: [{ name: trending }] }]\n",
+        );
         write("notes.txt", "not a surface");
         let surfaces = Surfaces::load(Some(folder.path())).unwrap();
         assert!(surfaces.by_name("own").is_some() && surfaces.by_name("home").is_some());

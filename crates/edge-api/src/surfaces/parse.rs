@@ -59,7 +59,14 @@ impl fmt::Display for Problem {
 /// With every unknown key and every value that is out of range; where the text is no surface at all,
 /// with the first thing that is wrong.
 pub fn parse(file: &str, text: &str) -> Result<Surface, Vec<Problem>> {
-    let at = |line, column, key: String, given: String, expected: String| Problem { file: file.to_owned(), line, column, key, given, expected };
+    let at = |line, column, key: String, given: String, expected: String| Problem {
+        file: file.to_owned(),
+        line,
+        column,
+        key,
+        given,
+        expected,
+    };
     match serde_saphyr::from_str::<Surface>(text) {
         Ok(surface) => {
             let wrong = check(&surface);
@@ -88,8 +95,12 @@ pub fn parse(file: &str, text: &str) -> Result<Surface, Vec<Problem>> {
 fn explain(error: &serde_saphyr::Error) -> (String, String) {
     use serde_saphyr::Error as Yaml;
     match error {
-        Yaml::SerdeUnknownField { field, expected, .. } => (format!("unknown key {field:?}"), did_you_mean(field, expected)),
-        Yaml::SerdeUnknownVariant { variant, expected, .. } => (format!("unknown name {variant:?}"), did_you_mean(variant, expected)),
+        Yaml::SerdeUnknownField { field, expected, .. } => {
+            (format!("unknown key {field:?}"), did_you_mean(field, expected))
+        }
+        Yaml::SerdeUnknownVariant { variant, expected, .. } => {
+            (format!("unknown name {variant:?}"), did_you_mean(variant, expected))
+        }
         Yaml::SerdeMissingField { field, .. } => (format!("the key {field:?} is missing"), format!("add `{field}:`")),
         Yaml::DuplicateMappingKey { key, .. } => {
             (format!("the key {:?} is given twice", key.as_deref().unwrap_or("?")), "keep one of them".to_owned())
@@ -183,7 +194,9 @@ fn position(root: &Spanned<Node>, key: &str) -> (u64, u64) {
     for step in key.split(['.', '[']) {
         let next = match &here.value {
             Node::Map(entries) => entries.iter().find(|(name, _)| name == step).map(|(_, node)| node),
-            Node::List(entries) => step.trim_end_matches(']').parse::<usize>().ok().and_then(|index| entries.get(index)),
+            Node::List(entries) => {
+                step.trim_end_matches(']').parse::<usize>().ok().and_then(|index| entries.get(index))
+            }
             Node::Scalar => None,
         };
         match next {

@@ -26,6 +26,10 @@ mod tests {
             std::fs::write(path, schema_text()).unwrap();
         }
         let published = std::fs::read_to_string(path).unwrap_or_default();
-        assert_eq!(published, schema_text(), "docs/surface.schema.json is stale: run `UPDATE=1 cargo test -p edge-api`");
+        assert_eq!(
+            published,
+            schema_text(),
+            "docs/surface.schema.json is stale: run `UPDATE=1 cargo test -p edge-api`"
+        );
     }
 }

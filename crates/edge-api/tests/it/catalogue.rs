@@ -50,7 +50,10 @@ async fn users_are_written_and_read() {
     let edge = Edge::start().await;
     let written = edge.send("PUT", "/v1/users/user-1", r#"{"market": "se"}"#).await;
     assert_eq!(written.status, 200, "{}", written.text);
-    assert_eq!((written.json()["market"].as_str(), written.json()["explicit_allowed"].as_bool()), (Some("SE"), Some(true)));
+    assert_eq!(
+        (written.json()["market"].as_str(), written.json()["explicit_allowed"].as_bool()),
+        (Some("SE"), Some(true))
+    );
     let read = edge.send("GET", "/v1/users/user-1", "").await.json();
     assert_eq!(read["recent"], json!([{"item_id": "track-1", "title": "Song 1", "at": "1970-01-01T00:00:01.000Z"}]));
     World::set(&edge.world.catalogue, Mood::Fails(shared_models::ErrorCode::Unavailable));

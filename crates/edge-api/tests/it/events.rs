@@ -13,7 +13,9 @@ use crate::support::{Edge, Mood, World};
 fn stored(edge: &Edge) -> Vec<Event> {
     let published = edge.world.published.lock().unwrap();
     let events = published.iter().filter(|(subject, _)| subject.as_str().starts_with("events.demo."));
-    events.flat_map(|(_, envelope)| wire::decode(&envelope.kind, envelope.version, &envelope.payload).unwrap().1).collect()
+    events
+        .flat_map(|(_, envelope)| wire::decode(&envelope.kind, envelope.version, &envelope.payload).unwrap().1)
+        .collect()
 }
 
 #[tokio::test]
@@ -34,7 +36,10 @@ async fn events_are_stored_as_they_were_told() {
     let mut events = stored(&edge);
     events.sort_by(|a, b| a.user.cmp(&b.user));
     assert_eq!(events.len(), 2);
-    assert_eq!((events[0].id.as_str(), events[0].kind.as_str(), events[0].ms_played, events[0].position), ("e-1", "play", Some(1000), Some(3)));
+    assert_eq!(
+        (events[0].id.as_str(), events[0].kind.as_str(), events[0].ms_played, events[0].position),
+        ("e-1", "play", Some(1000), Some(3))
+    );
     assert_eq!(events[0].occurred_at.to_string(), "2026-11-01T10:00:00.000Z");
     assert_eq!(events[1].kind.as_str(), "own_kind");
 }
@@ -52,10 +57,18 @@ async fn one_bad_event_does_not_sink_the_others() {
     assert_eq!(answer.status, 202, "{}", answer.text);
     let answer = answer.json();
     let status = |index: usize| answer["results"][index]["status"].as_str().unwrap().to_owned();
-    assert_eq!((0..6).map(status).collect::<Vec<_>>(), ["accepted", "refused", "refused", "duplicate", "refused", "refused"]);
+    assert_eq!(
+        (0..6).map(status).collect::<Vec<_>>(),
+        ["accepted", "refused", "refused", "duplicate", "refused", "refused"]
+    );
     assert_eq!(answer["results"][1]["errors"][0]["field"], "/events/1/item_id");
     assert_eq!(answer["results"][4]["errors"][0]["field"], "/events/4/colour");
-    let fields: Vec<_> = answer["results"][5]["errors"].as_array().unwrap().iter().map(|error| error["field"].as_str().unwrap()).collect();
+    let fields: Vec<_> = answer["results"][5]["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|error| error["field"].as_str().unwrap())
+        .collect();
     assert_eq!(fields, ["/events/5/type", "/events/5/occurred_at", "/events/5/recommendation_id"]);
     assert_eq!((answer["accepted"].as_u64(), answer["refused"].as_u64()), (Some(1), Some(4)));
     assert_eq!(stored(&edge).len(), 1);
@@ -64,7 +77,8 @@ async fn one_bad_event_does_not_sink_the_others() {
 #[tokio::test]
 async fn what_is_not_stored_is_never_accepted() {
     let edge = Edge::with(|config| config.events.ack_timeout = Duration::from_millis(100)).await;
-    let body = json!({"events": [{"event_id": "e-1", "user_id": "u", "type": "like", "item_id": "track-1"}]}).to_string();
+    let body =
+        json!({"events": [{"event_id": "e-1", "user_id": "u", "type": "like", "item_id": "track-1"}]}).to_string();
     for mood in [Mood::Fails(shared_models::ErrorCode::Unavailable), Mood::Hangs] {
         World::set(&edge.world.bus, mood);
         let answer = edge.send("POST", "/v1/events", &body).await;
@@ -89,7 +103,8 @@ async fn a_thousand_events_are_on_the_embedded_log_when_answered() {
     let mut seen = std::collections::HashSet::new();
     while seen.len() < 1_000 {
         for delivery in seat.next_batch(64).await.unwrap() {
-            let (tenant, events) = wire::decode(&delivery.envelope.kind, delivery.envelope.version, &delivery.envelope.payload).unwrap();
+            let (tenant, events) =
+                wire::decode(&delivery.envelope.kind, delivery.envelope.version, &delivery.envelope.payload).unwrap();
             assert_eq!(tenant.as_str(), "demo");
             seen.extend(events.into_iter().map(|event| event.id.to_string()));
         }

@@ -12,7 +12,12 @@ fn level(page: &Value) -> &str {
 }
 
 fn stages(page: &Value) -> Vec<(&str, &str)> {
-    page["degraded"]["stages"].as_array().unwrap().iter().map(|stage| (stage["stage"].as_str().unwrap(), stage["cause"].as_str().unwrap())).collect()
+    page["degraded"]["stages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|stage| (stage["stage"].as_str().unwrap(), stage["cause"].as_str().unwrap()))
+        .collect()
 }
 
 /// Waits until the edge has read what is popular, which it does in the background.

@@ -36,7 +36,11 @@ async fn the_document_is_complete() {
             assert!(names.insert(operation["operationId"].as_str().unwrap().to_owned()), "{what}");
             assert!(!operation["summary"].as_str().unwrap().is_empty(), "{what}");
             for name in path.split(['{', '}']).skip(1).step_by(2) {
-                let declared = operation["parameters"].as_array().unwrap().iter().any(|p| p["name"] == name && p["in"] == "path" && p["required"] == true);
+                let declared = operation["parameters"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .any(|p| p["name"] == name && p["in"] == "path" && p["required"] == true);
                 assert!(declared, "{what}: {name}");
             }
             for (status, response) in operation["responses"].as_object().unwrap() {
@@ -60,7 +64,10 @@ async fn the_document_is_complete() {
     }
     assert_eq!(document["components"]["securitySchemes"]["api_key"]["scheme"], "bearer");
     let request = &document["components"]["schemas"]["PageRequest"];
-    assert_eq!((request["properties"]["limit"]["minimum"].as_u64(), request["properties"]["limit"]["maximum"].as_u64()), (Some(1), Some(100)));
+    assert_eq!(
+        (request["properties"]["limit"]["minimum"].as_u64(), request["properties"]["limit"]["maximum"].as_u64()),
+        (Some(1), Some(100))
+    );
     assert_eq!(request["properties"]["exclude"]["maxItems"], 500);
     assert_eq!(request["additionalProperties"], false);
     assert!(request["example"].is_object());

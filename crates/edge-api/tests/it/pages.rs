@@ -10,7 +10,17 @@ async fn a_page_carries_everything_it_promises() {
     fields.sort();
     assert_eq!(
         fields,
-        ["degraded", "next_cursor", "recommendation_id", "release", "shelves", "surface", "surface_version", "trace_id", "variants"]
+        [
+            "degraded",
+            "next_cursor",
+            "recommendation_id",
+            "release",
+            "shelves",
+            "surface",
+            "surface_version",
+            "trace_id",
+            "variants"
+        ]
     );
     assert_eq!(page["surface"], "home");
     assert_eq!(page["release"], "r1");
@@ -22,7 +32,10 @@ async fn a_page_carries_everything_it_promises() {
     assert_eq!((shelf["id"].as_str(), shelf["title"].as_str()), (Some("made-for-you"), Some("Made for you")));
     let card = &shelf["cards"][0];
     assert_eq!(card["item_id"], "track-39");
-    assert_eq!((card["type"].as_str(), card["title"].as_str(), card["rank"].as_u64()), (Some("track"), Some("Song 39"), Some(0)));
+    assert_eq!(
+        (card["type"].as_str(), card["title"].as_str(), card["rank"].as_u64()),
+        (Some("track"), Some("Song 39"), Some(0))
+    );
     assert!(card["score"].is_number() && card["propensity"].is_number());
     assert!(card["sources"].as_array().unwrap().contains(&"trending".into()));
     assert_eq!(card["reason"]["code"], "because_you_played");
@@ -118,7 +131,10 @@ async fn operators_read_surfaces() {
     assert_eq!(list["surfaces"].as_array().unwrap().len(), 2);
     let home = edge.send("GET", "/v1/admin/surfaces/home", "").await;
     assert_eq!(home.json()["definition"]["shelves"][0]["id"], "made-for-you");
-    let known = crate::support::Answer::of(edge.request("GET", "/v1/admin/surfaces/home").header("if-none-match", home.header("etag"))).await;
+    let known = crate::support::Answer::of(
+        edge.request("GET", "/v1/admin/surfaces/home").header("if-none-match", home.header("etag")),
+    )
+    .await;
     assert_eq!(known.status, 304);
     let unknown = edge.send("GET", "/v1/admin/surfaces/hom", "").await;
     assert_eq!(unknown.status, 404);

@@ -35,13 +35,15 @@ async fn every_documented_route_declares_who_may_use_it() {
         Access::Public => String::new(),
         Access::Key(scope) => scope.as_str().to_owned(),
     };
-    let declared: BTreeSet<_> = ROUTES.iter().map(|route| (route.method.to_owned(), route.template.to_owned(), scope(route.access))).collect();
+    let declared: BTreeSet<_> =
+        ROUTES.iter().map(|route| (route.method.to_owned(), route.template.to_owned(), scope(route.access))).collect();
     assert_eq!(documented, declared);
 }
 
 #[tokio::test]
 async fn every_route_is_closed_without_its_own_scope() {
-    let (wrong, mut entries): (Vec<_>, Vec<_>) = Scope::ALL.map(|scope| Key::generate(&tenant(), &[scope])).into_iter().unzip();
+    let (wrong, mut entries): (Vec<_>, Vec<_>) =
+        Scope::ALL.map(|scope| Key::generate(&tenant(), &[scope])).into_iter().unzip();
     let (expired, mut entry) = Key::generate(&tenant(), &Scope::ALL);
     entry.expires_at = "2020-01-01T00:00:00Z".to_owned();
     entries.push(entry);
@@ -51,7 +53,11 @@ async fn every_route_is_closed_without_its_own_scope() {
     for route in ROUTES {
         let path = route.template.replace("{surface}", "home").replace("{id}", "track-1");
         let ask = async |key: Option<&str>| {
-            let request = edge.client.request(route.method.parse().unwrap(), edge.url(&path)).header("content-type", "application/json").body("{}");
+            let request = edge
+                .client
+                .request(route.method.parse().unwrap(), edge.url(&path))
+                .header("content-type", "application/json")
+                .body("{}");
             Answer::of(match key {
                 Some(key) => request.bearer_auth(key),
                 None => request,
@@ -63,7 +69,12 @@ async fn every_route_is_closed_without_its_own_scope() {
             assert_eq!(ask(None).await.status, 200, "{what}");
             continue;
         };
-        for (key, reason) in [(None, "missing_key"), (Some("x"), "malformed_key"), (Some(stranger.expose()), "unknown_key"), (Some(expired.expose()), "expired_key")] {
+        for (key, reason) in [
+            (None, "missing_key"),
+            (Some("x"), "malformed_key"),
+            (Some(stranger.expose()), "unknown_key"),
+            (Some(expired.expose()), "expired_key"),
+        ] {
             let answer = ask(key).await;
             assert_eq!((answer.status, answer.json()["reason"].as_str()), (401, Some(reason)), "{what}");
             assert!(answer.header("www-authenticate").starts_with("Bearer"), "{what}");
@@ -71,7 +82,11 @@ async fn every_route_is_closed_without_its_own_scope() {
         for (scope, key) in Scope::ALL.into_iter().zip(&wrong) {
             let answer = ask(Some(key.expose())).await;
             if scope == needed {
-                assert!(![401, 403, 404, 405].contains(&answer.status) || route.method == "DELETE", "{what}: {}", answer.text);
+                assert!(
+                    ![401, 403, 404, 405].contains(&answer.status) || route.method == "DELETE",
+                    "{what}: {}",
+                    answer.text
+                );
             } else {
                 assert_eq!((answer.status, answer.json()["reason"].as_str()), (403, Some("missing_scope")), "{what}");
             }

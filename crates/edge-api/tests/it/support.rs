@@ -115,8 +115,15 @@ impl Candidates for World {
         let mood = Self::face(&self.candidates).await?;
         let release = Some(ReleaseId::new("r1").unwrap());
         // Every shelf keeps the same 40 items, known by its own sources.
-        let rows: Vec<u32> = if mood == Mood::Empty { Vec::new() } else { (0..40).filter(|n| !query.exclude.contains(&key(*n as usize))).collect() };
-        let mut table = CandidateTable { sources: query.plan.sources.iter().map(|source| source.name).collect(), ..CandidateTable::default() };
+        let rows: Vec<u32> = if mood == Mood::Empty {
+            Vec::new()
+        } else {
+            (0..40).filter(|n| !query.exclude.contains(&key(*n as usize))).collect()
+        };
+        let mut table = CandidateTable {
+            sources: query.plan.sources.iter().map(|source| source.name).collect(),
+            ..CandidateTable::default()
+        };
         for number in 0..40 {
             let item = track(number);
             table.items.push(item.key());
@@ -129,9 +136,19 @@ impl Candidates for World {
         if mood == Mood::Confused {
             table.artists.pop();
         }
-        let shelves = query.plan.shelves.iter().map(|shelf| ShelfCandidates { shelf: shelf.shelf.clone(), rows: rows.clone(), dropped: vec![] }).collect();
+        let shelves = query
+            .plan
+            .shelves
+            .iter()
+            .map(|shelf| ShelfCandidates { shelf: shelf.shelf.clone(), rows: rows.clone(), dropped: vec![] })
+            .collect();
         let slow = (mood == Mood::Partial).then_some(DegradedCause::Timeout);
-        let report = |name: SourceName| SourceReport { name, returned: 40, degraded: slow.filter(|_| name == SourceName::Trending), elapsed: Duration::ZERO };
+        let report = |name: SourceName| SourceReport {
+            name,
+            returned: 40,
+            degraded: slow.filter(|_| name == SourceName::Trending),
+            elapsed: Duration::ZERO,
+        };
         Ok(CandidateSet {
             sources: table.sources.iter().copied().map(report).collect(),
             table: Arc::new(table),
@@ -151,7 +168,14 @@ impl Ranking for World {
         let mut taken = std::collections::HashSet::new();
         let slates = query.shelves.iter().map(|shelf| {
             // The reverse of source order, so that the two are told apart.
-            let rows: Vec<u32> = shelf.rows.iter().rev().copied().filter(|row| taken.insert(*row)).take(usize::from(shelf.slate.size).min(6)).collect();
+            let rows: Vec<u32> = shelf
+                .rows
+                .iter()
+                .rev()
+                .copied()
+                .filter(|row| taken.insert(*row))
+                .take(usize::from(shelf.slate.size).min(6))
+                .collect();
             let cards = rows.into_iter().map(|row| RankedCard {
                 row: if mood == Mood::Confused { row + 1_000 } else { row },
                 score: 0.5,
@@ -162,18 +186,30 @@ impl Ranking for World {
             });
             Slate { shelf: shelf.shelf.clone(), score: 1.0, cards: cards.collect(), reserve: 0, unscored: 0 }
         });
-        let degraded = if mood == Mood::Partial { vec![DegradedStage::new("scorer", DegradedCause::NoRelease)] } else { vec![] };
+        let degraded =
+            if mood == Mood::Partial { vec![DegradedStage::new("scorer", DegradedCause::NoRelease)] } else { vec![] };
         Ok(RankedPage { slates: slates.collect(), release: Some(ReleaseId::new("r1").unwrap()), degraded })
     }
 }
 
 fn display(item: &Item) -> DisplayItem {
-    DisplayItem { key: item.key(), id: item.id.clone(), kind: item.kind.clone(), title: item.title.clone(), artist_name: item.artist_name.clone() }
+    DisplayItem {
+        key: item.key(),
+        id: item.id.clone(),
+        kind: item.kind.clone(),
+        title: item.title.clone(),
+        artist_name: item.artist_name.clone(),
+    }
 }
 
 #[async_trait]
 impl Catalogue for World {
-    async fn put_items(&self, _: &TenantId, items: Vec<Item>, _: Deadline) -> Result<Vec<Result<Put, Failure>>, Failure> {
+    async fn put_items(
+        &self,
+        _: &TenantId,
+        items: Vec<Item>,
+        _: Deadline,
+    ) -> Result<Vec<Result<Put, Failure>>, Failure> {
         Self::face(&self.catalogue).await?;
         let mut known = self.items.lock().unwrap();
         let put = |item: Item| {
@@ -204,7 +240,13 @@ impl Catalogue for World {
     async fn list_items(&self, _: &TenantId, _: Option<ItemId>, _: usize, _: Deadline) -> Result<Vec<Item>, Failure> {
         Ok(Vec::new())
     }
-    async fn popular(&self, _: &TenantId, market: Market, limit: usize, _: Deadline) -> Result<Vec<DisplayItem>, Failure> {
+    async fn popular(
+        &self,
+        _: &TenantId,
+        market: Market,
+        limit: usize,
+        _: Deadline,
+    ) -> Result<Vec<DisplayItem>, Failure> {
         Self::face(&self.catalogue).await?;
         let first = if market == Market::UNKNOWN { 10 } else { 20 };
         Ok((first..first + 10).map(track).take(limit).map(|item| display(&item)).collect())
@@ -214,8 +256,20 @@ impl Catalogue for World {
 #[async_trait]
 impl Profiles for World {
     async fn user(&self, _: &TenantId, id: &UserId, _: Deadline) -> Result<UserSummary, Failure> {
-        let attributes = self.users.lock().unwrap().get(id).cloned().ok_or_else(|| Failure::not_found("user_not_found", "no such user"))?;
-        Ok(UserSummary { attributes, plays: 3, recent: vec![(key(1), Timestamp(1_000))], artists: vec![], last_event_at: None })
+        let attributes = self
+            .users
+            .lock()
+            .unwrap()
+            .get(id)
+            .cloned()
+            .ok_or_else(|| Failure::not_found("user_not_found", "no such user"))?;
+        Ok(UserSummary {
+            attributes,
+            plays: 3,
+            recent: vec![(key(1), Timestamp(1_000))],
+            artists: vec![],
+            last_event_at: None,
+        })
     }
     async fn put_user(&self, _: &TenantId, attributes: UserAttributes, _: Deadline) -> Result<(), Failure> {
         self.users.lock().unwrap().insert(attributes.id.clone(), attributes);
@@ -225,7 +279,12 @@ impl Profiles for World {
 
 #[async_trait]
 impl EventBus for World {
-    async fn publish_linked(&self, subject: &Subject, envelope: Envelope, _: &[TraceParent]) -> Result<Ack, event_bus::Error> {
+    async fn publish_linked(
+        &self,
+        subject: &Subject,
+        envelope: Envelope,
+        _: &[TraceParent],
+    ) -> Result<Ack, event_bus::Error> {
         let mood = *self.bus.lock().unwrap();
         match mood {
             Mood::Hangs => std::future::pending().await,
@@ -277,7 +336,13 @@ impl Edge {
         config.auth.keys.push(entry);
         change(&mut config);
         let runtime = Runtime::new(Arc::new(SystemClock));
-        let backends = Backends { candidates: world.clone(), catalogue: world.clone(), profiles: world.clone(), ranking: world.clone(), bus };
+        let backends = Backends {
+            candidates: world.clone(),
+            catalogue: world.clone(),
+            profiles: world.clone(),
+            ranking: world.clone(),
+            bus,
+        };
         let app = App::build(&config, &runtime, backends).unwrap();
         let openapi = serde_json::to_string(app.openapi()).unwrap();
         let listener = service_runtime::listen::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
@@ -297,7 +362,11 @@ impl Edge {
     /// Sends JSON text and reads the answer.
     pub async fn send(&self, method: &str, path: &str, body: &str) -> Answer {
         let request = self.request(method, path);
-        let request = if body.is_empty() { request } else { request.header("content-type", "application/json").body(body.to_owned()) };
+        let request = if body.is_empty() {
+            request
+        } else {
+            request.header("content-type", "application/json").body(body.to_owned())
+        };
         Answer::of(request).await
     }
 
@@ -318,7 +387,11 @@ pub struct Answer {
 impl Answer {
     pub async fn of(request: reqwest::RequestBuilder) -> Self {
         let response = request.send().await.unwrap();
-        Self { status: response.status().as_u16(), headers: response.headers().clone(), text: response.text().await.unwrap() }
+        Self {
+            status: response.status().as_u16(),
+            headers: response.headers().clone(),
+            text: response.text().await.unwrap(),
+        }
     }
 
     pub fn json(&self) -> serde_json::Value {
@@ -332,6 +405,13 @@ impl Answer {
 
 /// The item ids of all cards, shelf by shelf.
 pub fn item_ids(page: &serde_json::Value) -> Vec<String> {
-    let cards = |shelf: &serde_json::Value| shelf["cards"].as_array().unwrap().iter().map(|card| card["item_id"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    let cards = |shelf: &serde_json::Value| {
+        shelf["cards"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|card| card["item_id"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
     page["shelves"].as_array().unwrap().iter().flat_map(cards).collect()
 }

@@ -62,7 +62,11 @@ fn wrong_values_are_told_all_at_once() {
     check("budget: 80ms", "budget: 1ms", &["3 budget: 1ms; give 5ms to 10s"]);
     check("budget: 80ms", "budget: soon", &["3 "]);
     check("size: 8", "size: 500", &["11 shelves[0].slate.size: 500; give 1 to 100"]);
-    check("size: 8", "size: 0, diversity: 2, explore: -1", &["11 slate.size", "11 slate.diversity", "11 slate.explore"]);
+    check(
+        "size: 8",
+        "size: 0, diversity: 2, explore: -1",
+        &["11 slate.size", "11 slate.diversity", "11 slate.explore"],
+    );
     check("limit: 50", "limit: 5000", &["8 shelves[0].sources[0].limit: 5000; give 1 to 2000"]);
     check("limit: 50", "params: { seeds: 5 }", &["8 trending does not read \"seeds\""]);
     check("not_hidden", "not_hidden: { max: 3 }", &["9 not_hidden does not read \"max\""]);
@@ -72,7 +76,11 @@ fn wrong_values_are_told_all_at_once() {
     check("title: One", "title: \"\"", &["6 1 to 200 visible characters"]);
     check("id: one", "id: One", &["5 "]);
     check("    title: One", "    title: One\n    slot: 4", &["7 a slot of the page"]);
-    check("shelves:\n  - id: one", "shelves:\n  - { id: one, title: Twice, sources: [ { name: trending } ] }\n  - id: one", &["6 one again"]);
+    check(
+        "shelves:\n  - id: one",
+        "shelves:\n  - { id: one, title: Twice, sources: [ { name: trending } ] }\n  - id: one",
+        &["6 one again"],
+    );
     check("owner: team\nbudget: 80ms", "owner: \"\"\nbudget: 20s", &["2 owner", "3 budget"]);
 }
 

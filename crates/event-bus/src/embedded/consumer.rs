@@ -130,8 +130,13 @@ impl Consumer {
     pub(super) fn offer(&self, max: usize, most_unanswered: usize) -> Offer {
         let state = self.state.lock();
         let now = Instant::now();
-        let again: Vec<u64> =
-            state.waiting.iter().filter(|(_, message)| message.due <= now).map(|(sequence, _)| *sequence).take(max).collect();
+        let again: Vec<u64> = state
+            .waiting
+            .iter()
+            .filter(|(_, message)| message.due <= now)
+            .map(|(sequence, _)| *sequence)
+            .take(max)
+            .collect();
         let room = max.saturating_sub(again.len()).min(most_unanswered.saturating_sub(state.waiting.len()));
         let next_due = state.waiting.values().map(|message| message.due).min();
         Offer { again, cursor: state.cursor, room, next_due }

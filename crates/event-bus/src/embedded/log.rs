@@ -120,7 +120,8 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .journal_mode(SqliteJournalMode::Wal)
         // NORMAL may lose the last commits on power loss; an acknowledged message must not be lost.
         .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(Duration::from_secs(5))
+        // Readers do not block the writer; this is for somebody with a database tool.
+        .busy_timeout(Duration::from_secs(1))
         .pragma("wal_autocheckpoint", "4000")
         .pragma("cache_size", "-16384")
         .disable_statement_logging()
@@ -292,13 +293,12 @@ pub(super) async fn forget(
     excess: u64,
 ) -> Result<Option<(u64, u64, usize)>, sqlx::Error> {
     let range = keys(stream);
-    let oldest = sqlx::query(
-        "SELECT key, published_at, bytes FROM messages WHERE key BETWEEN ? AND ? ORDER BY key LIMIT 1000",
-    )
-    .bind(range.start())
-    .bind(range.end())
-    .fetch_all(&mut *connection)
-    .await?;
+    let oldest =
+        sqlx::query("SELECT key, published_at, bytes FROM messages WHERE key BETWEEN ? AND ? ORDER BY key LIMIT 1000")
+            .bind(range.start())
+            .bind(range.end())
+            .fetch_all(&mut *connection)
+            .await?;
     let (mut last, mut bytes, mut count) = (None, 0_u64, 0);
     for row in &oldest {
         if Timestamp(row.try_get(1)?) >= before && bytes >= excess {
@@ -379,13 +379,12 @@ pub(super) async fn count_after(
     cursor: u64,
     filter: &Filter,
 ) -> Result<u64, sqlx::Error> {
-    let count: i64 =
-        sqlx::query_scalar("SELECT count(*) FROM messages WHERE key > ? AND key <= ? AND subject GLOB ?")
-            .bind(key(stream, cursor))
-            .bind(keys(stream).end())
-            .bind(glob(Some(filter)))
-            .fetch_one(pool)
-            .await?;
+    let count: i64 = sqlx::query_scalar("SELECT count(*) FROM messages WHERE key > ? AND key <= ? AND subject GLOB ?")
+        .bind(key(stream, cursor))
+        .bind(keys(stream).end())
+        .bind(glob(Some(filter)))
+        .fetch_one(pool)
+        .await?;
     Ok(count.cast_unsigned())
 }
 

@@ -138,7 +138,12 @@ impl EmbeddedBus {
 
 #[async_trait]
 impl EventBus for EmbeddedBus {
-    async fn publish_linked(&self, subject: &Subject, envelope: Envelope, callers: &[TraceParent]) -> Result<Ack, Error> {
+    async fn publish_linked(
+        &self,
+        subject: &Subject,
+        envelope: Envelope,
+        callers: &[TraceParent],
+    ) -> Result<Ack, Error> {
         self.0.publish_linked(subject, envelope, callers).await
     }
 
@@ -180,7 +185,12 @@ impl EventBus for EmbeddedBus {
 }
 
 impl Embedded {
-    async fn publish_linked(&self, subject: &Subject, envelope: Envelope, callers: &[TraceParent]) -> Result<Ack, Error> {
+    async fn publish_linked(
+        &self,
+        subject: &Subject,
+        envelope: Envelope,
+        callers: &[TraceParent],
+    ) -> Result<Ack, Error> {
         let bytes = envelope.encode();
         let span = spans::producer(SYSTEM, subject, &envelope.id, 1, bytes.len(), callers);
         let message = Message { subject: subject.clone(), envelope, bytes, trace: trace::of(&span) };
@@ -313,5 +323,44 @@ async fn lock(path: &Path) -> Result<std::fs::File, Error> {
                 });
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared_models::{SystemClock, TenantId, Timestamp};
+    use sqlx::{ConnectOptions as _, Connection as _, sqlite::SqliteConnectOptions};
+
+    use super::*;
+    use crate::subjects;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_failed_commit_tells_everybody_and_the_log_recovers() {
+        let folder = testkit::Folder::new().unwrap();
+        let config = Config { path: folder.join("events.db"), ..Config::default() };
+        let runtime = Runtime::new(Arc::new(SystemClock));
+        let bus = EmbeddedBus::open(&config, &runtime).await.unwrap();
+        let subject = subjects::events(&TenantId::new("demo").unwrap(), 0);
+        let message = |text: &'static str| Envelope::new("test", 1, Timestamp(0), text);
+        bus.publish(&subject, message("before")).await.unwrap();
+
+        let mut stranger = SqliteConnectOptions::new().filename(&config.path).connect().await.unwrap();
+        let blocking = stranger.begin_with("BEGIN IMMEDIATE").await.unwrap();
+        let failed = message("refused");
+        let both = futures_util::future::join(
+            bus.publish(&subject, failed.clone()),
+            bus.publish_many(vec![(subject.clone(), message("refused too"))]),
+        );
+        let (one, many) = both.await;
+        assert!(matches!(one, Err(Error::Unavailable { .. })), "{one:?}");
+        assert!(matches!(many, Err(Error::Unavailable { .. })), "{many:?}");
+        blocking.rollback().await.unwrap();
+
+        let ack = bus.publish(&subject, failed).await.unwrap();
+        assert_eq!((ack.sequence, ack.duplicate), (2, false), "nothing of the failure is left");
+        let mut seat = bus.subscribe(&subjects::CANDIDATES_INTAKE).await.unwrap();
+        let batch = seat.next_batch(10).await.unwrap();
+        let texts: Vec<&[u8]> = batch.iter().map(|delivery| delivery.envelope.payload.as_ref()).collect();
+        assert_eq!(texts, [b"before".as_slice(), b"refused"]);
     }
 }

@@ -226,11 +226,8 @@ impl Embedded {
         filter: Option<&subjects::Filter>,
     ) -> Result<(Vec<Arc<Stored>>, u64), Error> {
         let wanted = |subject: &subjects::Subject| filter.is_none_or(|filter| filter.matches(subject.as_str()));
-        let in_memory = self
-            .shared
-            .streams
-            .get(&stream)
-            .and_then(|known| known.tail.lock().after(cursor, last, room, wanted));
+        let in_memory =
+            self.shared.streams.get(&stream).and_then(|known| known.tail.lock().after(cursor, last, room, wanted));
         if let Some(found) = in_memory {
             return Ok(found);
         }

@@ -30,7 +30,10 @@ pub(super) struct Stored {
 pub(super) enum Content {
     Read(Envelope),
     /// Written by a later version of this code.
-    Unreadable { bytes: Bytes, problem: String },
+    Unreadable {
+        bytes: Bytes,
+        problem: String,
+    },
 }
 
 impl Stored {

@@ -150,6 +150,13 @@ impl Writer {
             tokio::select! {
                 command = commands.recv() => {
                     let Some(command) = command else { break };
+                    // After a failure nobody knows what is on disk: it is read before numbers are given.
+                    if self.connection.is_none()
+                        && let Err(error) = self.reopen().await
+                    {
+                        self.connection = None;
+                        tracing::error!(%error, "event log cannot be opened again");
+                    }
                     let group = self.gather(command, &mut commands);
                     if !group.acks.is_empty() || !group.saves.is_empty() {
                         self.commit(group).await;
@@ -255,7 +262,9 @@ impl Writer {
         let outcome = self.write(&group).await;
         match outcome {
             Ok(()) => {
-                self.shared.metrics.commit_messages.observe(group.rows.len() as f64);
+                if !group.rows.is_empty() {
+                    self.shared.metrics.commit_messages.observe(group.rows.len() as f64);
+                }
                 self.publish(&group);
                 for (acks, reply) in group.acks {
                     // Whoever has gone does not want the answer.
@@ -266,7 +275,6 @@ impl Writer {
                 }
             }
             Err(error) => {
-                // Nobody knows what is on disk now: everything is read anew before the next commit.
                 self.connection = None;
                 for (_, reply) in group.acks {
                     let _gone = reply.send(Err(error.clone()));
@@ -279,14 +287,12 @@ impl Writer {
     }
 
     async fn write(&mut self, group: &Group) -> Result<(), Error> {
-        if self.connection.is_none() {
-            // The numbers of the group were given on old knowledge: it fails, and the next one finds new knowledge.
-            self.reopen().await.map_err(|error| Error::unavailable("reopening the event log", error))?;
-            if !group.rows.is_empty() {
-                return Err(Error::unavailable("writing the event log", "the log was just reopened after a failure"));
-            }
+        let Some(connection) = self.connection.as_mut() else {
+            return Err(Error::unavailable("writing the event log", "it could not be opened again after a failure"));
+        };
+        if group.rows.is_empty() && self.dirty.is_empty() {
+            return Ok(());
         }
-        let Some(connection) = self.connection.as_mut() else { return Err(Error::Closed) };
         let now = self.shared.clock.now();
         let places: Vec<_> = self.dirty.values().map(|consumer| consumer.place(now)).collect();
         let write = log::write(connection, &group.rows, &places);

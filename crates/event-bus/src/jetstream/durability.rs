@@ -39,20 +39,25 @@ struct JetStreamConfig {
 /// What an acknowledged message survives on the server of this version.
 pub(super) async fn of(config: &Config, version: &str) -> Durability {
     if loses_streams(version) {
-        return Durability::Weak(format!("nats-server {version} may lose whole streams when it is killed; use 2.10.23 or later"));
+        return Durability::Weak(format!(
+            "nats-server {version} may lose whole streams when it is killed; use 2.10.23 or later"
+        ));
     }
     if config.monitor_url.is_empty() {
         return if config.synced_always {
             Durability::Strong
         } else {
             Durability::Weak(
-                "nobody knows whether NATS syncs every message: set monitor_url, or synced_always when it does".to_owned(),
+                "nobody knows whether NATS syncs every message: set monitor_url, or synced_always when it does"
+                    .to_owned(),
             )
         };
     }
     match varz(&config.monitor_url).await {
         Ok(body) => judge(&body),
-        Err(error) => Durability::Weak(format!("{} does not tell whether NATS syncs every message: {error}", config.monitor_url)),
+        Err(error) => {
+            Durability::Weak(format!("{} does not tell whether NATS syncs every message: {error}", config.monitor_url))
+        }
     }
 }
 
@@ -101,7 +106,10 @@ mod tests {
 
     #[test]
     fn only_a_server_that_always_syncs_is_strong() {
-        assert_eq!(judge(r#"{"jetstream": {"config": {"sync_always": true, "sync_interval": 1}}}"#), Durability::Strong);
+        assert_eq!(
+            judge(r#"{"jetstream": {"config": {"sync_always": true, "sync_interval": 1}}}"#),
+            Durability::Strong
+        );
         assert_eq!(
             judge(r#"{"jetstream": {"config": {"sync_interval": 120000000000}}}"#).to_string(),
             "weak: NATS syncs every 120s only; run it with `sync_interval: always`"
@@ -111,9 +119,14 @@ mod tests {
 
     #[test]
     fn versions_that_lose_streams_are_known() {
-        for (version, loses) in
-            [("2.10.19", false), ("2.10.20", true), ("2.10.22", true), ("2.10.23", false), ("2.15.1", false), ("", false)]
-        {
+        for (version, loses) in [
+            ("2.10.19", false),
+            ("2.10.20", true),
+            ("2.10.22", true),
+            ("2.10.23", false),
+            ("2.15.1", false),
+            ("", false),
+        ] {
             assert_eq!(loses_streams(version), loses, "{version}");
         }
     }

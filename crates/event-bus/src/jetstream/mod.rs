@@ -106,8 +106,7 @@ impl JetStreamBus {
                 .await
                 .map_err(|error| misconfigured(format!("credentials {}: {error}", config.credentials.display())))?;
         }
-        let client =
-            options.connect(servers).await.map_err(|error| Error::unavailable("connecting to NATS", error))?;
+        let client = options.connect(servers).await.map_err(|error| Error::unavailable("connecting to NATS", error))?;
         let context = jetstream::context::ContextBuilder::new()
             .timeout(config.publish_timeout)
             .max_ack_inflight(MOST_UNACKNOWLEDGED)
@@ -142,7 +141,13 @@ impl JetStreamBus {
         declared.await.map(|()| ())
     }
 
-    async fn send(&self, subject: &Subject, id: &str, trace: &TraceParent, bytes: Bytes) -> Result<PublishAckFuture, Error> {
+    async fn send(
+        &self,
+        subject: &Subject,
+        id: &str,
+        trace: &TraceParent,
+        bytes: Bytes,
+    ) -> Result<PublishAckFuture, Error> {
         let headers = headers(id, trace)?;
         let sending = self.0.context.publish_with_headers(subject.as_str().to_owned(), headers, bytes);
         tokio::time::timeout(self.0.config.publish_timeout, sending)
@@ -202,7 +207,12 @@ impl JetStreamBus {
 
 #[async_trait]
 impl EventBus for JetStreamBus {
-    async fn publish_linked(&self, subject: &Subject, envelope: Envelope, callers: &[TraceParent]) -> Result<Ack, Error> {
+    async fn publish_linked(
+        &self,
+        subject: &Subject,
+        envelope: Envelope,
+        callers: &[TraceParent],
+    ) -> Result<Ack, Error> {
         let bytes = envelope.encode();
         let span = spans::producer(SYSTEM, subject, &envelope.id, 1, bytes.len(), callers);
         let trace = trace::of(&span);
@@ -270,8 +280,7 @@ impl EventBus for JetStreamBus {
             .send()
             .await;
         // The message may have been forgotten between the two questions: then the age is not known, and 0.
-        let oldest_age =
-            oldest.map(|message| self.0.clock.now().since(milliseconds(message.time))).unwrap_or_default();
+        let oldest_age = oldest.map(|message| self.0.clock.now().since(milliseconds(message.time))).unwrap_or_default();
         Ok(Lag { pending, oldest_age })
     }
 
@@ -290,9 +299,8 @@ fn milliseconds(time: async_nats::datetime::DateTime) -> Timestamp {
 
 fn headers(id: &str, trace: &TraceParent) -> Result<HeaderMap, Error> {
     let mut headers = HeaderMap::new();
-    let value: HeaderValue = id.parse().map_err(|_| Error::Misconfigured {
-        problem: "an envelope's id holds a line break".to_owned(),
-    })?;
+    let value: HeaderValue =
+        id.parse().map_err(|_| Error::Misconfigured { problem: "an envelope's id holds a line break".to_owned() })?;
     headers.insert("Nats-Msg-Id", value);
     trace::inject(trace, &mut |name, value| {
         // What the tracer writes has no line breaks; if it had, the message matters more than its trace.

@@ -170,8 +170,7 @@ impl Subscription for Seat {
     }
 
     async fn ack(&mut self, sequences: &[u64]) -> Result<(), Error> {
-        let replies: Vec<_> =
-            sequences.iter().filter_map(|sequence| self.replies.get(sequence).cloned()).collect();
+        let replies: Vec<_> = sequences.iter().filter_map(|sequence| self.replies.get(sequence).cloned()).collect();
         let confirmed = join_all(replies.into_iter().map(|reply| self.confirm(reply, AckKind::Ack))).await;
         for sequence in sequences {
             self.replies.remove(sequence);

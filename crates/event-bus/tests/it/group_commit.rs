@@ -10,9 +10,10 @@ use std::{
 
 use async_trait::async_trait;
 use event_bus::{
-    Ack, ConsumerSpec, Durability, Envelope, Error, EventBus, GroupCommit, Lag, Subject, Subscription, group_commit::Limits,
+    Ack, ConsumerSpec, Durability, Envelope, Error, EventBus, GroupCommit, Lag, Subject, Subscription,
+    group_commit::Limits,
 };
-use futures_util::future::join_all;
+use futures_util::{FutureExt as _, future::join_all};
 use service_runtime::trace::TraceParent;
 use shared_models::Timestamp;
 
@@ -66,7 +67,8 @@ async fn every_caller_hears_of_its_item_on_jetstream() {
 
 #[tokio::test]
 async fn a_lone_item_waits_no_longer_than_the_window() {
-    let bus = Rig::embedded().await.open().await;
+    let rig = Rig::embedded().await;
+    let bus = rig.open().await;
     let group = group(&bus, Limits { window: Duration::ZERO, ..Limits::default() });
     let ack = group.publish(&subject(0), 7, 1_000_000).await.unwrap();
     assert_eq!(ack.sequence, 1, "an item larger than a message travels alone");
@@ -81,7 +83,12 @@ struct Flaky {
 
 #[async_trait]
 impl EventBus for Flaky {
-    async fn publish_linked(&self, subject: &Subject, envelope: Envelope, callers: &[TraceParent]) -> Result<Ack, Error> {
+    async fn publish_linked(
+        &self,
+        subject: &Subject,
+        envelope: Envelope,
+        callers: &[TraceParent],
+    ) -> Result<Ack, Error> {
         self.hold.acquire().await.unwrap().forget();
         if self.away.load(Ordering::Relaxed) {
             return Err(Error::TimedOut { step: "publishing" });
@@ -116,32 +123,35 @@ async fn nobody_is_told_that_a_lost_item_is_kept() {
     flaky.away.store(true, Ordering::Relaxed);
     flaky.hold.add_permits(1000);
     let group = group(&bus, Limits::default());
-    for answer in within(join_all((0..20).map(|item| group.publish(&subject(0), item, 10)))).await {
+    let subject = subject(0);
+    for answer in within(join_all((0..20).map(|item| group.publish(&subject, item, 10)))).await {
         assert_eq!(answer.unwrap_err().code(), shared_models::ErrorCode::Unavailable);
     }
     flaky.away.store(false, Ordering::Relaxed);
-    group.publish(&subject(0), 20, 10).await.unwrap();
+    group.publish(&subject, 20, 10).await.unwrap();
 }
 
 #[tokio::test]
 async fn items_gather_while_a_message_is_on_its_way() {
     let (_rig, flaky, bus) = flaky().await;
     let group = group(&bus, Limits { window: Duration::ZERO, ..Limits::default() });
-    let first = group.publish(&subject(0), 0, 10);
-    let others = join_all((1..50).map(|item| group.publish(&subject(0), item, 10)));
-    let all = async {
-        let (first, others) = futures_util::future::join(first, others).await;
-        (first.unwrap().sequence, others.into_iter().map(|ack| ack.unwrap().sequence).collect::<Vec<_>>())
-    };
+    let subject = subject(0);
+    let mut first = Box::pin(group.publish(&subject, 0, 10));
+    assert!(first.as_mut().now_or_never().is_none());
+    // The driver takes the first item and sends it; the bus holds it there.
+    for _turn in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    let others = join_all((1..50).map(|item| group.publish(&subject, item, 10)));
     let release = async {
-        // One message is on its way and held; the others wait for it, all together.
         for _turn in 0..100 {
             tokio::task::yield_now().await;
         }
         flaky.hold.add_permits(2);
     };
-    let ((first, others), ()) = within(futures_util::future::join(all, release)).await;
-    assert!(first == 1 && others.iter().all(|sequence| *sequence <= 2), "{first} {others:?}");
+    let (first, others, ()) = within(futures_util::future::join3(first, others, release)).await;
+    assert_eq!(first.unwrap().sequence, 1);
+    assert!(others.into_iter().all(|ack| ack.unwrap().sequence == 2), "they go out together");
 }
 
 #[tokio::test]
@@ -149,7 +159,8 @@ async fn callers_are_turned_away_when_too_much_waits() {
     let (_rig, flaky, bus) = flaky().await;
     let group = group(&bus, Limits { queue: 10, window: PATIENCE, max_bytes: 1 << 20, ..Limits::default() });
     // Nothing yields between the calls, so that the driver takes nothing meanwhile.
-    let mut waiting: Vec<_> = (0..11).map(|item| Box::pin(group.publish(&subject(0), item, 10))).collect();
+    let subject = subject(0);
+    let mut waiting: Vec<_> = (0..11).map(|item| Box::pin(group.publish(&subject, item, 10))).collect();
     let full = waiting.iter_mut().filter_map(|call| futures_util::FutureExt::now_or_never(call.as_mut())).next();
     assert!(matches!(full, Some(Err(Error::Full))), "{full:?}");
     drop(flaky);

@@ -75,9 +75,9 @@ pub(crate) fn sequences(batch: &[Delivery]) -> Vec<u64> {
     batch.iter().map(|delivery| delivery.sequence).collect()
 }
 
-/// A consumer of the events with short waits.
+/// A consumer of the events with a short wait, long enough for a busy machine.
 pub(crate) fn spec(name: &'static str) -> ConsumerSpec {
-    ConsumerSpec { name: name.into(), ack_wait: Duration::from_millis(400), ..subjects::CANDIDATES_INTAKE }
+    ConsumerSpec { name: name.into(), ack_wait: Duration::from_secs(2), ..subjects::CANDIDATES_INTAKE }
 }
 
 pub(crate) async fn publish(bus: &dyn EventBus, partition: u16, range: std::ops::Range<u32>) {

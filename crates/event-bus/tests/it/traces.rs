@@ -6,7 +6,10 @@ use std::{
 };
 
 use async_trait::async_trait;
-use event_bus::{ConsumerMetrics, ConsumerSpec, Delivery, Envelope, EventBus, GroupCommit, Handler, Outcome, consume, group_commit::Limits};
+use event_bus::{
+    ConsumerMetrics, ConsumerSpec, Delivery, Envelope, EventBus, GroupCommit, Handler, Outcome, consume,
+    group_commit::Limits,
+};
 use futures_util::future::{join, join_all};
 use service_runtime::{CancellationToken, Metrics, telemetry, trace};
 use shared_models::Timestamp;
@@ -60,7 +63,9 @@ async fn consume_some(bus: &Arc<dyn EventBus>, spec: &ConsumerSpec, count: usize
     let stop = CancellationToken::new();
     let handler = Arc::new(Deaf(stop.clone(), count, parking_lot::Mutex::default()));
     let metrics = ConsumerMetrics::new(&Metrics::new());
-    within(consume(Arc::clone(bus), spec.clone(), Arc::clone(&handler) as Arc<dyn Handler>, metrics, stop)).await.unwrap();
+    within(consume(Arc::clone(bus), spec.clone(), Arc::clone(&handler) as Arc<dyn Handler>, metrics, stop))
+        .await
+        .unwrap();
     let seen = handler.2.lock().clone();
     seen
 }
@@ -76,13 +81,16 @@ async fn one_message_is_one_trace(rig: Rig, commit: Option<&str>) {
     let bus = rig.open().await;
     let caller = tracing::info_span!(parent: None, "caller");
     let trace_id = trace::trace_id(&trace::of(&caller)).unwrap();
-    let consuming = consume_some(&bus, &spec("reader"), 1);
+    let reader = spec("reader");
+    let consuming = consume_some(&bus, &reader, 1);
     let publishing = publish(bus.as_ref(), 3, 0..1).instrument(caller.clone());
     let (seen, ()) = join(consuming, publishing).await;
     drop(caller);
     assert_eq!(trace::trace_id(&seen[0].trace).as_deref(), Some(trace_id.as_str()), "the context travels");
 
-    let trace = whole(&trace_id, &["caller", "send events.{tenant}", "process events.{tenant}", "handle"]).await;
+    let mut names = vec!["caller", "send events.{tenant}", "process events.{tenant}", "handle"];
+    names.extend(commit);
+    let trace = whole(&trace_id, &names).await;
     trace.assert_under("send events.{tenant}", "caller").unwrap();
     trace.assert_under("process events.{tenant}", "send events.{tenant}").unwrap();
     trace.assert_under("handle", "process events.{tenant}").unwrap();
@@ -122,7 +130,8 @@ async fn one_message_is_one_trace_on_jetstream() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_batch_links_to_each_publisher() {
     collector();
-    let bus = Rig::embedded().await.open().await;
+    let rig = Rig::embedded().await;
+    let bus = rig.open().await;
     let mut ids = Vec::new();
     for value in 0..3 {
         let caller = tracing::info_span!(parent: None, "caller");
@@ -130,10 +139,8 @@ async fn a_batch_links_to_each_publisher() {
         bus.publish(&subject(5), number(value)).instrument(caller).await.unwrap();
     }
     consume_some(&bus, &ConsumerSpec { name: "linked".into(), ..spec("reader") }, 3).await;
-    let process = collector()
-        .span(PATIENCE, |span| span.attribute("messaging.consumer.group.name") == "linked")
-        .await
-        .unwrap();
+    let process =
+        collector().span(PATIENCE, |span| span.attribute("messaging.consumer.group.name") == "linked").await.unwrap();
     assert!(process.parent.is_empty(), "a batch is a trace of its own");
     assert_eq!(process.attribute("messaging.batch.message_count"), "3");
     for id in &ids {
@@ -145,7 +152,8 @@ async fn a_batch_links_to_each_publisher() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_group_commit_hangs_under_one_caller_and_links_to_the_others() {
     collector();
-    let bus = Rig::embedded().await.open().await;
+    let rig = Rig::embedded().await;
+    let bus = rig.open().await;
     let limits = Limits { window: Duration::from_millis(50), ..Limits::default() };
     let group: GroupCommit<u32> = GroupCommit::new(Arc::clone(&bus), &runtime(), limits, |_, items| {
         Envelope::new(KIND, 1, Timestamp(0), format!("{items:?}"))

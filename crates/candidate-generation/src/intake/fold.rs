@@ -1,0 +1,257 @@
+//! One transaction: claim, load, fold, save, commit, publish.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use rayon::prelude::*;
+use rustc_hash::{FxHashMap, FxHashSet};
+use shared_models::{
+    TenantId, Timestamp, UserKey,
+    event::{Event, EventKind},
+};
+
+use super::{Intake, batch::Message};
+use crate::{
+    catalog::Snapshot,
+    index::Serving,
+    profiles::{ItemFactsForFold, counted_at, memory::ServingProfile},
+    store::{self, EventKey, Folding, NextProfile, encode},
+    worlds::World,
+};
+
+/// Above this many events folding leaves the async runtime's threads.
+const HEAVY: usize = 128;
+/// Up to this many listeners get their vectors before anybody asks; a backlog's are folded when asked for.
+const EAGER: usize = 64;
+
+/// How many events a transaction folded, and how many it found folded before.
+pub(super) struct Folded {
+    pub(super) fresh: usize,
+    pub(super) repeated: usize,
+}
+
+/// One listener's fresh events, in stream order, and what was known before.
+struct Job {
+    user: UserKey,
+    known: Arc<ServingProfile>,
+    events: Vec<Event>,
+}
+
+/// One listener's next profile, for the store and for memory.
+struct Next {
+    stored: NextProfile,
+    serving: ServingProfile,
+}
+
+/// What waits for the commit.
+struct Pending {
+    world: Arc<World>,
+    next: Vec<(UserKey, ServingProfile)>,
+    plays: Vec<(shared_models::ItemKey, f64, Timestamp)>,
+    oldest_receipt: Option<Timestamp>,
+}
+
+pub(super) async fn fold(intake: &Intake, messages: &[&Message]) -> Result<Folded, store::Error> {
+    let mut of_tenants: BTreeMap<&TenantId, Vec<&Message>> = BTreeMap::new();
+    for message in messages {
+        of_tenants.entry(&message.tenant).or_default().push(message);
+    }
+    let now = intake.clock.now();
+    let mut tx = intake.store.begin().await?;
+    let mut pending = Vec::with_capacity(of_tenants.len());
+    let mut folded = Folded {
+        fresh: 0,
+        repeated: 0,
+    };
+    for (tenant, messages) in of_tenants {
+        let given: usize = messages.iter().map(|message| message.events.len()).sum();
+        let fresh = claim(tx.as_mut(), tenant, &messages, now).await?;
+        folded.fresh += fresh.len();
+        folded.repeated += given - fresh.len();
+        if fresh.is_empty() {
+            continue;
+        }
+        let world = intake.worlds.of(tenant);
+        let plays = fresh
+            .iter()
+            .filter(|event| event.kind == EventKind::Play)
+            .map(|event| (event.item_key(), 1.0, counted_at(event)))
+            .collect();
+        let oldest_receipt = fresh.iter().map(|event| event.received_at).min();
+        let jobs = load(intake, tx.as_mut(), &world, fresh).await?;
+        let next = apply(intake, &world, jobs).await;
+        let (stored, next): (Vec<NextProfile>, Vec<(UserKey, ServingProfile)>) = next
+            .into_iter()
+            .map(|next| (next.stored.user, next))
+            .map(|(user, next)| (next.stored, (user, next.serving)))
+            .unzip();
+        tx.save(tenant, &stored, now).await?;
+        pending.push(Pending {
+            world,
+            next,
+            plays,
+            oldest_receipt,
+        });
+    }
+    tx.commit().await?;
+    for Pending {
+        world,
+        next,
+        plays,
+        oldest_receipt,
+    } in pending
+    {
+        for (user, profile) in next {
+            intake.memory.publish(world.number, user, profile);
+        }
+        world.trending.add(plays);
+        if let Some(received_at) = oldest_receipt {
+            intake.metrics.fresh(intake.clock.now().since(received_at));
+        }
+    }
+    Ok(folded)
+}
+
+/// The events of these messages that were never folded, in order.
+async fn claim(
+    tx: &mut dyn Folding,
+    tenant: &TenantId,
+    messages: &[&Message],
+    now: Timestamp,
+) -> Result<Vec<Event>, store::Error> {
+    let positions: Vec<_> = messages
+        .iter()
+        .map(|message| message.position.clone())
+        .collect();
+    let is_new = tx.claim_positions(tenant, &positions, now).await?;
+    let mut seen = FxHashSet::default();
+    let mut keys = Vec::new();
+    let mut events = Vec::new();
+    for event in messages
+        .iter()
+        .zip(is_new)
+        .filter(|(_, is_new)| *is_new)
+        .flat_map(|(message, _)| &message.events)
+    {
+        let key = (UserKey::of(&event.user), EventKey::of(&event.id));
+        if seen.insert(key) {
+            keys.push(key);
+            events.push(event);
+        }
+    }
+    let is_new = tx.claim_events(tenant, &keys, now).await?;
+    Ok(events
+        .into_iter()
+        .zip(is_new)
+        .filter(|(_, is_new)| *is_new)
+        .map(|(event, _)| event.clone())
+        .collect())
+}
+
+/// Brings each listener's events together with what is known: in memory, else in the store.
+async fn load(
+    intake: &Intake,
+    tx: &mut dyn Folding,
+    world: &World,
+    events: Vec<Event>,
+) -> Result<Vec<Job>, store::Error> {
+    let mut of_users: FxHashMap<UserKey, usize> = FxHashMap::default();
+    let mut jobs: Vec<(UserKey, Vec<Event>)> = Vec::new();
+    for event in events {
+        let user = UserKey::of(&event.user);
+        let at = *of_users.entry(user).or_insert_with(|| {
+            jobs.push((user, Vec::new()));
+            jobs.len() - 1
+        });
+        if let Some((_, events)) = jobs.get_mut(at) {
+            events.push(event);
+        }
+    }
+    let mut known: FxHashMap<UserKey, Arc<ServingProfile>> = jobs
+        .iter()
+        .filter_map(|(user, _)| Some((*user, intake.memory.find(world.number, *user)?)))
+        .collect();
+    let missing: Vec<UserKey> = jobs
+        .iter()
+        .map(|(user, _)| *user)
+        .filter(|user| !known.contains_key(user))
+        .collect();
+    for (user, stored) in tx.users(&world.tenant, &missing).await? {
+        known.insert(
+            user,
+            Arc::new(ServingProfile::new(
+                stored.version,
+                stored.profile,
+                stored.attributes,
+            )),
+        );
+    }
+    Ok(jobs
+        .into_iter()
+        .map(|(user, events)| Job {
+            user,
+            known: known.remove(&user).unwrap_or_default(),
+            events,
+        })
+        .collect())
+}
+
+/// Folds the events in. Much at once goes to all processors, away from the async runtime.
+async fn apply(intake: &Intake, world: &World, jobs: Vec<Job>) -> Vec<Next> {
+    let catalogue = world.catalogue.snapshot();
+    let serving = if jobs.len() <= EAGER {
+        world.serving()
+    } else {
+        None
+    };
+    if jobs.iter().map(|job| job.events.len()).sum::<usize>() <= HEAVY {
+        return jobs
+            .iter()
+            .map(|job| next(job, &catalogue, serving.as_deref()))
+            .collect();
+    }
+    let jobs = Arc::new(jobs);
+    let work = {
+        let (jobs, catalogue, serving) =
+            (Arc::clone(&jobs), Arc::clone(&catalogue), serving.clone());
+        move || {
+            jobs.par_iter()
+                .map(|job| next(job, &catalogue, serving.as_deref()))
+                .collect::<Vec<_>>()
+        }
+    };
+    match intake.tasks.blocking("fold-events", work).await {
+        Some(next) => next,
+        // Only a panic leads here, and it has been logged; here it is this batch's alone.
+        None => jobs
+            .iter()
+            .map(|job| next(job, &catalogue, serving.as_deref()))
+            .collect(),
+    }
+}
+
+fn next(job: &Job, catalogue: &Snapshot, serving: Option<&Serving>) -> Next {
+    let mut profile = job.known.profile.clone();
+    for event in &job.events {
+        let row = catalogue.find(event.item_key());
+        let facts = row.map_or(ItemFactsForFold::default(), |row| ItemFactsForFold {
+            artist: row.artist,
+            genres: &row.genres,
+        });
+        profile.apply(event, &facts);
+    }
+    let version = job.known.version + 1;
+    let stored = NextProfile {
+        user: job.user,
+        version,
+        blob: encode(&profile),
+    };
+    let next = ServingProfile::new(version, profile, job.known.attributes.clone());
+    if let Some(serving) = serving {
+        // Asked for here, it stands ready when the next page asks.
+        let _ready = next.vector(&serving.release);
+    }
+    Next {
+        stored,
+        serving: next,
+    }
+}

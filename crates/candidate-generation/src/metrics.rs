@@ -1,0 +1,158 @@
+//! candidate-generation's own metrics: pages, the listener's memory, intake. Stage times and counts are
+//! the runner's; lag and deliveries are the bus's.
+
+use std::time::Duration;
+
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+};
+use service_runtime::metrics::{Metrics, seconds_buckets};
+use shared_models::ErrorCode;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabels {
+    outcome: &'static str,
+}
+
+/// Where a listener's profile came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ProfileRead {
+    /// From memory.
+    Memory,
+    /// From the store.
+    Store,
+    /// The store did not answer.
+    Failed,
+}
+
+/// The metrics of candidate-generation.
+#[derive(Clone, Debug)]
+pub struct CandidatesMetrics {
+    pages: Family<OutcomeLabels, Counter>,
+    page_seconds: Histogram,
+    profile_reads: Family<OutcomeLabels, Counter>,
+    events: Family<OutcomeLabels, Counter>,
+    intake_seconds: Histogram,
+    freshness_seconds: Histogram,
+    releases: Family<OutcomeLabels, Counter>,
+    items: Gauge,
+    profiles: Gauge,
+}
+
+impl CandidatesMetrics {
+    /// Metrics registered under `setlist_candidates_…`.
+    #[must_use]
+    pub fn register(metrics: &Metrics) -> Self {
+        let this = Self {
+            pages: Family::default(),
+            page_seconds: Histogram::new(seconds_buckets()),
+            profile_reads: Family::default(),
+            events: Family::default(),
+            intake_seconds: Histogram::new(seconds_buckets()),
+            freshness_seconds: Histogram::new(seconds_buckets()),
+            releases: Family::default(),
+            items: Gauge::default(),
+            profiles: Gauge::default(),
+        };
+        metrics.register(
+            "setlist_candidates_pages",
+            "Pages gathered, by outcome",
+            this.pages.clone(),
+        );
+        metrics.register(
+            "setlist_candidates_page_seconds",
+            "Time to gather one page",
+            this.page_seconds.clone(),
+        );
+        metrics.register(
+            "setlist_candidates_profile_reads",
+            "Profiles read for pages, by where from",
+            this.profile_reads.clone(),
+        );
+        metrics.register(
+            "setlist_candidates_intake_events",
+            "Events taken in, by outcome",
+            this.events.clone(),
+        );
+        metrics.register(
+            "setlist_candidates_intake_batch_seconds",
+            "Time to fold one batch, commit included",
+            this.intake_seconds.clone(),
+        );
+        metrics.register(
+            "setlist_candidates_intake_freshness_seconds",
+            "From an event's receipt at the edge to its effect in serving memory",
+            this.freshness_seconds.clone(),
+        );
+        metrics.register(
+            "setlist_candidates_releases",
+            "Releases looked at, by outcome",
+            this.releases.clone(),
+        );
+        metrics.register(
+            "setlist_candidates_catalogue_items",
+            "Items in the catalogues in memory",
+            this.items.clone(),
+        );
+        metrics.register(
+            "setlist_candidates_profiles_in_memory",
+            "Profiles in serving memory, about",
+            this.profiles.clone(),
+        );
+        this
+    }
+
+    pub(crate) fn page(&self, outcome: Result<(), ErrorCode>, elapsed: Duration) {
+        let outcome = outcome.map_or_else(ErrorCode::as_str, |()| "ok");
+        self.pages.get_or_create(&OutcomeLabels { outcome }).inc();
+        self.page_seconds.observe(elapsed.as_secs_f64());
+    }
+
+    pub(crate) fn profile_read(&self, read: ProfileRead) {
+        let outcome = match read {
+            ProfileRead::Memory => "memory",
+            ProfileRead::Store => "store",
+            ProfileRead::Failed => "failed",
+        };
+        self.profile_reads
+            .get_or_create(&OutcomeLabels { outcome })
+            .inc();
+    }
+
+    pub(crate) fn folded(&self, folded: usize, repeated: usize, elapsed: Duration) {
+        self.events
+            .get_or_create(&OutcomeLabels { outcome: "folded" })
+            .inc_by(folded as u64);
+        self.events
+            .get_or_create(&OutcomeLabels {
+                outcome: "repeated",
+            })
+            .inc_by(repeated as u64);
+        self.intake_seconds.observe(elapsed.as_secs_f64());
+    }
+
+    pub(crate) fn fresh(&self, age: Duration) {
+        self.freshness_seconds.observe(age.as_secs_f64());
+    }
+
+    pub(crate) fn rejected(&self) {
+        self.events
+            .get_or_create(&OutcomeLabels {
+                outcome: "rejected_batch",
+            })
+            .inc();
+    }
+
+    pub(crate) fn release(&self, outcome: &'static str) {
+        self.releases
+            .get_or_create(&OutcomeLabels { outcome })
+            .inc();
+    }
+
+    pub(crate) fn sizes(&self, items: usize, profiles: u64) {
+        self.items.set(i64::try_from(items).unwrap_or(i64::MAX));
+        self.profiles
+            .set(i64::try_from(profiles).unwrap_or(i64::MAX));
+    }
+}

@@ -1,0 +1,120 @@
+//! A page's question with everything its stages read: one state of the catalogue, of the release, of
+//! the listener and of the trends, so that no stage contradicts another.
+//!
+//! It must not know where these come from.
+
+use std::sync::Arc;
+
+use shared_models::{ItemKey, Timestamp, item::Market, plan::CandidateQuery};
+
+use crate::{
+    catalog::{Handle, Row, Snapshot},
+    index::{Serving, Trends},
+    profiles::{UserVector, memory::ServingProfile},
+};
+
+/// What the stages of one page read.
+#[derive(Debug)]
+pub struct PageQuery {
+    /// What was asked.
+    pub asked: CandidateQuery,
+    /// The catalogue.
+    pub catalogue: Arc<Snapshot>,
+    /// The release that serves, when one is live.
+    pub serving: Option<Arc<Serving>>,
+    /// The listener; empty for somebody unknown.
+    pub listener: Arc<ServingProfile>,
+    /// The listener's vector, when a release is live.
+    pub vector: Option<Arc<UserVector>>,
+    /// What everybody plays now.
+    pub trends: Arc<Trends>,
+    /// The seed items, sorted: they are never candidates.
+    seeds: Vec<ItemKey>,
+    /// The items the request excludes, sorted.
+    excluded: Vec<ItemKey>,
+}
+
+impl PageQuery {
+    /// A page's question.
+    #[must_use]
+    pub fn new(
+        asked: CandidateQuery,
+        catalogue: Arc<Snapshot>,
+        serving: Option<Arc<Serving>>,
+        listener: Arc<ServingProfile>,
+        trends: Arc<Trends>,
+    ) -> Self {
+        let sorted = |keys: &[ItemKey]| {
+            let mut keys = keys.to_vec();
+            keys.sort_unstable();
+            keys
+        };
+        let (seeds, excluded) = (sorted(&asked.seed_items), sorted(&asked.exclude));
+        let vector = serving
+            .as_ref()
+            .map(|serving| listener.vector(&serving.release));
+        Self {
+            asked,
+            catalogue,
+            serving,
+            listener,
+            vector,
+            trends,
+            seeds,
+            excluded,
+        }
+    }
+
+    /// The time of the request.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.asked.context.now
+    }
+
+    /// Where the listener is: by the request, else at home by what the tenant told.
+    #[must_use]
+    pub fn market(&self) -> Market {
+        let asked = self.asked.context.market;
+        let home = || {
+            self.listener
+                .attributes
+                .as_ref()
+                .and_then(|attributes| attributes.market)
+        };
+        if asked == Market::UNKNOWN {
+            home().unwrap_or(asked)
+        } else {
+            asked
+        }
+    }
+
+    /// Whether explicit items may be shown; so unless the tenant told otherwise.
+    #[must_use]
+    pub fn explicit_allowed(&self) -> bool {
+        self.listener
+            .attributes
+            .as_ref()
+            .is_none_or(|attributes| attributes.explicit_allowed)
+    }
+
+    /// Whether the request is about this item.
+    #[inline]
+    #[must_use]
+    pub fn is_seed(&self, key: ItemKey) -> bool {
+        !self.seeds.is_empty() && self.seeds.binary_search(&key).is_ok()
+    }
+
+    /// Whether the request excludes this item.
+    #[inline]
+    #[must_use]
+    pub fn is_excluded(&self, key: ItemKey) -> bool {
+        !self.excluded.is_empty() && self.excluded.binary_search(&key).is_ok()
+    }
+
+    /// The live item of a candidate.
+    #[inline]
+    #[must_use]
+    pub fn row(&self, item: Handle) -> Option<&Row> {
+        self.catalogue.row(item.slot)
+    }
+}

@@ -1,0 +1,209 @@
+//! Convert, run, convert: the promises that candidate-generation keeps, on top of the pipeline, the
+//! store and what is in memory. `admin.rs` keeps those about items, users and releases.
+//!
+//! It must not know whether the caller is in this process or behind a network.
+
+mod admin;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use contracts::{Candidates, Deadline, Failure};
+use service_runtime::{TaskGroup, deadline};
+use shared_models::{
+    ItemKey, TenantId, UserKey,
+    candidates::CandidateSet,
+    degraded::{DegradedCause, DegradedStage},
+    listener::ListenerContext,
+    plan::CandidateQuery,
+};
+
+use crate::{
+    error::Error,
+    metrics::{CandidatesMetrics, ProfileRead},
+    pipeline::Pipeline,
+    profiles::{
+        context,
+        memory::{ProfileMemory, ServingProfile},
+    },
+    query::PageQuery,
+    store::Store,
+    worlds::{World, Worlds},
+};
+
+/// The stage that `degraded` names when a listener's profile could not be read.
+const PROFILE_STAGE: &str = "profile";
+
+/// Everything this service promises.
+pub struct Service {
+    worlds: Arc<Worlds>,
+    store: Arc<dyn Store>,
+    memory: ProfileMemory,
+    pipeline: Pipeline,
+    read_budget: Duration,
+    clock: Arc<dyn shared_models::Clock>,
+    tasks: TaskGroup,
+    metrics: CandidatesMetrics,
+}
+
+/// What [`Service`] is made of.
+pub struct Parts {
+    /// The tenants' worlds.
+    pub worlds: Arc<Worlds>,
+    /// The catalogue and the profiles at rest.
+    pub store: Arc<dyn Store>,
+    /// The profiles in memory.
+    pub memory: ProfileMemory,
+    /// The candidate pipeline.
+    pub pipeline: Pipeline,
+    /// How long a page waits for a profile that is not in memory.
+    pub read_budget: Duration,
+    /// Where the time of writes is read.
+    pub clock: Arc<dyn shared_models::Clock>,
+    /// Where blocking work runs.
+    pub tasks: TaskGroup,
+    /// The service's metrics.
+    pub metrics: CandidatesMetrics,
+}
+
+impl Service {
+    /// The service of these parts.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        let Parts {
+            worlds,
+            store,
+            memory,
+            pipeline,
+            read_budget,
+            clock,
+            tasks,
+            metrics,
+        } = parts;
+        Self {
+            worlds,
+            store,
+            memory,
+            pipeline,
+            read_budget,
+            clock,
+            tasks,
+            metrics,
+        }
+    }
+
+    async fn gather(
+        &self,
+        query: CandidateQuery,
+        deadline: Deadline,
+    ) -> Result<CandidateSet, Error> {
+        if deadline.is_past() {
+            return Err(Error::Deadline);
+        }
+        let world = self.worlds.of(&query.tenant);
+        let mut missing = Vec::new();
+        let listener = match &query.user {
+            None => Arc::default(),
+            Some(user) => self
+                .listener(&world, UserKey::of(user), deadline)
+                .await
+                .unwrap_or_else(|cause| {
+                    missing.push(DegradedStage::new(PROFILE_STAGE, cause));
+                    Arc::default()
+                }),
+        };
+        let page = PageQuery::new(
+            query,
+            world.catalogue.snapshot(),
+            world.serving(),
+            listener,
+            world.trending.trends(),
+        );
+        let gathered = self.pipeline.run(&page, deadline).await?;
+        let release = page.serving.as_ref().map(|serving| serving.id().clone());
+        Ok(gathered.answer(Arc::new(context_of(&page)), missing, release))
+    }
+
+    /// The listener from memory, else from the store. A user nobody has heard of is kept too, so that
+    /// the store is asked once.
+    async fn listener(
+        &self,
+        world: &World,
+        user: UserKey,
+        deadline: Deadline,
+    ) -> Result<Arc<ServingProfile>, DegradedCause> {
+        if let Some(known) = self.memory.find(world.number, user) {
+            self.metrics.profile_read(ProfileRead::Memory);
+            return Ok(known);
+        }
+        let read = deadline::run(
+            deadline.capped(self.read_budget),
+            self.store.user(&world.tenant, user),
+        )
+        .await;
+        let (cause, error) = match read {
+            Ok(Ok(stored)) => {
+                self.metrics.profile_read(ProfileRead::Store);
+                let read = ServingProfile::new(stored.version, stored.profile, stored.attributes);
+                return Ok(self.memory.offer(world.number, user, read));
+            }
+            Ok(Err(error)) => (DegradedCause::Failed, service_runtime::tasks::chain(&error)),
+            Err(elapsed) => (DegradedCause::Timeout, elapsed.to_string()),
+        };
+        self.metrics.profile_read(ProfileRead::Failed);
+        tracing::warn!(tenant = %world.tenant, user = %user, error, "profile could not be read; the page is cold");
+        Err(cause)
+    }
+}
+
+fn context_of(page: &PageQuery) -> ListenerContext {
+    let popularity = |key: ItemKey| {
+        page.serving
+            .as_ref()
+            .map_or(0.0, |serving| serving.popularity_of(key))
+    };
+    context(
+        &page.listener.profile,
+        page.listener.recent(),
+        page.vector.as_deref(),
+        popularity,
+        page.now(),
+    )
+}
+
+#[async_trait]
+impl Candidates for Service {
+    async fn generate(
+        &self,
+        query: CandidateQuery,
+        deadline: Deadline,
+    ) -> Result<CandidateSet, Failure> {
+        let started = Instant::now();
+        let gathered = self.gather(query, deadline).await;
+        self.metrics.page(
+            gathered.as_ref().map(|_| ()).map_err(Error::code),
+            started.elapsed(),
+        );
+        gathered.map_err(Failure::from)
+    }
+}
+
+/// Work that must be done by its deadline.
+async fn by<T>(
+    deadline: Deadline,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Failure> {
+    match deadline::run(deadline, work).await {
+        Ok(done) => done.map_err(Failure::from),
+        Err(_) => Err(Error::Deadline.into()),
+    }
+}
+
+impl Service {
+    fn world(&self, tenant: &TenantId) -> Arc<World> {
+        self.worlds.of(tenant)
+    }
+}

@@ -1,0 +1,99 @@
+//! Nearest items to the listener's vector. Evidence: the nearest of their recent items.
+
+use async_trait::async_trait;
+use pipeline::{
+    StageResult,
+    candidates::{Found, Source},
+};
+use releases::{Factors, vectors::dot};
+use shared_models::component::SourceName;
+
+use super::{best_first, no_release, release_of};
+use crate::{catalog::Handle, index::Serving, query::PageQuery};
+
+/// How many recent items may be evidence.
+const EVIDENCE: usize = 8;
+
+pub(super) struct EmbeddingSource;
+
+#[async_trait]
+impl Source<PageQuery, Handle> for EmbeddingSource {
+    fn name(&self) -> &'static str {
+        SourceName::Embedding.as_str()
+    }
+
+    async fn retrieve(&self, query: &PageQuery, limit: usize) -> StageResult<Vec<Found<Handle>>> {
+        let serving = release_of(query)?;
+        let (Some(factors), Some(index)) = (&serving.release.factors, &serving.embedding) else {
+            return Err(no_release());
+        };
+        // Somebody unknown has no taste yet: nothing is missing, there is just nothing near.
+        let Some(vector) = vector(query, serving, factors) else {
+            return Ok(Vec::new());
+        };
+        let recent = recent(query, serving, factors);
+        let found = index
+            .search(factors, &vector, limit + query.asked.seed_items.len())
+            .into_iter()
+            .filter_map(|(row, score)| {
+                let key = serving.handle(row, &query.catalogue)?;
+                Some(Found {
+                    key,
+                    score,
+                    seed: nearest(factors.row(row), &recent),
+                })
+            })
+            .collect();
+        Ok(best_first(query, found, limit))
+    }
+}
+
+/// The listener's vector; on a page about items, and for nobody in particular, the items' mean.
+fn vector(query: &PageQuery, serving: &Serving, factors: &Factors) -> Option<Vec<f32>> {
+    if let Some(vector) = query
+        .vector
+        .as_ref()
+        .filter(|vector| vector.values.len() == factors.stride())
+    {
+        return Some(vector.values.clone());
+    }
+    let rows: Vec<u32> = query
+        .asked
+        .seed_items
+        .iter()
+        .filter_map(|key| serving.release.index_of(*key))
+        .collect();
+    let mut mean = vec![0.0; factors.stride()];
+    for row in &rows {
+        releases::vectors::axpy(1.0 / rows.len() as f32, factors.row(*row), &mut mean);
+    }
+    (!rows.is_empty()).then_some(mean)
+}
+
+/// The recent items with their factors scaled to length 1, so that the nearest is the most alike and
+/// not the most popular.
+fn recent(query: &PageQuery, serving: &Serving, factors: &Factors) -> Vec<(Handle, Vec<f32>)> {
+    let seeds = query.asked.seed_items.iter().copied();
+    let recent = query.listener.recent().iter().map(|(key, _)| *key);
+    seeds
+        .chain(recent)
+        .filter_map(|key| {
+            let item = query.catalogue.handle(key);
+            let mut values = factors.row(serving.row(item)?).to_vec();
+            releases::vectors::normalise(&mut values);
+            Some((item, values))
+        })
+        .take(EVIDENCE)
+        .collect()
+}
+
+fn nearest(values: &[f32], recent: &[(Handle, Vec<f32>)]) -> Option<Handle> {
+    let mut best: Option<(f32, Handle)> = None;
+    for (item, other) in recent {
+        let likeness = dot(values, other);
+        if likeness > 0.0 && best.is_none_or(|(most, _)| likeness > most) {
+            best = Some((likeness, *item));
+        }
+    }
+    best.map(|(_, item)| item)
+}

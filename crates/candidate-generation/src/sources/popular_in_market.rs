@@ -1,0 +1,44 @@
+//! The most played items of the request's market, by the release; where it has no list of the market,
+//! the most played everywhere. No evidence.
+
+use async_trait::async_trait;
+use pipeline::{
+    StageResult,
+    candidates::{Found, Source},
+};
+use shared_models::component::SourceName;
+
+use super::{no_release, release_of};
+use crate::{catalog::Handle, query::PageQuery};
+
+pub(super) struct PopularInMarketSource;
+
+#[async_trait]
+impl Source<PageQuery, Handle> for PopularInMarketSource {
+    fn name(&self) -> &'static str {
+        SourceName::PopularInMarket.as_str()
+    }
+
+    async fn retrieve(&self, query: &PageQuery, limit: usize) -> StageResult<Vec<Found<Handle>>> {
+        let serving = release_of(query)?;
+        let (Some(popularity), Some(index)) = (&serving.release.popularity, &serving.popularity)
+        else {
+            return Err(no_release());
+        };
+        let here = popularity.top(query.market());
+        let list = if here.is_empty() { index.top() } else { here };
+        let found = list
+            .iter()
+            .filter_map(|(row, score)| {
+                Some(Found {
+                    key: serving.handle(*row, &query.catalogue)?,
+                    score: *score,
+                    seed: None,
+                })
+            })
+            .filter(|found| !query.is_seed(found.key.key))
+            .take(limit)
+            .collect();
+        Ok(found)
+    }
+}

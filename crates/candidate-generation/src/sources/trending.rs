@@ -1,0 +1,34 @@
+//! What everybody plays now. No evidence: it is nobody's in particular.
+
+use async_trait::async_trait;
+use pipeline::{
+    StageResult,
+    candidates::{Found, Source},
+};
+use shared_models::component::SourceName;
+
+use crate::{catalog::Handle, query::PageQuery};
+
+pub(super) struct TrendingSource;
+
+#[async_trait]
+impl Source<PageQuery, Handle> for TrendingSource {
+    fn name(&self) -> &'static str {
+        SourceName::Trending.as_str()
+    }
+
+    async fn retrieve(&self, query: &PageQuery, limit: usize) -> StageResult<Vec<Found<Handle>>> {
+        let top = query
+            .trends
+            .top(query.now())
+            .filter(|(key, _)| !query.is_seed(*key))
+            .take(limit);
+        Ok(top
+            .map(|(key, plays)| Found {
+                key: query.catalogue.handle(key),
+                score: plays.ln_1p(),
+                seed: None,
+            })
+            .collect())
+    }
+}

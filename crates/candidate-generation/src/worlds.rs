@@ -1,0 +1,259 @@
+//! Everything in memory of each tenant: catalogue, trends, and the release that serves with its indexes.
+//!
+//! A tenant's world is made when the tenant is first named; tenants never meet.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use arc_swap::ArcSwapOption;
+use parking_lot::{Mutex, RwLock};
+use releases::{
+    Watch,
+    watch::{Checked, Requirements},
+};
+use shared_models::{Clock, ReleaseId, TenantId};
+
+use crate::{
+    catalog::{Catalogue, Change, Snapshot},
+    config::Config,
+    error::Error,
+    index::{Serving, Trending, embedding},
+    metrics::CandidatesMetrics,
+    store::Store,
+};
+
+/// Items read at once when a catalogue is loaded.
+const PAGE: usize = 5_000;
+
+/// One tenant's world.
+pub struct World {
+    /// Its number in this process.
+    pub number: u32,
+    /// Whose.
+    pub tenant: TenantId,
+    /// The catalogue.
+    pub catalogue: Catalogue,
+    /// What everybody plays.
+    pub trending: Trending,
+    /// Held from a write to the store to its effect in memory, so that two writes of one item have
+    /// their effects in the same order in both.
+    pub writing: tokio::sync::Mutex<()>,
+    watch: Watch,
+    serving: ArcSwapOption<Serving>,
+    previous: ArcSwapOption<Serving>,
+    adopting: Mutex<()>,
+    embedding: embedding::Config,
+}
+
+impl fmt::Debug for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("World")
+            .field("tenant", &self.tenant)
+            .finish_non_exhaustive()
+    }
+}
+
+impl World {
+    /// The release that serves, with its indexes.
+    #[must_use]
+    pub fn serving(&self) -> Option<Arc<Serving>> {
+        self.serving.load_full()
+    }
+
+    /// The release that served before.
+    #[must_use]
+    pub fn previous(&self) -> Option<ReleaseId> {
+        self.previous
+            .load()
+            .as_ref()
+            .map(|serving| serving.id().clone())
+    }
+
+    /// The watch over the tenant's releases.
+    #[must_use]
+    pub fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
+    /// Makes what the watch admits serve: indexes first, then the swap. Blocks.
+    fn adopt(&self) {
+        let _one_at_a_time = self.adopting.lock();
+        let Some(release) = self.watch.current() else {
+            return;
+        };
+        if self
+            .serving
+            .load()
+            .as_ref()
+            .is_some_and(|serving| serving.id() == release.id())
+        {
+            return;
+        }
+        let known = self
+            .previous
+            .load_full()
+            .filter(|serving| serving.id() == release.id());
+        let next = known.unwrap_or_else(|| {
+            Arc::new(Serving::build(
+                release,
+                &self.catalogue.snapshot(),
+                &self.embedding,
+            ))
+        });
+        let before = self.serving.swap(Some(next));
+        if before.is_some() {
+            self.previous.store(before);
+        }
+    }
+
+    /// Verifies a release, makes it live for everybody, and serves from it. Blocks.
+    ///
+    /// # Errors
+    /// When the release is not there or is refused; what served goes on serving.
+    pub fn activate(&self, id: &ReleaseId) -> Result<(), Error> {
+        self.watch.activate(id).map_err(Error::Release)?;
+        self.adopt();
+        Ok(())
+    }
+}
+
+/// The worlds of all tenants.
+pub struct Worlds {
+    releases: releases::Store,
+    clock: Arc<dyn Clock>,
+    metrics: CandidatesMetrics,
+    embedding: embedding::Config,
+    half_life: std::time::Duration,
+    worlds: RwLock<BTreeMap<TenantId, Arc<World>>>,
+}
+
+impl Worlds {
+    /// No worlds yet. Blocks.
+    ///
+    /// # Errors
+    /// When the folder of releases cannot be made.
+    pub fn open(
+        config: &Config,
+        clock: Arc<dyn Clock>,
+        metrics: CandidatesMetrics,
+    ) -> Result<Self, Error> {
+        let releases = releases::Store::open(&config.releases.path).map_err(Error::Release)?;
+        Ok(Self {
+            releases,
+            clock,
+            metrics,
+            embedding: config.embedding,
+            half_life: config.trending.half_life,
+            worlds: RwLock::default(),
+        })
+    }
+
+    /// Loads every tenant of the store.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn load(&self, store: &dyn Store) -> Result<(), Error> {
+        for tenant in store.tenants().await? {
+            let mut changes = Vec::new();
+            let mut after = None;
+            loop {
+                let items = store.items_after(&tenant, after.as_ref(), PAGE).await?;
+                let full = items.len() == PAGE;
+                after = items.last().map(|item| item.id.clone());
+                changes.extend(items.into_iter().map(|item| Change::Put(Arc::new(item))));
+                if !full {
+                    break;
+                }
+            }
+            let trending = Trending::restore(self.half_life, &store.trends(&tenant).await?);
+            let catalogue = Catalogue::new(Snapshot::default());
+            catalogue.apply(changes);
+            tracing::info!(%tenant, items = catalogue.snapshot().len(), "catalogue is in memory");
+            self.insert(tenant, catalogue, trending);
+        }
+        Ok(())
+    }
+
+    fn insert(&self, tenant: TenantId, catalogue: Catalogue, trending: Trending) -> Arc<World> {
+        let mut worlds = self.worlds.write();
+        let number = u32::try_from(worlds.len()).unwrap_or(u32::MAX);
+        let make = || {
+            Arc::new(World {
+                number,
+                tenant: tenant.clone(),
+                catalogue,
+                trending,
+                writing: tokio::sync::Mutex::default(),
+                watch: Watch::new(
+                    self.releases.clone(),
+                    tenant.clone(),
+                    Requirements::default(),
+                    Arc::clone(&self.clock),
+                ),
+                serving: ArcSwapOption::empty(),
+                previous: ArcSwapOption::empty(),
+                adopting: Mutex::default(),
+                embedding: self.embedding,
+            })
+        };
+        Arc::clone(worlds.entry(tenant.clone()).or_insert_with(make))
+    }
+
+    /// A tenant's world.
+    #[must_use]
+    pub fn of(&self, tenant: &TenantId) -> Arc<World> {
+        if let Some(world) = self.worlds.read().get(tenant) {
+            return Arc::clone(world);
+        }
+        self.insert(
+            tenant.clone(),
+            Catalogue::default(),
+            Trending::new(self.half_life),
+        )
+    }
+
+    /// All worlds.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<World>> {
+        self.worlds.read().values().cloned().collect()
+    }
+
+    /// Looks for every tenant's live release, and serves from what is new and sound. Blocks.
+    pub fn refresh(&self) {
+        for world in self.all() {
+            match world.watch.check_now() {
+                Ok(Checked::Swapped { from, to }) => {
+                    world.adopt();
+                    let before = from.as_ref().map_or("", ReleaseId::as_str);
+                    tracing::info!(tenant = %world.tenant, release = %to, before, "release serves");
+                    self.metrics.release("serves");
+                }
+                // A release that was admitted by `activate` is adopted there; this one catches up.
+                Ok(Checked::NoneYet | Checked::Unchanged | Checked::StillRefused { .. }) => {
+                    world.adopt()
+                }
+                Err(error) => {
+                    let detail = service_runtime::tasks::chain(&error);
+                    tracing::error!(tenant = %world.tenant, error.code = error.code().as_str(), error.reason = error.reason(), error = detail, "release refused");
+                    self.metrics.release("refused");
+                }
+            }
+        }
+    }
+
+    /// What serves each tenant, for operators.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let line = |world: &Arc<World>| {
+            let serving = world.serving();
+            format!(
+                "{}: {} items, release {}",
+                world.tenant,
+                world.catalogue.snapshot().len(),
+                serving
+                    .as_ref()
+                    .map_or("none", |serving| serving.id().as_str())
+            )
+        };
+        self.all().iter().map(line).collect::<Vec<_>>().join("; ")
+    }
+}

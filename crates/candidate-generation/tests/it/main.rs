@@ -1,0 +1,10 @@
+//! candidate-generation as its callers and its store see it. One binary, a module for each subject.
+
+mod filters;
+mod intake;
+mod profiles;
+mod service;
+mod sources;
+mod store;
+mod store_suite;
+mod world;

@@ -1,0 +1,124 @@
+//! The Gowalla check-ins in the split of NGCF and LightGCN: what the factor solver is measured on.
+//!
+//! It is no importer: users and items are bare numbers, and there is no time. Each line of
+//! `train.txt` and `test.txt` is a user followed by that user's items. Protocol: He et al.,
+//! "LightGCN: Simplifying and Powering Graph Convolution Network for Recommendation" (SIGIR 2020).
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use shared_models::ErrorCode;
+
+use crate::factors::{self, Interactions};
+
+/// What was held out of what.
+#[derive(Clone, Debug)]
+pub struct Split {
+    /// What a recommender may learn from, with weight 1 each.
+    pub train: Interactions,
+    /// What it must find.
+    pub test: Interactions,
+}
+
+/// Why the folder cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file is not there or cannot be read.
+    #[error("could not read {}", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A word is no number.
+    #[error("{}:{line} holds {word:?}, which is no number", path.display())]
+    Word {
+        /// In which file.
+        path: PathBuf,
+        /// On which line, from 1.
+        line: usize,
+        /// What stands there.
+        word: String,
+    },
+    /// The numbers make no matrix.
+    #[error("interactions of {} make no matrix", path.display())]
+    Matrix {
+        /// Of which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: factors::Error,
+    },
+}
+
+impl Error {
+    /// The kind of failure.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Read { source, .. } if source.kind() == std::io::ErrorKind::NotFound => ErrorCode::NotFound,
+            Self::Read { .. } => ErrorCode::Unavailable,
+            Self::Word { .. } | Self::Matrix { .. } => ErrorCode::InvalidArgument,
+        }
+    }
+}
+
+/// Reads `train.txt` and `test.txt` of a folder.
+///
+/// # Errors
+/// When a file is not there, or holds something other than numbers.
+pub fn read(folder: &Path) -> Result<Split, Error> {
+    let (train_path, test_path) = (folder.join("train.txt"), folder.join("test.txt"));
+    let (train, test) = (entries(&train_path)?, entries(&test_path)?);
+    let size = |of: fn(&(u32, u32, f32)) -> u32| train.iter().chain(&test).map(of).max().map_or(0, |last| last as usize + 1);
+    let (users, items) = (size(|entry| entry.0), size(|entry| entry.1));
+    let matrix = |path: PathBuf, entries: &[_]| Interactions::from_entries(users, items, entries).map_err(|source| Error::Matrix { path, source });
+    Ok(Split { train: matrix(train_path, &train)?, test: matrix(test_path, &test)? })
+}
+
+fn entries(path: &Path) -> Result<Vec<(u32, u32, f32)>, Error> {
+    let text = fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    let mut entries = Vec::new();
+    for (line, content) in text.lines().enumerate() {
+        let number = |word: &str| word.parse::<u32>().map_err(|_| Error::Word { path: path.to_owned(), line: line + 1, word: word.to_owned() });
+        let mut words = content.split_ascii_whitespace();
+        if let Some(user) = words.next() {
+            let user = number(user)?;
+            for item in words {
+                entries.push((user, number(item)?, 1.0));
+            }
+        }
+    }
+    Ok(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_a_user_and_the_users_items() {
+        let folder = tempfile::TempDir::new().unwrap();
+        fs::write(folder.path().join("train.txt"), "0 3 1\n1 0\n2\n").unwrap();
+        fs::write(folder.path().join("test.txt"), "0 4 \n").unwrap();
+        let split = read(folder.path()).unwrap();
+        assert_eq!((split.train.rows(), split.train.columns()), (3, 5));
+        assert_eq!(split.train.row(0).0, [1, 3]);
+        assert_eq!(split.test.row(0).0, [4]);
+        assert!(split.train.row(2).0.is_empty());
+    }
+
+    #[test]
+    fn errors_name_file_and_line() {
+        let folder = tempfile::TempDir::new().unwrap();
+        assert_eq!(read(folder.path()).unwrap_err().code(), ErrorCode::NotFound);
+        fs::write(folder.path().join("train.txt"), "0 1\n1 x\n").unwrap();
+        fs::write(folder.path().join("test.txt"), "").unwrap();
+        let error = read(folder.path()).unwrap_err();
+        assert!(error.to_string().ends_with("train.txt:2 holds \"x\", which is no number"), "{error}");
+    }
+}

@@ -1,0 +1,105 @@
+//! The protocol of NGCF and LightGCN, whole: train on a split, rank all items but the seen ones for
+//! all users, report Recall and NDCG at 20 and 50 beside popularity.
+
+use std::{path::Path, time::Duration};
+
+use shared_models::{ErrorCode, Seed};
+
+use super::{At, FactorScorer, Interval, PopularityScorer, bootstrap, measure, split};
+use crate::{
+    datasets::gowalla,
+    factors::{self, Epoch, Settings},
+};
+
+/// The list lengths that are reported.
+pub const LENGTHS: [usize; 2] = [20, 50];
+
+/// What one recommender reached at one list length.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// Which recommender.
+    pub name: &'static str,
+    /// The length of the lists.
+    pub k: usize,
+    /// Recall with its interval.
+    pub recall: Interval,
+    /// NDCG with its interval.
+    pub ndcg: Interval,
+    /// The share of the items that anybody is recommended.
+    pub coverage: f64,
+}
+
+/// What was measured.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Users, items, training pairs, test pairs.
+    pub size: [usize; 4],
+    /// Popularity and factors, at each length.
+    pub rows: Vec<Row>,
+    /// How long each epoch took.
+    pub epochs: Vec<Duration>,
+}
+
+/// What to measure on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Part {
+    /// The test part, for the report.
+    Test,
+    /// A tenth of the training part, held out with a seed, for tuning: the test part stays unseen.
+    Validation(Seed),
+}
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The data cannot be read.
+    #[error("could not read the split")]
+    Data(#[from] gowalla::Error),
+    /// The training failed.
+    #[error("could not train")]
+    Train(#[from] factors::Error),
+}
+
+impl Error {
+    /// The kind of failure.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Data(error) => error.code(),
+            Self::Train(error) => error.code(),
+        }
+    }
+}
+
+/// Reads a folder, trains and measures. `on_epoch` hears of every epoch when it is over.
+///
+/// # Errors
+/// When the folder cannot be read or the settings are out of range.
+pub fn run(folder: &Path, part: Part, settings: &Settings, on_epoch: &mut (dyn FnMut(Epoch) + Send)) -> Result<Report, Error> {
+    let data = gowalla::read(folder)?;
+    let (seen, held_out) = match part {
+        Part::Test => (data.train, data.test),
+        Part::Validation(seed) => {
+            let parts = split::at_random(&data.train, 0.1, seed)?;
+            (parts.seen, parts.held_out)
+        }
+    };
+    let mut epochs = Vec::with_capacity(settings.epochs);
+    let model = factors::train(&seen, settings, &mut |epoch| {
+        epochs.push(epoch.wall);
+        on_epoch(epoch);
+    })?;
+    let mut rows = Vec::new();
+    for at in measure(&PopularityScorer::new(&seen), &seen, &held_out, &LENGTHS) {
+        rows.push(row("popularity", &at));
+    }
+    for at in measure(&FactorScorer(&model), &seen, &held_out, &LENGTHS) {
+        rows.push(row("factors", &at));
+    }
+    Ok(Report { size: [seen.rows(), seen.columns(), seen.len(), held_out.len()], rows, epochs })
+}
+
+fn row(name: &'static str, at: &At) -> Row {
+    let interval = |values: &[f32]| bootstrap(values, 1_000, Seed(1));
+    Row { name, k: at.k, recall: interval(&at.recall), ndcg: interval(&at.ndcg), coverage: at.coverage }
+}

@@ -1,0 +1,185 @@
+//! One half of an epoch: every row of one side, with the other side held.
+
+use pulp::{Arch, Simd, WithSimd};
+use rayon::iter::{IndexedParallelIterator, ParallelIterator};
+use releases::linear;
+
+use super::{
+    Interactions, Settings, Solver,
+    gram::gram,
+    kernels::{add, add_weighted, dot, symmetric_product},
+    lines::Rows,
+};
+
+/// Rows of a block: enough to make choosing the instruction set free, few enough that threads end
+/// together although some rows are a hundred times as long as others.
+const BLOCK: usize = 32;
+
+/// Solves every row of `side`, in place.
+pub(crate) fn side(interactions: &Interactions, held: &Rows, side: &mut Rows, settings: &Settings, solver: Solver) {
+    let gram = gram(held, settings.dimensions);
+    side.blocks_mut(BLOCK).enumerate().for_each_init(
+        || Scratch::new(settings.dimensions),
+        |scratch, (block, rows)| {
+            let first = block * BLOCK;
+            Arch::new().dispatch(Block { interactions, held, gram: &gram, settings, solver, first, rows, scratch });
+        },
+    );
+}
+
+/// What one thread needs, kept between rows.
+struct Scratch {
+    /// The held rows of the present row's entries, side by side: fetched once, read at every step.
+    near: Rows,
+    /// The residual, the direction and the matrix's product with it.
+    vectors: Rows,
+    confidences: Vec<f32>,
+    matrix: Vec<f32>,
+    right: Vec<f32>,
+}
+
+impl Scratch {
+    fn new(dimensions: usize) -> Self {
+        Self {
+            near: Rows::zeros(0, dimensions),
+            vectors: Rows::zeros(3, dimensions),
+            confidences: Vec::new(),
+            matrix: vec![0.0; dimensions * dimensions],
+            right: vec![0.0; dimensions],
+        }
+    }
+}
+
+/// A block of rows to solve.
+struct Block<'a> {
+    interactions: &'a Interactions,
+    held: &'a Rows,
+    gram: &'a Rows,
+    settings: &'a Settings,
+    solver: Solver,
+    first: usize,
+    rows: &'a mut [f32],
+    scratch: &'a mut Scratch,
+}
+
+impl WithSimd for Block<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        // A constant number of registers lets the compiler unroll the inner loops; 64 factors are 4
+        // registers of 16 or 8 of 8, 128 factors 8 or 16.
+        match self.held.stride() / S::F32_LANES {
+            4 => self.solve::<S>(simd, 4),
+            8 => self.solve::<S>(simd, 8),
+            16 => self.solve::<S>(simd, 16),
+            n => self.solve::<S>(simd, n),
+        }
+    }
+}
+
+impl Block<'_> {
+    #[inline(always)]
+    fn solve<S: Simd>(self, simd: S, registers: usize) {
+        let Self { interactions, held, gram, settings, solver, first, rows, scratch } = self;
+        let stride = registers * S::F32_LANES;
+        for (at, solution) in rows.chunks_exact_mut(stride).enumerate() {
+            let (columns, weights) = interactions.row(first + at);
+            if columns.is_empty() {
+                solution.fill(0.0);
+                continue;
+            }
+            scratch.near.resize(columns.len());
+            for (column, near) in columns.iter().zip(scratch.near.values_mut().chunks_exact_mut(stride)) {
+                near.copy_from_slice(held.row(*column as usize));
+            }
+            scratch.confidences.clear();
+            scratch.confidences.extend(weights.iter().map(|weight| settings.alpha * weight));
+            let total: f32 = scratch.confidences.iter().sum();
+            let regularisation = settings.regularisation * (interactions.columns() as f32 + total).powf(settings.regularisation_exponent);
+            let system = System {
+                near: &scratch.near.values()[..columns.len() * stride],
+                confidences: &scratch.confidences,
+                gram: gram.values(),
+                regularisation,
+            };
+            match solver {
+                Solver::ConjugateGradient(steps) => {
+                    system.approach::<S>(simd, registers, steps.get(), settings.dimensions, solution, scratch.vectors.values_mut());
+                }
+                Solver::Cholesky => {
+                    let solution = &mut solution[..settings.dimensions];
+                    system.solve::<S>(simd, stride, solution, &mut scratch.matrix, &mut scratch.right);
+                }
+            }
+        }
+    }
+}
+
+/// The system of one row: `(gram + Σ c y yᵀ + λ I) x = Σ (1 + c) y`.
+struct System<'a> {
+    near: &'a [f32],
+    confidences: &'a [f32],
+    gram: &'a [f32],
+    regularisation: f32,
+}
+
+impl System<'_> {
+    /// Takes steps of conjugate gradient from where `solution` stands. The matrix is never built.
+    #[inline(always)]
+    fn approach<S: Simd>(&self, simd: S, registers: usize, steps: usize, dimensions: usize, solution: &mut [f32], vectors: &mut [f32]) {
+        let stride = registers * S::F32_LANES;
+        let (residual, rest) = vectors.split_at_mut(stride);
+        let (direction, product) = rest.split_at_mut(stride);
+        let residual = S::as_mut_simd_f32s(residual).0;
+        let product = S::as_mut_simd_f32s(product).0;
+        let c = self.confidences;
+
+        // b - A x, where b and A share the rows: Σ (1 + c - c (y·x)) y - gram x - λ x.
+        symmetric_product(simd, self.gram, &solution[..dimensions], product);
+        let x = S::as_mut_simd_f32s(solution).0;
+        add(simd, self.regularisation, x, product);
+        for (residual, product) in residual.iter_mut().zip(&*product) {
+            *residual = simd.neg_f32s(*product);
+        }
+        add_weighted(simd, self.near, x, residual, |at, along| 1.0 + c[at] - c[at] * along);
+        S::as_mut_simd_f32s(direction).0.copy_from_slice(residual);
+        let mut size = dot(simd, residual, residual);
+        for _ in 0..steps {
+            if size < 1e-20 {
+                break;
+            }
+            symmetric_product(simd, self.gram, &direction[..dimensions], product);
+            let p = S::as_mut_simd_f32s(direction).0;
+            add(simd, self.regularisation, p, product);
+            add_weighted(simd, self.near, p, product, |at, along| c[at] * along);
+            let length = size / dot(simd, p, product);
+            add(simd, length, p, x);
+            add(simd, -length, product, residual);
+            let next = dot(simd, residual, residual);
+            let turn = simd.splat_f32s(next / size);
+            for (p, residual) in p.iter_mut().zip(&*residual) {
+                *p = simd.mul_add_e_f32s(turn, *p, *residual);
+            }
+            size = next;
+        }
+    }
+
+    /// Builds the matrix and solves exactly.
+    #[inline(always)]
+    fn solve<S: Simd>(&self, simd: S, stride: usize, solution: &mut [f32], matrix: &mut [f32], right: &mut [f32]) {
+        let k = solution.len();
+        for (i, (matrix, gram)) in matrix.chunks_exact_mut(k).zip(self.gram.chunks_exact(stride)).enumerate() {
+            matrix.copy_from_slice(&gram[..k]);
+            matrix[i] += self.regularisation;
+        }
+        right.fill(0.0);
+        for (near, confidence) in self.near.chunks_exact(stride).zip(self.confidences) {
+            linear::add_outer(simd, matrix, &near[..k], *confidence);
+            releases::vectors::simd::axpy(simd, 1.0 + confidence, &near[..k], right);
+        }
+        if linear::solve(simd, matrix, right) {
+            solution.copy_from_slice(right);
+        }
+    }
+}

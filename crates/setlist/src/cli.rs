@@ -1,0 +1,229 @@
+//! The command line: what can be asked of the binary, and nothing of how it is done.
+
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use service_runtime::cli::Options;
+
+/// Setlist: the backend behind a listening app's Home.
+///
+/// Start with `setlist demo`: it generates a world of listeners and tracks, learns from it, serves it
+/// on this machine and shows you round. Nothing has to be installed.
+#[derive(Debug, Parser)]
+#[command(name = "setlist", version, about, long_about, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Generate a world, learn from it, serve it, and show a guided tour.
+    Demo(Demo),
+    /// Serve the whole platform from one process on embedded storage.
+    Serve(Serve),
+    /// Run the edge alone: HTTP in, gRPC out.
+    Edge(Service),
+    /// Run candidate generation alone: gRPC in, catalogue and profiles behind it.
+    Candidates(Service),
+    /// Run ranking alone: gRPC in, models behind it.
+    Ranking(Service),
+    /// Import a data set: items into the catalogue, events through the stream.
+    Import(Import),
+    /// Train on the archive and promote a release.
+    Train(Train),
+    /// Draw a listener's page in the terminal, from a running platform.
+    Page(Page),
+    /// Make an API key for the edge's configuration.
+    Key(Key),
+    /// Check configuration, ports, stores, streams and releases, and say what to mend.
+    Doctor(Doctor),
+}
+
+/// Where a platform keeps everything.
+#[derive(Clone, Debug, Args)]
+pub struct Data {
+    /// The folder of catalogue, profiles, stream, archive and releases.
+    #[arg(long, value_name = "FOLDER", default_value = ".setlist/data")]
+    pub data: PathBuf,
+    /// The tenant.
+    #[arg(long, default_value = "demo")]
+    pub tenant: String,
+}
+
+/// `setlist demo`.
+#[derive(Clone, Debug, Args)]
+pub struct Demo {
+    /// Where the demo keeps everything. A second run with the same world starts warm.
+    #[arg(long, value_name = "FOLDER", default_value = ".setlist/demo")]
+    pub data: PathBuf,
+    /// The port of the HTTP API on 127.0.0.1; 0 takes a free one.
+    #[arg(long, default_value_t = 8080)]
+    pub port: u16,
+    /// Tracks in the generated catalogue.
+    #[arg(long, default_value_t = 20_000)]
+    pub tracks: usize,
+    /// Listeners.
+    #[arg(long, default_value_t = 2_000)]
+    pub listeners: usize,
+    /// Events, impressions not counted.
+    #[arg(long, default_value_t = 500_000)]
+    pub events: usize,
+    /// The seed of the world: the same seed gives the same world.
+    #[arg(long, default_value_t = 7)]
+    pub seed: u64,
+    /// Throw away what an earlier demo left in the folder.
+    #[arg(long)]
+    pub fresh: bool,
+    /// Stop after the tour instead of serving until Ctrl-C.
+    #[arg(long)]
+    pub once: bool,
+    /// Send traces to an OTLP gRPC endpoint, such as `http://127.0.0.1:4317`.
+    #[arg(long, value_name = "URL", default_value = "")]
+    pub otlp: String,
+}
+
+/// `setlist serve`.
+#[derive(Clone, Debug, Args)]
+pub struct Serve {
+    /// Where everything is kept.
+    #[command(flatten)]
+    pub data: Data,
+    /// The configuration.
+    #[command(flatten)]
+    pub configuration: Options,
+    /// Call the services over gRPC on the loopback interface instead of in process.
+    #[arg(long)]
+    pub loopback_grpc: bool,
+}
+
+/// One service alone.
+#[derive(Clone, Debug, Args)]
+pub struct Service {
+    /// The configuration.
+    #[command(flatten)]
+    pub configuration: Options,
+}
+
+/// The forms of data that can be imported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A MovieLens folder (`movies.dat` with `ratings.dat` or `ratings_merged.csv.gz`).
+    Movielens,
+    /// A Last.fm HetRec 2011 folder (`user_artists.dat`, `artists.dat`, `tags.dat`).
+    Lastfm,
+    /// ListenBrainz listens, JSON lines.
+    Listenbrainz,
+    /// A listener's own Spotify extended streaming history: the folder or one of its files.
+    Spotify,
+    /// Any .csv, .tsv or .jsonl file, plain or .gz; see `--map`.
+    #[value(aliases = ["csv", "jsonl"])]
+    Table,
+}
+
+/// `setlist import`.
+#[derive(Clone, Debug, Args)]
+pub struct Import {
+    /// The form of the data.
+    #[arg(value_enum)]
+    pub format: Format,
+    /// The file or folder.
+    pub path: PathBuf,
+    /// For tables: which column holds what, such as
+    /// `--map user=listener_id,item=track_id,time=played_at,title=track,artist=artist`.
+    #[arg(long, value_name = "FIELD=COLUMN,…")]
+    pub map: Option<String>,
+    /// Whose history it is, where the rows do not say.
+    #[arg(long, default_value = "me")]
+    pub user: String,
+    /// Where everything is kept.
+    #[command(flatten)]
+    pub data: Data,
+    /// The configuration.
+    #[command(flatten)]
+    pub configuration: Options,
+    /// Write every skipped row with its reason to this file.
+    #[arg(long, value_name = "FILE")]
+    pub skipped: Option<PathBuf>,
+}
+
+/// `setlist train`.
+#[derive(Clone, Debug, Args)]
+pub struct Train {
+    /// Where everything is kept.
+    #[command(flatten)]
+    pub data: Data,
+    /// The configuration.
+    #[command(flatten)]
+    pub configuration: Options,
+    /// Write the report as JSON to this file too.
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+}
+
+/// `setlist page`.
+#[derive(Clone, Debug, Args)]
+pub struct Page {
+    /// The listener; one nobody has heard of gets a cold page.
+    #[arg(long)]
+    pub user: String,
+    /// The surface.
+    #[arg(long, default_value = "home")]
+    pub surface: String,
+    /// The market, such as `SE`.
+    #[arg(long)]
+    pub market: Option<String>,
+    /// The edge.
+    #[arg(long, default_value = "http://127.0.0.1:8080")]
+    pub url: String,
+    /// An API key with the scope `serve`.
+    #[arg(long, env = "SETLIST_KEY", hide_env_values = true)]
+    pub key: String,
+    /// The most cards to draw of each shelf.
+    #[arg(long, default_value_t = 5)]
+    pub cards: usize,
+}
+
+/// `setlist key`.
+#[derive(Clone, Debug, Args)]
+pub struct Key {
+    /// The tenant the key belongs to.
+    #[arg(long, default_value = "demo")]
+    pub tenant: String,
+    /// What it may do.
+    #[arg(long, value_delimiter = ',', default_value = "serve,events")]
+    pub scopes: Vec<String>,
+    /// The environment's name within the key, such as `live` or `test`.
+    #[arg(long, default_value = "live")]
+    pub environment: String,
+}
+
+/// `setlist doctor`.
+#[derive(Clone, Debug, Args)]
+pub struct Doctor {
+    /// Where everything is kept.
+    #[command(flatten)]
+    pub data: Data,
+    /// The configuration.
+    #[command(flatten)]
+    pub configuration: Options,
+}
+
+/// The names of the commands, for the test that checks the documents.
+#[must_use]
+pub fn commands() -> Vec<String> {
+    Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+        assert_eq!(commands().first().map(String::as_str), Some("demo"));
+    }
+}

@@ -1,0 +1,154 @@
+//! A small client of the edge's HTTP API, for the tour and `setlist page`. It reads the same JSON as
+//! any other client.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// A page as a client sees it.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Page {
+    /// The decision's id.
+    pub recommendation_id: String,
+    /// The surface.
+    pub surface: String,
+    /// The release that served, when one was live.
+    pub release: Option<String>,
+    /// The shelves, in order.
+    pub shelves: Vec<Shelf>,
+    /// What was missing, slow or skipped.
+    pub degraded: Degraded,
+    /// The trace of the request.
+    pub trace_id: Option<String>,
+}
+
+/// A shelf.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Shelf {
+    /// Its name.
+    pub id: String,
+    /// What a listener reads above it.
+    pub title: String,
+    /// Its cards.
+    pub cards: Vec<Card>,
+}
+
+/// A card.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Card {
+    /// The item.
+    pub item_id: String,
+    /// Its title.
+    pub title: String,
+    /// The artist's name, when there is one.
+    pub artist_name: Option<String>,
+    /// The blended score.
+    pub score: f64,
+    /// The probability with which the policy put it there.
+    pub propensity: f64,
+    /// The sources that gave it.
+    pub sources: Vec<String>,
+    /// Why it is there.
+    pub reason: Reason,
+}
+
+/// A reason.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Reason {
+    /// The code.
+    pub code: String,
+    /// The sentence a listener reads.
+    pub text: String,
+    /// The items that support it.
+    pub evidence: Vec<Evidence>,
+}
+
+/// An item that supports a reason.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Evidence {
+    /// The item.
+    pub item_id: String,
+    /// Its title.
+    pub title: String,
+}
+
+/// What was missing, slow or skipped.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Degraded {
+    /// How far down the ladder the answer stands.
+    pub level: String,
+    /// The stages.
+    pub stages: Vec<Value>,
+}
+
+impl Page {
+    /// How many cards there are.
+    #[must_use]
+    pub fn cards(&self) -> usize {
+        self.shelves.iter().map(|shelf| shelf.cards.len()).sum()
+    }
+}
+
+/// A client with a key.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    base: String,
+    key: String,
+}
+
+impl Client {
+    /// A client of the edge at `base` (`http://127.0.0.1:8080`).
+    ///
+    /// # Errors
+    /// When the HTTP client cannot be made.
+    pub fn new(base: &str, key: &str) -> anyhow::Result<Self> {
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(10)).build()?;
+        Ok(Self { http, base: base.trim_end_matches('/').to_owned(), key: key.to_owned() })
+    }
+
+    /// A page, and how long it took from here.
+    ///
+    /// # Errors
+    /// When the edge does not answer, or refuses; the refusal's own words are in the error.
+    pub async fn page(&self, surface: &str, user: &str, market: Option<&str>) -> anyhow::Result<(Page, Duration)> {
+        let mut body = json!({ "user_id": user });
+        if let (Some(market), Some(body)) = (market, body.as_object_mut()) {
+            body.insert("market".to_owned(), json!(market));
+        }
+        let started = Instant::now();
+        let answer = self.post(&format!("/v1/surfaces/{surface}:page"), &body).await?;
+        let elapsed = started.elapsed();
+        Ok((serde_json::from_value(answer).context("the page has another form than this client knows")?, elapsed))
+    }
+
+    /// Sends events.
+    ///
+    /// # Errors
+    /// As [`Client::page`].
+    pub async fn events(&self, events: &Value) -> anyhow::Result<Value> {
+        self.post("/v1/events", &json!({ "events": events })).await
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        let url = format!("{}{path}", self.base);
+        let response = self
+            .http
+            .post(&url)
+            .bearer_auth(&self.key)
+            .json(body)
+            .send()
+            .await
+            .with_context(|| format!("{url} does not answer; is the platform running? (setlist demo, or setlist serve)"))?;
+        let status = response.status();
+        let text = response.text().await.context("the answer broke off")?;
+        if !status.is_success() {
+            let problem: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
+            let word = |key: &str| problem.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+            bail!("{url} answered {status}: {} {}", word("title"), word("detail"));
+        }
+        serde_json::from_str(&text).context("the answer is not JSON")
+    }
+}

@@ -1,0 +1,149 @@
+//! The services put together in one process: on embedded storage by default, calling each other in
+//! process or over gRPC on the loopback interface.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use anyhow::Context;
+use contracts::{
+    Candidates, Ranking,
+    grpc::{CandidatesClient, CatalogueClient, ProfilesClient, RankingClient},
+    in_process,
+};
+use edge_api::Backends;
+use event_bus::{ConsumerMetrics, EventBus, consume, subjects};
+use learning::archive::{Archive, ArchiveHandler};
+use service_runtime::{
+    OnFailure, Runtime,
+    grpc::{self, Limits, Server, Services},
+    listen,
+};
+
+use crate::config::Config;
+
+/// What stands without the edge: storage, intake, archive. Enough to import and to train.
+pub struct Core {
+    /// The event bus.
+    pub bus: Arc<dyn EventBus>,
+    /// Into how many partitions a tenant's users are divided.
+    pub partitions: u16,
+    /// Candidate generation with its intake running.
+    pub candidates: candidate_generation::App,
+    /// The archive.
+    pub archive: Arc<Archive>,
+}
+
+impl Core {
+    /// Opens storage and starts the consumers of the stream.
+    ///
+    /// # Errors
+    /// When a store, the stream or the archive cannot be opened.
+    pub async fn build(config: &Config, runtime: &Runtime) -> anyhow::Result<Self> {
+        let bus = event_bus::open(&config.bus, runtime).await.context("the event bus cannot be opened")?;
+        let candidates = candidate_generation::App::build(config.candidates(), runtime, Arc::clone(&bus))
+            .await
+            .context("candidate generation cannot be built")?;
+        let archive = open_archive(config, runtime).await?;
+        let (intake, handler) = (&runtime.tasks.intake, ArchiveHandler::new(Arc::clone(&archive)));
+        let landing =
+            consume(Arc::clone(&bus), subjects::LEARNING_ARCHIVE, Arc::new(handler), ConsumerMetrics::new(&runtime.metrics), intake.token());
+        intake.spawn("archive", OnFailure::Stop, landing);
+        Ok(Self { bus, partitions: config.bus.partitions, candidates, archive })
+    }
+
+    /// Waits until the intake and the archive have dealt with everything that was published.
+    /// `look` is told how many messages the slower of the two still has to read.
+    ///
+    /// # Errors
+    /// When the bus is away.
+    pub async fn settle(&self, mut look: impl FnMut(u64)) -> anyhow::Result<()> {
+        loop {
+            let intake = self.bus.lag(&subjects::CANDIDATES_INTAKE).await?.pending;
+            let archive = self.bus.lag(&subjects::LEARNING_ARCHIVE).await?.pending;
+            look(intake.max(archive));
+            if intake.max(archive) == 0 {
+                return Ok(());
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// The whole platform, built and not yet serving.
+pub struct Platform {
+    /// Storage, intake, archive.
+    pub core: Core,
+    /// Ranking.
+    pub ranking: ranking::App,
+    edge: edge_api::App,
+}
+
+impl Platform {
+    /// Binds the edge's port: before any work starts, so that a taken port is known at once.
+    ///
+    /// # Errors
+    /// When the port is taken.
+    pub fn bind(config: &Config) -> anyhow::Result<(std::net::TcpListener, SocketAddr)> {
+        let listener = listen::bind(config.edge.http.listen)?;
+        let address = listen::address_of(&listener)?;
+        Ok((listener, address))
+    }
+
+    /// Builds the services, and starts what runs beside requests.
+    ///
+    /// # Errors
+    /// When one of them cannot be built.
+    pub async fn build(config: &Config, runtime: &Runtime, loopback_grpc: bool) -> anyhow::Result<Self> {
+        let core = Core::build(config, runtime).await?;
+        let ranking = ranking::App::build(config.ranking(), runtime).await.context("ranking cannot be built")?;
+        let backends = if loopback_grpc { over_loopback(&core, &ranking, runtime)? } else { in_this_process(&core, &ranking) };
+        let edge = edge_api::App::build(&config.edge(), runtime, backends).context("the edge cannot be built")?;
+        Ok(Self { core, ranking, edge })
+    }
+
+    /// Serves HTTP on `listener` until the runtime's work is drained; gives what stays behind.
+    pub fn serve(self, listener: std::net::TcpListener, runtime: &Runtime) -> (Core, ranking::App) {
+        runtime.tasks.work.spawn("http", OnFailure::Stop, self.edge.serve(listener));
+        (self.core, self.ranking)
+    }
+}
+
+/// Opening reads what the last days brought: not on the runtime's threads.
+async fn open_archive(config: &Config, runtime: &Runtime) -> anyhow::Result<Arc<Archive>> {
+    let (path, now) = (config.archive.path.clone(), runtime.clock.now());
+    let opened = runtime.tasks.intake.blocking("open-archive", move || Archive::open(path, now)).await;
+    Ok(Arc::new(opened.context("opening the archive broke off")?.context("the archive cannot be opened")?))
+}
+
+fn in_this_process(core: &Core, ranking: &ranking::App) -> Backends {
+    let candidates: Arc<dyn Candidates> = Arc::new(in_process::Traced(core.candidates.candidates()));
+    let ranking: Arc<dyn Ranking> = Arc::new(in_process::Traced(ranking.ranking()));
+    Backends {
+        candidates,
+        catalogue: core.candidates.catalogue(),
+        profiles: core.candidates.profiles(),
+        ranking,
+        bus: Arc::clone(&core.bus),
+    }
+}
+
+/// The same services behind real gRPC on free ports of the loopback interface: what it costs, and
+/// that it answers alike, can be seen in one process.
+fn over_loopback(core: &Core, ranking: &ranking::App, runtime: &Runtime) -> anyhow::Result<Backends> {
+    let candidates = loopback("candidate-generation", core.candidates.grpc_services(), runtime)?;
+    let ranking = loopback("ranking", ranking.grpc_services(), runtime)?;
+    Ok(Backends {
+        candidates: Arc::new(CandidatesClient::new(candidates.clone())),
+        catalogue: Arc::new(CatalogueClient::new(candidates.clone())),
+        profiles: Arc::new(ProfilesClient::new(candidates)),
+        ranking: Arc::new(RankingClient::new(ranking)),
+        bus: Arc::clone(&core.bus),
+    })
+}
+
+fn loopback(name: &'static str, services: Services, runtime: &Runtime) -> anyhow::Result<grpc::TracedChannel> {
+    let listener = listen::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+    let address = listen::address_of(&listener)?;
+    let work = &runtime.tasks.work;
+    work.spawn(name, OnFailure::Stop, Server::new(name, listener, services, Limits::default(), runtime).serve_until(work.token()));
+    Ok(grpc::measured_channel(&format!("http://{address}"), &runtime.metrics)?)
+}

@@ -1,0 +1,32 @@
+//! Where programs lie that tests start. This file must not know how to start them.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+/// The workspace's folder for build results: where `cargo` put the test that is running, or beside the sources.
+#[must_use]
+pub fn target() -> PathBuf {
+    let beside_test = env::current_exe().ok().and_then(|test| {
+        // .../target/debug/deps/test-0123
+        let folder = test.ancestors().find(|folder| folder.join("CACHEDIR.TAG").exists())?;
+        Some(folder.to_path_buf())
+    });
+    beside_test.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target"))
+}
+
+/// A program: where `variable` says, else in `target/tools`, else on the `PATH`.
+#[must_use]
+pub fn find(program: &str, variable: &str) -> Vec<PathBuf> {
+    let told = env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(told) = told {
+        return vec![told];
+    }
+    let path = env::var_os("PATH").unwrap_or_default();
+    std::iter::once(target().join("tools"))
+        .chain(env::split_paths(&path))
+        .map(|folder| folder.join(program))
+        .filter(|file| file.is_file())
+        .collect()
+}

@@ -1,0 +1,81 @@
+//! What must be seen in the traces of a page and of an event, in every shape.
+
+use anyhow::{Context, Result, ensure};
+use testkit::otlp::{Collector, Kind, Trace};
+
+use crate::story::{PATIENCE, Told};
+
+const EDGE: &str = "POST /v1/surfaces/{surface}:page";
+const GENERATE: &str = "setlist.candidates.v1.CandidatesService/Generate";
+const RANK: &str = "setlist.ranking.v1.RankingService/Rank";
+const STAGES: [&str; 6] = ["pipeline.source", "pipeline.hydrate", "pipeline.filter", "pipeline.features", "pipeline.predict", "pipeline.select"];
+
+/// One page is one trace: the edge's server span above both calls, each call above its stages, counts on the stages,
+/// no orphan, and few enough spans to read.
+pub async fn check_page(collector: &Collector, told: &Told, remote: bool) -> Result<()> {
+    let names: Vec<&str> = [EDGE, GENERATE, RANK].into_iter().chain(STAGES).collect();
+    let trace = collector.trace(&told.page_trace, &names, PATIENCE).await?;
+    trace.assert_whole()?;
+    let roots = trace.roots();
+    ensure!(roots.len() == 1 && roots[0].name == EDGE && roots[0].kind == Kind::Server, "the roots are {roots:?}");
+    ensure!(trace.spans.len() <= 24, "{} spans", trace.spans.len());
+
+    let calls = |name: &str, kind: Kind| trace.spans.iter().filter(|span| span.name == name && span.kind == kind).count();
+    for call in [GENERATE, RANK] {
+        if remote {
+            ensure!(calls(call, Kind::Client) == 1 && calls(call, Kind::Server) == 1, "{call} is not one client and one server span");
+        } else {
+            ensure!(calls(call, Kind::Internal) == 1, "{call} is not one span");
+        }
+    }
+    let sources: Vec<_> = trace.spans.iter().filter(|span| span.name == "pipeline.source").collect();
+    ensure!(sources.len() == 7, "{} sources", sources.len());
+    for source in sources {
+        ensure!(!source.attribute("stage.name").is_empty() && !source.attribute("stage.out").is_empty(), "{source:?}");
+        ensure!(under(&trace, &source.id, GENERATE)?, "{source:?} does not hang under {GENERATE}");
+    }
+    let filter = trace.only("pipeline.filter")?;
+    for count in ["stage.in", "stage.out"] {
+        ensure!(!filter.attribute(count).is_empty(), "the filter span does not say {count}");
+    }
+    for stage in ["pipeline.features", "pipeline.predict", "pipeline.select"] {
+        let span = trace.only(stage)?;
+        ensure!(under(&trace, &span.id, RANK)?, "{stage} does not hang under {RANK}");
+    }
+    Ok(())
+}
+
+/// One event's way: the request at the edge, the message it travelled in, the intake that processed it, the commit.
+pub async fn check_event(collector: &Collector, system: &str) -> Result<()> {
+    let send = collector.span(PATIENCE, |span| span.kind == Kind::Producer && span.name.contains("events.")).await?;
+    ensure!(send.attribute("messaging.system") == system, "{send:?}");
+    let request = collector.span(PATIENCE, |span| span.name == "POST /v1/events" && (send.links_to(span) || send.trace == span.trace)).await?;
+    ensure!(request.kind == Kind::Server, "{request:?}");
+    let process = collector
+        .span(PATIENCE, |span| {
+            let is_intake = span.attribute("messaging.consumer.group.name").contains("candidates-intake");
+            span.kind == Kind::Consumer && is_intake && (span.links_to(&send) || span.trace == send.trace)
+        })
+        .await
+        .context("no intake processed the message")?;
+    let trace = collector.trace(&process.trace, &[], PATIENCE).await?;
+    let commit = trace
+        .spans
+        .iter()
+        .find(|span| span.attribute("db.system.name") == "sqlite" && under(&trace, &span.id, &process.name).unwrap_or(false))
+        .context("no SQL span below the intake")?;
+    ensure!(!commit.attribute("db.operation.name").is_empty(), "{commit:?}");
+    Ok(())
+}
+
+/// Whether a span hangs, at any depth, under one of that name.
+fn under(trace: &Trace, id: &str, name: &str) -> Result<bool> {
+    let mut span = trace.spans.iter().find(|span| span.id == id).context("the span is not of the trace")?;
+    while let Some(parent) = trace.parent_of(span) {
+        if parent.name == name {
+            return Ok(true);
+        }
+        span = parent;
+    }
+    Ok(false)
+}
