@@ -1,7 +1,7 @@
 //! The envelope that event-bus reads and writes by hand is the one that `envelope.proto` describes.
 
 use event_bus::{DeadLetter, Envelope};
-use protox::prost_reflect::{DescriptorPool, DynamicMessage, Value};
+use protox::prost_reflect::{DescriptorPool, DynamicMessage, ReflectMessage as _, Value};
 use shared_models::Timestamp;
 use tests::root;
 
