@@ -21,10 +21,7 @@ use shared_models::{
     event::{Event, EventKind},
     item::{Item, ItemKind, Market},
     listener::ListenerContext,
-    plan::{
-        CandidatePlan, CandidateQuery, FilterPlan, RequestContext, ShelfCandidatePlan, SourcePlan,
-        SourceUse,
-    },
+    plan::{CandidatePlan, CandidateQuery, FilterPlan, RequestContext, ShelfCandidatePlan, SourcePlan, SourceUse},
 };
 
 const ITEMS: usize = 200_000;
@@ -38,10 +35,7 @@ struct Numbers(u64);
 
 impl Numbers {
     fn next(&mut self) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         self.0 >> 33
     }
 
@@ -50,9 +44,7 @@ impl Numbers {
     }
 
     fn normal(&mut self) -> f32 {
-        (0..3)
-            .map(|_| self.next() as f32 / (1_u64 << 30) as f32 - 1.0)
-            .sum()
+        (0..3).map(|_| self.next() as f32 / (1_u64 << 30) as f32 - 1.0).sum()
     }
 }
 
@@ -84,20 +76,11 @@ fn parts(items: &[Item]) -> Parts {
     for row in 0..ITEMS {
         let centre = row * 37 % 256;
         let length = 0.3 + 1.0 / (1.0 + (row % 101) as f32 / 8.0);
-        values.extend(
-            (0..DIMENSIONS)
-                .map(|d| (centres[centre * DIMENSIONS + d] + 0.8 * numbers.normal()) * length),
-        );
+        values.extend((0..DIMENSIONS).map(|d| (centres[centre * DIMENSIONS + d] + 0.8 * numbers.normal()) * length));
     }
-    let neighbours: Vec<u32> = (0..ITEMS * NEIGHBOURS)
-        .map(|_| numbers.below(ITEMS) as u32)
-        .collect();
-    let scores = (0..ITEMS)
-        .flat_map(|_| (0..NEIGHBOURS).map(|rank| 1.0 / (1.0 + rank as f32)))
-        .collect();
-    let top = (0..500)
-        .map(|rank| (rank * 13, 9.0 - rank as f32 * 0.01))
-        .collect();
+    let neighbours: Vec<u32> = (0..ITEMS * NEIGHBOURS).map(|_| numbers.below(ITEMS) as u32).collect();
+    let scores = (0..ITEMS).flat_map(|_| (0..NEIGHBOURS).map(|rank| 1.0 / (1.0 + rank as f32))).collect();
+    let top = (0..500).map(|rank| (rank * 13, 9.0 - rank as f32 * 0.01)).collect();
     Parts {
         items: keys,
         factors: Some(Factors::new(DIMENSIONS, &values, 10.0, 0.1, 0.0).unwrap()),
@@ -144,14 +127,7 @@ fn told(items: &[Item]) -> Vec<(Event, ItemKey, Vec<GenreKey>)> {
                 6 => EventKind::Skip,
                 _ => EventKind::Like,
             };
-            (
-                event(n, kind, item),
-                item.artist_key(),
-                item.genres
-                    .iter()
-                    .map(|genre| GenreKey::of(genre))
-                    .collect(),
-            )
+            (event(n, kind, item), item.artist_key(), item.genres.iter().map(|genre| GenreKey::of(genre)).collect())
         })
         .collect()
 }
@@ -168,22 +144,11 @@ fn plan() -> CandidatePlan {
             budget: Duration::from_millis(40),
         })
         .collect();
-    let filters: Vec<FilterPlan> = FilterName::ALL
-        .iter()
-        .map(|name| FilterPlan {
-            name: *name,
-            params: FilterParams::default(),
-        })
-        .collect();
+    let filters: Vec<FilterPlan> =
+        FilterName::ALL.iter().map(|name| FilterPlan { name: *name, params: FilterParams::default() }).collect();
     let shelf = |name: &str, used: &[u16]| ShelfCandidatePlan {
         shelf: ShelfId::new(name).unwrap(),
-        sources: used
-            .iter()
-            .map(|source| SourceUse {
-                source: *source,
-                limit: limits[usize::from(*source)],
-            })
-            .collect(),
+        sources: used.iter().map(|source| SourceUse { source: *source, limit: limits[usize::from(*source)] }).collect(),
         filters: filters.clone(),
         limit: 500,
     };
@@ -202,21 +167,12 @@ fn plan() -> CandidatePlan {
 fn generate(criterion: &mut Criterion) {
     let items: Vec<Item> = (0..ITEMS).map(item).collect();
     let catalogue = Arc::new(Snapshot::of(items.iter().cloned()));
-    let release = Arc::new(
-        Release::in_memory(
-            TenantId::new("demo").unwrap(),
-            releases::Meta::default(),
-            parts(&items),
-        )
-        .unwrap(),
-    );
+    let release =
+        Arc::new(Release::in_memory(TenantId::new("demo").unwrap(), releases::Meta::default(), parts(&items)).unwrap());
     let config = embedding::Config::default();
     let started = std::time::Instant::now();
     let serving = Arc::new(Serving::build(Arc::clone(&release), &catalogue, &config));
-    println!(
-        "indexes over {ITEMS} items built in {:?}",
-        started.elapsed()
-    );
+    println!("indexes over {ITEMS} items built in {:?}", started.elapsed());
     let trending = Trending::new(Duration::from_secs(86_400));
     let mut numbers = Numbers(3);
     trending.add((0..100_000).map(|_| (items[numbers.below(ITEMS)].key(), 1.0, NOW)));
@@ -224,19 +180,9 @@ fn generate(criterion: &mut Criterion) {
     let told = told(&items);
     let mut profile = Profile::default();
     for (event, artist, genres) in &told {
-        profile.apply(
-            event,
-            &ItemFactsForFold {
-                artist: *artist,
-                genres,
-            },
-        );
+        profile.apply(event, &ItemFactsForFold { artist: *artist, genres });
     }
-    println!(
-        "profile: {} bytes in memory, {} stored",
-        profile.bytes(),
-        encode(&profile).len()
-    );
+    println!("profile: {} bytes in memory, {} stored", profile.bytes(), encode(&profile).len());
     let listener = Arc::new(ServingProfile::new(1, profile.clone(), None));
     let query = CandidateQuery {
         tenant: TenantId::new("demo").unwrap(),
@@ -255,10 +201,7 @@ fn generate(criterion: &mut Criterion) {
         plan: Arc::new(plan()),
     };
     let pipeline = Pipeline::new(StageMetrics::register(&Metrics::new(), "candidates"));
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let page = || {
         PageQuery::new(
             query.clone(),
@@ -269,31 +212,21 @@ fn generate(criterion: &mut Criterion) {
         )
     };
     let run = |page: &PageQuery| {
-        let gathered = runtime
-            .block_on(pipeline.run(page, Deadline::within(Duration::from_secs(5))))
-            .unwrap();
+        let gathered = runtime.block_on(pipeline.run(page, Deadline::within(Duration::from_secs(5)))).unwrap();
         gathered.answer(Arc::new(ListenerContext::default()), Vec::new(), None)
     };
     let answer = run(&page());
     println!(
         "page: {} candidates, {:?}",
         answer.table.len(),
-        answer
-            .shelves
-            .iter()
-            .map(|shelf| shelf.rows.len())
-            .collect::<Vec<_>>()
+        answer.shelves.iter().map(|shelf| shelf.rows.len()).collect::<Vec<_>>()
     );
     for source in &answer.sources {
-        println!(
-            "  {}: {} in {:?}",
-            source.name, source.returned, source.elapsed
-        );
+        println!("  {}: {} in {:?}", source.name, source.returned, source.elapsed);
     }
 
-    criterion.bench_function("page/200k items, 5 shelves, 7 sources", |bencher| {
-        bencher.iter(|| black_box(run(&page())))
-    });
+    criterion
+        .bench_function("page/200k items, 5 shelves, 7 sources", |bencher| bencher.iter(|| black_box(run(&page()))));
 
     let factors = release.factors.as_ref().unwrap();
     let vector = listener.vector(&release);
@@ -301,49 +234,25 @@ fn generate(criterion: &mut Criterion) {
     criterion.bench_function("embedding/300 of 200k", |bencher| {
         bencher.iter(|| black_box(index.search(factors, &vector.values, 300)))
     });
-    let whole = EmbeddingIndex::build(
-        factors,
-        &embedding::Config {
-            exact_below: ITEMS,
-            ..config
-        },
-    );
+    let whole = EmbeddingIndex::build(factors, &embedding::Config { exact_below: ITEMS, ..config });
     criterion.bench_function("embedding/300 of 200k, scanned whole", |bencher| {
         bencher.iter(|| black_box(whole.search(factors, &vector.values, 300)))
     });
     let truth = whole.search(factors, &vector.values, 300);
     let found = index.search(factors, &vector.values, 300);
-    let hits = truth
-        .iter()
-        .filter(|row| found.iter().any(|other| other.0 == row.0))
-        .count();
-    println!(
-        "recall@300 of one listener: {:.3}",
-        hits as f64 / truth.len() as f64
-    );
-    criterion.bench_function("profile/fold in a vector", |bencher| {
-        bencher.iter(|| black_box(fold_in(&profile, &release)))
-    });
+    let hits = truth.iter().filter(|row| found.iter().any(|other| other.0 == row.0)).count();
+    println!("recall@300 of one listener: {:.3}", hits as f64 / truth.len() as f64);
+    criterion
+        .bench_function("profile/fold in a vector", |bencher| bencher.iter(|| black_box(fold_in(&profile, &release))));
     criterion.bench_function("profile/one play", |bencher| {
-        let (event, artist, genres) = told
-            .iter()
-            .find(|(event, _, _)| event.kind == EventKind::Play)
-            .unwrap();
+        let (event, artist, genres) = told.iter().find(|(event, _, _)| event.kind == EventKind::Play).unwrap();
         bencher.iter(|| {
             let mut profile = profile.clone();
-            profile.apply(
-                event,
-                &ItemFactsForFold {
-                    artist: *artist,
-                    genres,
-                },
-            );
+            profile.apply(event, &ItemFactsForFold { artist: *artist, genres });
             black_box(profile)
         });
     });
-    criterion.bench_function("profile/encode", |bencher| {
-        bencher.iter(|| black_box(encode(&profile)))
-    });
+    criterion.bench_function("profile/encode", |bencher| bencher.iter(|| black_box(encode(&profile))));
 }
 
 criterion_group!(benches, generate);

@@ -50,11 +50,7 @@ fn event(n: usize) -> Event {
     Event {
         id: EventId::new(format!("event-{n}")).unwrap(),
         user: UserId::new(format!("user-{}", mixed as usize % USERS)).unwrap(),
-        kind: if n.is_multiple_of(3) {
-            EventKind::Complete
-        } else {
-            EventKind::Play
-        },
+        kind: if n.is_multiple_of(3) { EventKind::Complete } else { EventKind::Play },
         item: ItemId::new(format!("track-{}", (mixed >> 13) as usize % ITEMS)).unwrap(),
         occurred_at: at,
         received_at: at,
@@ -93,36 +89,21 @@ fn main() {
             }
         })
         .collect();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let folder = tempfile::tempdir().unwrap();
         let mut config: Config =
             service_runtime::config::load(config::DEFAULTS, None, "CANDIDATES_BENCH", &[]).unwrap();
         config.releases.path = folder.path().join("releases");
         let url = format!("sqlite://{}", folder.path().join("candidates.db").display());
-        let sqlite = SqliteStore::open(&store::Config { url, readers: 1 })
-            .await
-            .unwrap();
+        let sqlite = SqliteStore::open(&store::Config { url, readers: 1 }).await.unwrap();
         let store: Arc<dyn Store> = Arc::new(sqlite);
         let metrics = CandidatesMetrics::register(&Metrics::new());
-        let worlds =
-            Arc::new(Worlds::open(&config, Arc::new(SystemClock), metrics.clone()).unwrap());
-        worlds
-            .of(&tenant)
-            .catalogue
-            .apply((0..ITEMS).map(|n| Change::Put(Arc::new(item(n)))).collect());
+        let worlds = Arc::new(Worlds::open(&config, Arc::new(SystemClock), metrics.clone()).unwrap());
+        worlds.of(&tenant).catalogue.apply((0..ITEMS).map(|n| Change::Put(Arc::new(item(n)))).collect());
         let memory = ProfileMemory::new(config.profiles.memory_bytes);
-        let intake = Intake::new(
-            Arc::clone(&store),
-            worlds,
-            memory,
-            TaskGroup::new("intake"),
-            Arc::new(SystemClock),
-            metrics,
-        );
+        let intake =
+            Intake::new(Arc::clone(&store), worlds, memory, TaskGroup::new("intake"), Arc::new(SystemClock), metrics);
         for round in ["first", "redelivered"] {
             let started = Instant::now();
             for batch in messages.chunks(PER_BATCH) {
@@ -130,17 +111,9 @@ fn main() {
                 assert!(outcomes.iter().all(|outcome| *outcome == Outcome::Done));
             }
             let seconds = started.elapsed().as_secs_f64();
-            println!(
-                "{round}: {EVENTS} events in {seconds:.2} s, {:.0} events/s",
-                EVENTS as f64 / seconds
-            );
+            println!("{round}: {EVENTS} events in {seconds:.2} s, {:.0} events/s", EVENTS as f64 / seconds);
         }
-        let plays = store
-            .user(&tenant, UserKey::of(&UserId::new("user-1").unwrap()))
-            .await
-            .unwrap()
-            .profile
-            .counters;
+        let plays = store.user(&tenant, UserKey::of(&UserId::new("user-1").unwrap())).await.unwrap().profile.counters;
         println!("one listener: {plays:?}");
     });
 }

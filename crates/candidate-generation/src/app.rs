@@ -6,9 +6,7 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 use ::pipeline::StageMetrics;
 use contracts::{
     Candidates, Catalogue, Profiles, ReleaseControl,
-    grpc::{
-        CandidatesServer, CatalogueServer, DESCRIPTOR_SET, ProfilesServer, ReleaseControlServer,
-    },
+    grpc::{CandidatesServer, CatalogueServer, DESCRIPTOR_SET, ProfilesServer, ReleaseControlServer},
 };
 use event_bus::{ConsumerMetrics, EventBus, consume, subjects};
 use service_runtime::{OnFailure, Runtime, grpc::Services};
@@ -40,26 +38,13 @@ impl App {
     ///
     /// # Errors
     /// When the store or the folder of releases cannot be opened.
-    pub async fn build(
-        config: Config,
-        runtime: &Runtime,
-        bus: Arc<dyn EventBus>,
-    ) -> Result<Self, Error> {
+    pub async fn build(config: Config, runtime: &Runtime, bus: Arc<dyn EventBus>) -> Result<Self, Error> {
         let metrics = CandidatesMetrics::register(&runtime.metrics);
         let store = store::open(&config.store).await?;
-        let worlds = Arc::new(Worlds::open(
-            &config,
-            Arc::clone(&runtime.clock),
-            metrics.clone(),
-        )?);
+        let worlds = Arc::new(Worlds::open(&config, Arc::clone(&runtime.clock), metrics.clone())?);
         worlds.load(store.as_ref()).await?;
         let at_work = Arc::clone(&worlds);
-        runtime
-            .tasks
-            .intake
-            .blocking("build-indexes", move || at_work.refresh())
-            .await
-            .ok_or(Error::Background)?;
+        runtime.tasks.intake.blocking("build-indexes", move || at_work.refresh()).await.ok_or(Error::Background)?;
 
         let memory = ProfileMemory::new(config.profiles.memory_bytes);
         let service = Arc::new(Service::new(Parts {
@@ -133,26 +118,14 @@ fn take_in(
 ) {
     let group = &runtime.tasks.intake;
     let clock = Arc::clone(&runtime.clock);
-    let intake = Intake::new(
-        Arc::clone(store),
-        Arc::clone(worlds),
-        memory.clone(),
-        group.clone(),
-        clock,
-        metrics.clone(),
-    );
+    let intake =
+        Intake::new(Arc::clone(store), Arc::clone(worlds), memory.clone(), group.clone(), clock, metrics.clone());
     let consumers = ConsumerMetrics::new(&runtime.metrics);
     let token = group.token();
     group.spawn(
         "events",
         OnFailure::Stop,
-        consume(
-            bus,
-            subjects::CANDIDATES_INTAKE,
-            Arc::new(intake),
-            consumers,
-            token,
-        ),
+        consume(bus, subjects::CANDIDATES_INTAKE, Arc::new(intake), consumers, token),
     );
 }
 
@@ -161,23 +134,13 @@ fn follow_releases(worlds: &Arc<Worlds>, config: &Config, runtime: &Runtime) {
     let health = runtime.health.component("candidates-releases");
     health.detail(worlds.summary());
     health.ready();
-    let (worlds, group, poll) = (
-        Arc::clone(worlds),
-        runtime.tasks.intake.clone(),
-        config.releases.poll,
-    );
+    let (worlds, group, poll) = (Arc::clone(worlds), runtime.tasks.intake.clone(), config.releases.poll);
     let (stop, watch) = (group.token(), group.clone());
     group.spawn("release-watch", OnFailure::Stop, async move {
-        while stop
-            .run_until_cancelled(tokio::time::sleep(poll))
-            .await
-            .is_some()
-        {
+        while stop.run_until_cancelled(tokio::time::sleep(poll)).await.is_some() {
             let at_work = Arc::clone(&worlds);
             // A look that panicked is logged by the group; what serves goes on serving.
-            let _looked = watch
-                .blocking("look-for-releases", move || at_work.refresh())
-                .await;
+            let _looked = watch.blocking("look-for-releases", move || at_work.refresh()).await;
             health.detail(worlds.summary());
         }
         Ok::<(), Infallible>(())
@@ -193,34 +156,18 @@ fn keep_trends(
     runtime: &Runtime,
     metrics: &CandidatesMetrics,
 ) {
-    let (store, worlds, memory, metrics) = (
-        Arc::clone(store),
-        Arc::clone(worlds),
-        memory.clone(),
-        metrics.clone(),
-    );
+    let (store, worlds, memory, metrics) = (Arc::clone(store), Arc::clone(worlds), memory.clone(), metrics.clone());
     let (refresh, save) = (config.trending.refresh, config.trending.save);
     let group = runtime.tasks.observers.clone();
     let (stop, watch) = (group.token(), group.clone());
     group.spawn("trends", OnFailure::Log, async move {
         let mut saved = tokio::time::Instant::now();
-        while stop
-            .run_until_cancelled(tokio::time::sleep(refresh))
-            .await
-            .is_some()
-        {
+        while stop.run_until_cancelled(tokio::time::sleep(refresh)).await.is_some() {
             let all = worlds.all();
-            metrics.sizes(
-                all.iter()
-                    .map(|world| world.catalogue.snapshot().len())
-                    .sum(),
-                memory.len(),
-            );
+            metrics.sizes(all.iter().map(|world| world.catalogue.snapshot().len()).sum(), memory.len());
             // Whether there was anything to refresh is nobody's business here.
             let _refreshed = watch
-                .blocking("refresh-trends", move || {
-                    all.iter().filter(|world| world.trending.refresh()).count()
-                })
+                .blocking("refresh-trends", move || all.iter().filter(|world| world.trending.refresh()).count())
                 .await;
             if saved.elapsed() >= save {
                 save_trends(store.as_ref(), &worlds).await;
@@ -248,26 +195,17 @@ async fn save_trends(store: &dyn Store, worlds: &Worlds) {
 
 /// Forgets folded events that can no longer come again.
 fn forget_old_events(store: &Arc<dyn Store>, config: &Config, runtime: &Runtime) {
-    let (store, clock, remember) = (
-        Arc::clone(store),
-        Arc::clone(&runtime.clock),
-        config.profiles.remember_events,
-    );
+    let (store, clock, remember) = (Arc::clone(store), Arc::clone(&runtime.clock), config.profiles.remember_events);
     let group = &runtime.tasks.observers;
     let stop = group.token();
     group.spawn("forget-events", OnFailure::Log, async move {
-        while stop
-            .run_until_cancelled(tokio::time::sleep(PRUNE))
-            .await
-            .is_some()
-        {
+        while stop.run_until_cancelled(tokio::time::sleep(PRUNE)).await.is_some() {
             match store.prune(clock.now().before(remember)).await {
                 Ok(0) => {}
                 Ok(forgotten) => tracing::info!(forgotten, "old events forgotten"),
-                Err(error) => tracing::warn!(
-                    error = service_runtime::tasks::chain(&error),
-                    "old events could not be forgotten"
-                ),
+                Err(error) => {
+                    tracing::warn!(error = service_runtime::tasks::chain(&error), "old events could not be forgotten")
+                }
             }
         }
         Ok::<(), Infallible>(())

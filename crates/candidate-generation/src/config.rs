@@ -129,8 +129,7 @@ fn bounded(
     most: Duration,
     expected: &'static str,
 ) -> Option<Problem> {
-    (!(least..=most).contains(&value))
-        .then(|| Problem::new(key, humantime::format_duration(value), expected))
+    (!(least..=most).contains(&value)).then(|| Problem::new(key, humantime::format_duration(value), expected))
 }
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -157,15 +156,8 @@ impl Validate for store::Config {
 
 impl Validate for Releases {
     fn problems(&self) -> Vec<Problem> {
-        let mut problems: Vec<Problem> = bounded(
-            "poll",
-            self.poll,
-            Duration::from_millis(50),
-            HOUR,
-            "50ms to 1h",
-        )
-        .into_iter()
-        .collect();
+        let mut problems: Vec<Problem> =
+            bounded("poll", self.poll, Duration::from_millis(50), HOUR, "50ms to 1h").into_iter().collect();
         if self.path.as_os_str().is_empty() {
             problems.push(Problem::new("path", "\"\"", "the folder of releases"));
         }
@@ -176,45 +168,21 @@ impl Validate for Releases {
 impl Validate for embedding::Config {
     fn problems(&self) -> Vec<Problem> {
         let fits = self.probe_share > 0.0 && self.probe_share <= 1.0;
-        if fits {
-            Vec::new()
-        } else {
-            vec![Problem::new(
-                "probe_share",
-                self.probe_share,
-                "more than 0, at most 1",
-            )]
-        }
+        if fits { Vec::new() } else { vec![Problem::new("probe_share", self.probe_share, "more than 0, at most 1")] }
     }
 }
 
 impl Validate for Profiles {
     fn problems(&self) -> Vec<Problem> {
         let mut problems: Vec<Problem> = [
-            bounded(
-                "read_budget",
-                self.read_budget,
-                Duration::from_millis(1),
-                SECOND * 10,
-                "1ms to 10s",
-            ),
-            bounded(
-                "remember_events",
-                self.remember_events,
-                HOUR,
-                HOUR * 24 * 3_650,
-                "1h to 10years",
-            ),
+            bounded("read_budget", self.read_budget, Duration::from_millis(1), SECOND * 10, "1ms to 10s"),
+            bounded("remember_events", self.remember_events, HOUR, HOUR * 24 * 3_650, "1h to 10years"),
         ]
         .into_iter()
         .flatten()
         .collect();
         if self.memory_bytes < 1 << 20 {
-            problems.push(Problem::new(
-                "memory_bytes",
-                self.memory_bytes,
-                "at least 1048576",
-            ));
+            problems.push(Problem::new("memory_bytes", self.memory_bytes, "at least 1048576"));
         }
         problems
     }
@@ -223,20 +191,8 @@ impl Validate for Profiles {
 impl Validate for Trending {
     fn problems(&self) -> Vec<Problem> {
         [
-            bounded(
-                "half_life",
-                self.half_life,
-                SECOND * 60,
-                HOUR * 24 * 365,
-                "1m to 1year",
-            ),
-            bounded(
-                "refresh",
-                self.refresh,
-                Duration::from_millis(10),
-                HOUR,
-                "10ms to 1h",
-            ),
+            bounded("half_life", self.half_life, SECOND * 60, HOUR * 24 * 365, "1m to 1year"),
+            bounded("refresh", self.refresh, Duration::from_millis(10), HOUR, "10ms to 1h"),
             bounded("save", self.save, SECOND, HOUR, "1s to 1h"),
         ]
         .into_iter()
@@ -252,66 +208,24 @@ mod tests {
     use super::*;
 
     fn with(key: &str, value: &str) -> Result<Config, service_runtime::config::Error> {
-        load(
-            DEFAULTS,
-            None,
-            "CANDIDATES_CONFIG_TEST",
-            &[(key.to_owned(), value.to_owned())],
-        )
+        load(DEFAULTS, None, "CANDIDATES_CONFIG_TEST", &[(key.to_owned(), value.to_owned())])
     }
 
     #[test]
     fn the_defaults_are_sound_and_name_every_field() {
         let config: Config = load(DEFAULTS, None, "CANDIDATES_CONFIG_TEST", &[]).unwrap();
-        for line in dump(&config)
-            .lines()
-            .filter_map(|line| line.split_once(" = "))
-        {
-            assert!(
-                DEFAULTS.contains(&format!("\n{} = ", line.0)),
-                "{} is not in the defaults",
-                line.0
-            );
+        for line in dump(&config).lines().filter_map(|line| line.split_once(" = ")) {
+            assert!(DEFAULTS.contains(&format!("\n{} = ", line.0)), "{} is not in the defaults", line.0);
         }
     }
 
     #[test]
     fn a_wrong_key_or_value_is_refused() {
-        assert!(
-            with("store.reader", "5")
-                .unwrap_err()
-                .to_string()
-                .contains("readers")
-        );
-        assert!(
-            with("store.url", "mysql://x")
-                .unwrap_err()
-                .to_string()
-                .contains("sqlite://")
-        );
-        assert!(
-            with("releases.poll", "1ms")
-                .unwrap_err()
-                .to_string()
-                .contains("50ms to 1h")
-        );
-        assert!(
-            with("embedding.probe_share", "0")
-                .unwrap_err()
-                .to_string()
-                .contains("more than 0")
-        );
-        assert!(
-            with("profiles.memory_bytes", "5")
-                .unwrap_err()
-                .to_string()
-                .contains("1048576")
-        );
-        assert!(
-            with("trending.half_life", "1s")
-                .unwrap_err()
-                .to_string()
-                .contains("1m to 1year")
-        );
+        assert!(with("store.reader", "5").unwrap_err().to_string().contains("readers"));
+        assert!(with("store.url", "mysql://x").unwrap_err().to_string().contains("sqlite://"));
+        assert!(with("releases.poll", "1ms").unwrap_err().to_string().contains("50ms to 1h"));
+        assert!(with("embedding.probe_share", "0").unwrap_err().to_string().contains("more than 0"));
+        assert!(with("profiles.memory_bytes", "5").unwrap_err().to_string().contains("1048576"));
+        assert!(with("trending.half_life", "1s").unwrap_err().to_string().contains("1m to 1year"));
     }
 }

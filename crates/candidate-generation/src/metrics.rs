@@ -55,26 +55,14 @@ impl CandidatesMetrics {
             items: Gauge::default(),
             profiles: Gauge::default(),
         };
-        metrics.register(
-            "setlist_candidates_pages",
-            "Pages gathered, by outcome",
-            this.pages.clone(),
-        );
-        metrics.register(
-            "setlist_candidates_page_seconds",
-            "Time to gather one page",
-            this.page_seconds.clone(),
-        );
+        metrics.register("setlist_candidates_pages", "Pages gathered, by outcome", this.pages.clone());
+        metrics.register("setlist_candidates_page_seconds", "Time to gather one page", this.page_seconds.clone());
         metrics.register(
             "setlist_candidates_profile_reads",
             "Profiles read for pages, by where from",
             this.profile_reads.clone(),
         );
-        metrics.register(
-            "setlist_candidates_intake_events",
-            "Events taken in, by outcome",
-            this.events.clone(),
-        );
+        metrics.register("setlist_candidates_intake_events", "Events taken in, by outcome", this.events.clone());
         metrics.register(
             "setlist_candidates_intake_batch_seconds",
             "Time to fold one batch, commit included",
@@ -85,16 +73,8 @@ impl CandidatesMetrics {
             "From an event's receipt at the edge to its effect in serving memory",
             this.freshness_seconds.clone(),
         );
-        metrics.register(
-            "setlist_candidates_releases",
-            "Releases looked at, by outcome",
-            this.releases.clone(),
-        );
-        metrics.register(
-            "setlist_candidates_catalogue_items",
-            "Items in the catalogues in memory",
-            this.items.clone(),
-        );
+        metrics.register("setlist_candidates_releases", "Releases looked at, by outcome", this.releases.clone());
+        metrics.register("setlist_candidates_catalogue_items", "Items in the catalogues in memory", this.items.clone());
         metrics.register(
             "setlist_candidates_profiles_in_memory",
             "Profiles in serving memory, about",
@@ -115,20 +95,12 @@ impl CandidatesMetrics {
             ProfileRead::Store => "store",
             ProfileRead::Failed => "failed",
         };
-        self.profile_reads
-            .get_or_create(&OutcomeLabels { outcome })
-            .inc();
+        self.profile_reads.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
     pub(crate) fn folded(&self, folded: usize, repeated: usize, elapsed: Duration) {
-        self.events
-            .get_or_create(&OutcomeLabels { outcome: "folded" })
-            .inc_by(folded as u64);
-        self.events
-            .get_or_create(&OutcomeLabels {
-                outcome: "repeated",
-            })
-            .inc_by(repeated as u64);
+        self.events.get_or_create(&OutcomeLabels { outcome: "folded" }).inc_by(folded as u64);
+        self.events.get_or_create(&OutcomeLabels { outcome: "repeated" }).inc_by(repeated as u64);
         self.intake_seconds.observe(elapsed.as_secs_f64());
     }
 
@@ -137,22 +109,15 @@ impl CandidatesMetrics {
     }
 
     pub(crate) fn rejected(&self) {
-        self.events
-            .get_or_create(&OutcomeLabels {
-                outcome: "rejected_batch",
-            })
-            .inc();
+        self.events.get_or_create(&OutcomeLabels { outcome: "rejected_batch" }).inc();
     }
 
     pub(crate) fn release(&self, outcome: &'static str) {
-        self.releases
-            .get_or_create(&OutcomeLabels { outcome })
-            .inc();
+        self.releases.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
     pub(crate) fn sizes(&self, items: usize, profiles: u64) {
         self.items.set(i64::try_from(items).unwrap_or(i64::MAX));
-        self.profiles
-            .set(i64::try_from(profiles).unwrap_or(i64::MAX));
+        self.profiles.set(i64::try_from(profiles).unwrap_or(i64::MAX));
     }
 }

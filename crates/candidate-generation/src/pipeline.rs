@@ -52,8 +52,7 @@ impl Pipeline {
     pub async fn run(&self, query: &PageQuery, deadline: Deadline) -> Result<Gathered, Error> {
         let plan = Arc::clone(&query.asked.plan);
         check(&plan)?;
-        let sources: Vec<Box<dyn Source<PageQuery, Handle>>> =
-            plan.sources.iter().map(source).collect();
+        let sources: Vec<Box<dyn Source<PageQuery, Handle>>> = plan.sources.iter().map(source).collect();
         let steps: Vec<SourceStep<'_, PageQuery, Handle>> = plan
             .sources
             .iter()
@@ -66,26 +65,17 @@ impl Pipeline {
             })
             .collect();
         let groups: Vec<Group<'_, PageQuery, Handle>> = plan.shelves.iter().map(group).collect();
-        let run = self
-            .0
-            .run(query, &steps, &groups, |_| no_facts(), deadline)
-            .await
-            .map_err(Error::Stage)?;
+        let run = self.0.run(query, &steps, &groups, |_| no_facts(), deadline).await.map_err(Error::Stage)?;
         Ok(gathered(query, &plan, run))
     }
 }
 
 fn group(shelf: &ShelfCandidatePlan) -> Group<'_, PageQuery, Handle> {
-    let mut filters: Vec<Box<dyn Filter<PageQuery, Handle>>> =
-        Vec::with_capacity(shelf.filters.len() + 1);
+    let mut filters: Vec<Box<dyn Filter<PageQuery, Handle>>> = Vec::with_capacity(shelf.filters.len() + 1);
     filters.push(Box::new(InCatalogueFilter));
     filters.extend(shelf.filters.iter().map(filter));
     Group {
-        sources: shelf
-            .sources
-            .iter()
-            .map(|used| (usize::from(used.source), used.limit as usize))
-            .collect(),
+        sources: shelf.sources.iter().map(|used| (usize::from(used.source), used.limit as usize)).collect(),
         filters,
         limit: shelf.limit as usize,
     }
@@ -95,33 +85,15 @@ fn group(shelf: &ShelfCandidatePlan) -> Group<'_, PageQuery, Handle> {
 fn check(plan: &CandidatePlan) -> Result<(), Error> {
     for (index, source) in plan.sources.iter().enumerate() {
         if !(1..=2_000).contains(&source.limit) {
-            return Err(Error::Limit {
-                source_name: source.name,
-                limit: source.limit,
-            });
+            return Err(Error::Limit { source_name: source.name, limit: source.limit });
         }
-        if plan
-            .sources
-            .iter()
-            .take(index)
-            .any(|before| before.name == source.name && before.params == source.params)
-        {
-            return Err(Error::Twice {
-                source_name: source.name,
-            });
+        if plan.sources.iter().take(index).any(|before| before.name == source.name && before.params == source.params) {
+            return Err(Error::Twice { source_name: source.name });
         }
     }
     for shelf in &plan.shelves {
-        if let Some(used) = shelf
-            .sources
-            .iter()
-            .find(|used| usize::from(used.source) >= plan.sources.len())
-        {
-            return Err(Error::Source {
-                shelf: shelf.shelf.clone(),
-                index: used.source,
-                sources: plan.sources.len(),
-            });
+        if let Some(used) = shelf.sources.iter().find(|used| usize::from(used.source) >= plan.sources.len()) {
+            return Err(Error::Source { shelf: shelf.shelf.clone(), index: used.source, sources: plan.sources.len() });
         }
     }
     Ok(())
@@ -160,22 +132,15 @@ impl Gathered {
 /// Rows that no shelf keeps are counted in the shelves' drops, and not sent.
 fn gathered(query: &PageQuery, plan: &CandidatePlan, run: Run<Handle, Facts>) -> Gathered {
     const UNUSED: u32 = u32::MAX;
-    let Run {
-        merged,
-        facts,
-        groups,
-        sources,
-        degraded,
-    } = run;
+    let Run { merged, facts, groups, sources, degraded } = run;
     let mut new_row = vec![UNUSED; merged.keys.len()];
     for row in groups.iter().flat_map(|group| &group.kept) {
         if let Some(used) = new_row.get_mut(*row as usize) {
             *used = 0;
         }
     }
-    let kept: Vec<usize> = (0..merged.keys.len())
-        .filter(|row| new_row.get(*row).is_some_and(|used| *used != UNUSED))
-        .collect();
+    let kept: Vec<usize> =
+        (0..merged.keys.len()).filter(|row| new_row.get(*row).is_some_and(|used| *used != UNUSED)).collect();
     let mut table = CandidateTable {
         sources: plan.sources.iter().map(|source| source.name).collect(),
         ..CandidateTable::default()
@@ -188,9 +153,7 @@ fn gathered(query: &PageQuery, plan: &CandidatePlan, run: Run<Handle, Facts>) ->
             *place = new as u32;
         }
         table.items.push(item.key);
-        table
-            .artists
-            .push(query.row(*item).map_or(ItemKey::NONE, |row| row.artist));
+        table.artists.push(query.row(*item).map_or(ItemKey::NONE, |row| row.artist));
         let end = |row: usize| merged.evidence_ends.get(row).copied().unwrap_or(0) as usize;
         let start = old.checked_sub(1).map_or(0, end);
         let evidence = merged.evidence.get(start..end(*old)).unwrap_or(&[]);
@@ -202,29 +165,24 @@ fn gathered(query: &PageQuery, plan: &CandidatePlan, run: Run<Handle, Facts>) ->
         }));
         table.evidence_ends.push(table.evidence.len() as u32);
     }
-    table.facts = facts
-        .into_iter()
-        .map(|column| {
-            if column.is_empty() {
-                column
-            } else {
-                kept.iter()
-                    .filter_map(|row| column.get(*row).copied())
-                    .collect()
-            }
-        })
-        .collect();
+    table.facts =
+        facts
+            .into_iter()
+            .map(|column| {
+                if column.is_empty() {
+                    column
+                } else {
+                    kept.iter().filter_map(|row| column.get(*row).copied()).collect()
+                }
+            })
+            .collect();
     let shelves = plan
         .shelves
         .iter()
         .zip(groups)
         .map(|(shelf, group)| ShelfCandidates {
             shelf: shelf.shelf.clone(),
-            rows: group
-                .kept
-                .iter()
-                .filter_map(|row| new_row.get(*row as usize).copied())
-                .collect(),
+            rows: group.kept.iter().filter_map(|row| new_row.get(*row as usize).copied()).collect(),
             dropped: group.dropped,
         })
         .collect();
@@ -239,10 +197,5 @@ fn gathered(query: &PageQuery, plan: &CandidatePlan, run: Run<Handle, Facts>) ->
             elapsed: outcome.elapsed,
         })
         .collect();
-    Gathered {
-        table,
-        shelves,
-        sources,
-        degraded,
-    }
+    Gathered { table, shelves, sources, degraded }
 }

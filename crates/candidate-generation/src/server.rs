@@ -73,33 +73,11 @@ impl Service {
     /// The service of these parts.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let Parts {
-            worlds,
-            store,
-            memory,
-            pipeline,
-            read_budget,
-            clock,
-            tasks,
-            metrics,
-        } = parts;
-        Self {
-            worlds,
-            store,
-            memory,
-            pipeline,
-            read_budget,
-            clock,
-            tasks,
-            metrics,
-        }
+        let Parts { worlds, store, memory, pipeline, read_budget, clock, tasks, metrics } = parts;
+        Self { worlds, store, memory, pipeline, read_budget, clock, tasks, metrics }
     }
 
-    async fn gather(
-        &self,
-        query: CandidateQuery,
-        deadline: Deadline,
-    ) -> Result<CandidateSet, Error> {
+    async fn gather(&self, query: CandidateQuery, deadline: Deadline) -> Result<CandidateSet, Error> {
         if deadline.is_past() {
             return Err(Error::Deadline);
         }
@@ -107,21 +85,13 @@ impl Service {
         let mut missing = Vec::new();
         let listener = match &query.user {
             None => Arc::default(),
-            Some(user) => self
-                .listener(&world, UserKey::of(user), deadline)
-                .await
-                .unwrap_or_else(|cause| {
-                    missing.push(DegradedStage::new(PROFILE_STAGE, cause));
-                    Arc::default()
-                }),
+            Some(user) => self.listener(&world, UserKey::of(user), deadline).await.unwrap_or_else(|cause| {
+                missing.push(DegradedStage::new(PROFILE_STAGE, cause));
+                Arc::default()
+            }),
         };
-        let page = PageQuery::new(
-            query,
-            world.catalogue.snapshot(),
-            world.serving(),
-            listener,
-            world.trending.trends(),
-        );
+        let page =
+            PageQuery::new(query, world.catalogue.snapshot(), world.serving(), listener, world.trending.trends());
         let gathered = self.pipeline.run(&page, deadline).await?;
         let release = page.serving.as_ref().map(|serving| serving.id().clone());
         Ok(gathered.answer(Arc::new(context_of(&page)), missing, release))
@@ -139,11 +109,7 @@ impl Service {
             self.metrics.profile_read(ProfileRead::Memory);
             return Ok(known);
         }
-        let read = deadline::run(
-            deadline.capped(self.read_budget),
-            self.store.user(&world.tenant, user),
-        )
-        .await;
+        let read = deadline::run(deadline.capped(self.read_budget), self.store.user(&world.tenant, user)).await;
         let (cause, error) = match read {
             Ok(Ok(stored)) => {
                 self.metrics.profile_read(ProfileRead::Store);
@@ -160,42 +126,22 @@ impl Service {
 }
 
 fn context_of(page: &PageQuery) -> ListenerContext {
-    let popularity = |key: ItemKey| {
-        page.serving
-            .as_ref()
-            .map_or(0.0, |serving| serving.popularity_of(key))
-    };
-    context(
-        &page.listener.profile,
-        page.listener.recent(),
-        page.vector.as_deref(),
-        popularity,
-        page.now(),
-    )
+    let popularity = |key: ItemKey| page.serving.as_ref().map_or(0.0, |serving| serving.popularity_of(key));
+    context(&page.listener.profile, page.listener.recent(), page.vector.as_deref(), popularity, page.now())
 }
 
 #[async_trait]
 impl Candidates for Service {
-    async fn generate(
-        &self,
-        query: CandidateQuery,
-        deadline: Deadline,
-    ) -> Result<CandidateSet, Failure> {
+    async fn generate(&self, query: CandidateQuery, deadline: Deadline) -> Result<CandidateSet, Failure> {
         let started = Instant::now();
         let gathered = self.gather(query, deadline).await;
-        self.metrics.page(
-            gathered.as_ref().map(|_| ()).map_err(Error::code),
-            started.elapsed(),
-        );
+        self.metrics.page(gathered.as_ref().map(|_| ()).map_err(Error::code), started.elapsed());
         gathered.map_err(Failure::from)
     }
 }
 
 /// Work that must be done by its deadline.
-async fn by<T>(
-    deadline: Deadline,
-    work: impl Future<Output = Result<T, Error>>,
-) -> Result<T, Failure> {
+async fn by<T>(deadline: Deadline, work: impl Future<Output = Result<T, Error>>) -> Result<T, Failure> {
     match deadline::run(deadline, work).await {
         Ok(done) => done.map_err(Failure::from),
         Err(_) => Err(Error::Deadline.into()),

@@ -46,9 +46,7 @@ pub struct World {
 
 impl fmt::Debug for World {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("World")
-            .field("tenant", &self.tenant)
-            .finish_non_exhaustive()
+        f.debug_struct("World").field("tenant", &self.tenant).finish_non_exhaustive()
     }
 }
 
@@ -62,10 +60,7 @@ impl World {
     /// The release that served before.
     #[must_use]
     pub fn previous(&self) -> Option<ReleaseId> {
-        self.previous
-            .load()
-            .as_ref()
-            .map(|serving| serving.id().clone())
+        self.previous.load().as_ref().map(|serving| serving.id().clone())
     }
 
     /// The watch over the tenant's releases.
@@ -80,25 +75,12 @@ impl World {
         let Some(release) = self.watch.current() else {
             return;
         };
-        if self
-            .serving
-            .load()
-            .as_ref()
-            .is_some_and(|serving| serving.id() == release.id())
-        {
+        if self.serving.load().as_ref().is_some_and(|serving| serving.id() == release.id()) {
             return;
         }
-        let known = self
-            .previous
-            .load_full()
-            .filter(|serving| serving.id() == release.id());
-        let next = known.unwrap_or_else(|| {
-            Arc::new(Serving::build(
-                release,
-                &self.catalogue.snapshot(),
-                &self.embedding,
-            ))
-        });
+        let known = self.previous.load_full().filter(|serving| serving.id() == release.id());
+        let next =
+            known.unwrap_or_else(|| Arc::new(Serving::build(release, &self.catalogue.snapshot(), &self.embedding)));
         let before = self.serving.swap(Some(next));
         if before.is_some() {
             self.previous.store(before);
@@ -131,11 +113,7 @@ impl Worlds {
     ///
     /// # Errors
     /// When the folder of releases cannot be made.
-    pub fn open(
-        config: &Config,
-        clock: Arc<dyn Clock>,
-        metrics: CandidatesMetrics,
-    ) -> Result<Self, Error> {
+    pub fn open(config: &Config, clock: Arc<dyn Clock>, metrics: CandidatesMetrics) -> Result<Self, Error> {
         let releases = releases::Store::open(&config.releases.path).map_err(Error::Release)?;
         Ok(Self {
             releases,
@@ -204,11 +182,7 @@ impl Worlds {
         if let Some(world) = self.worlds.read().get(tenant) {
             return Arc::clone(world);
         }
-        self.insert(
-            tenant.clone(),
-            Catalogue::default(),
-            Trending::new(self.half_life),
-        )
+        self.insert(tenant.clone(), Catalogue::default(), Trending::new(self.half_life))
     }
 
     /// All worlds.
@@ -228,9 +202,7 @@ impl Worlds {
                     self.metrics.release("serves");
                 }
                 // A release that was admitted by `activate` is adopted there; this one catches up.
-                Ok(Checked::NoneYet | Checked::Unchanged | Checked::StillRefused { .. }) => {
-                    world.adopt()
-                }
+                Ok(Checked::NoneYet | Checked::Unchanged | Checked::StillRefused { .. }) => world.adopt(),
                 Err(error) => {
                     let detail = service_runtime::tasks::chain(&error);
                     tracing::error!(tenant = %world.tenant, error.code = error.code().as_str(), error.reason = error.reason(), error = detail, "release refused");
@@ -249,9 +221,7 @@ impl Worlds {
                 "{}: {} items, release {}",
                 world.tenant,
                 world.catalogue.snapshot().len(),
-                serving
-                    .as_ref()
-                    .map_or("none", |serving| serving.id().as_str())
+                serving.as_ref().map_or("none", |serving| serving.id().as_str())
             )
         };
         self.all().iter().map(line).collect::<Vec<_>>().join("; ")

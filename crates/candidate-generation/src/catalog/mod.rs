@@ -42,10 +42,7 @@ impl Catalogue {
     /// A catalogue that begins with a snapshot.
     #[must_use]
     pub fn new(snapshot: Snapshot) -> Self {
-        Self {
-            current: ArcSwap::from_pointee(snapshot),
-            writing: Mutex::new(()),
-        }
+        Self { current: ArcSwap::from_pointee(snapshot), writing: Mutex::new(()) }
     }
 
     /// The catalogue as it is now.

@@ -66,11 +66,7 @@ impl Row {
             duration_seconds: item.duration_ms.map_or(0.0, |ms| ms as f32 / 1_000.0),
             explicit: item.explicit,
             live: true,
-            genres: item
-                .genres
-                .iter()
-                .map(|genre| GenreKey::of(genre))
-                .collect(),
+            genres: item.genres.iter().map(|genre| GenreKey::of(genre)).collect(),
             markets,
             item,
         }

@@ -54,12 +54,7 @@ impl Snapshot {
     /// A catalogue of these items.
     pub fn of(items: impl IntoIterator<Item = Item>) -> Self {
         let mut snapshot = Self::default();
-        snapshot.apply(
-            items
-                .into_iter()
-                .map(|item| Change::Put(Arc::new(item)))
-                .collect(),
-        );
+        snapshot.apply(items.into_iter().map(|item| Change::Put(Arc::new(item))).collect());
         snapshot
     }
 
@@ -85,21 +80,14 @@ impl Snapshot {
     #[inline]
     #[must_use]
     pub fn slot_of(&self, key: ItemKey) -> u32 {
-        self.slots
-            .get(shard_of(key))
-            .and_then(|shard| shard.get(&key))
-            .copied()
-            .unwrap_or(NOWHERE)
+        self.slots.get(shard_of(key)).and_then(|shard| shard.get(&key)).copied().unwrap_or(NOWHERE)
     }
 
     /// The handle of a key, whether or not the catalogue holds it.
     #[inline]
     #[must_use]
     pub fn handle(&self, key: ItemKey) -> Handle {
-        Handle {
-            key,
-            slot: self.slot_of(key),
-        }
+        Handle { key, slot: self.slot_of(key) }
     }
 
     /// The handle of a slot that holds a live item.
@@ -117,9 +105,7 @@ impl Snapshot {
     }
 
     fn any_row(&self, slot: u32) -> Option<&Row> {
-        self.chunks
-            .get(slot as usize / CHUNK)
-            .and_then(|chunk| chunk.get(slot as usize % CHUNK))
+        self.chunks.get(slot as usize / CHUNK).and_then(|chunk| chunk.get(slot as usize % CHUNK))
     }
 
     /// The live item of a key.
@@ -137,10 +123,7 @@ impl Snapshot {
     /// The slots of an artist's live items, in no telling order.
     #[must_use]
     pub fn by_artist(&self, artist: ItemKey) -> &[u32] {
-        self.artists
-            .get(shard_of(artist))
-            .and_then(|shard| shard.get(&artist))
-            .map_or(&[], Vec::as_slice)
+        self.artists.get(shard_of(artist)).and_then(|shard| shard.get(&artist)).map_or(&[], Vec::as_slice)
     }
 
     /// Release date and slot of the live items that have one, newest first.
@@ -151,10 +134,7 @@ impl Snapshot {
 
     /// All live items, by slot.
     pub fn rows(&self) -> impl Iterator<Item = &Row> {
-        self.chunks
-            .iter()
-            .flat_map(|chunk| chunk.iter())
-            .filter(|row| row.live)
+        self.chunks.iter().flat_map(|chunk| chunk.iter()).filter(|row| row.live)
     }
 
     pub(super) fn apply(&mut self, changes: Vec<Change>) {
@@ -169,12 +149,7 @@ impl Snapshot {
         self.reorder(&mut gone, come);
     }
 
-    fn put(
-        &mut self,
-        row: Row,
-        gone: &mut Vec<(Timestamp, u32)>,
-        come: &mut Vec<(Timestamp, u32)>,
-    ) {
+    fn put(&mut self, row: Row, gone: &mut Vec<(Timestamp, u32)>, come: &mut Vec<(Timestamp, u32)>) {
         let (key, artist, released_at) = (row.key, row.artist, row.released_at);
         let mut slot = self.slot_of(key);
         if slot == NOWHERE {
@@ -213,15 +188,12 @@ impl Snapshot {
     }
 
     fn row_mut(&mut self, slot: u32) -> Option<&mut Row> {
-        self.chunks
-            .get_mut(slot as usize / CHUNK)
-            .and_then(|chunk| Arc::make_mut(chunk).get_mut(slot as usize % CHUNK))
+        self.chunks.get_mut(slot as usize / CHUNK).and_then(|chunk| Arc::make_mut(chunk).get_mut(slot as usize % CHUNK))
     }
 
     /// Takes a live item out of the counts and orders; its row stays.
     fn take_out(&mut self, slot: u32, gone: &mut Vec<(Timestamp, u32)>) {
-        let Some((artist, released_at)) = self.row(slot).map(|row| (row.artist, row.released_at))
-        else {
+        let Some((artist, released_at)) = self.row(slot).map(|row| (row.artist, row.released_at)) else {
             return;
         };
         self.live -= 1;
@@ -246,10 +218,7 @@ impl Snapshot {
         }
         let order = |entry: &(Timestamp, u32)| (std::cmp::Reverse(entry.0), entry.1);
         // An item that was put twice, or put and deleted, in one batch stands only where it is now.
-        come.retain(|(at, slot)| {
-            self.row(*slot)
-                .is_some_and(|row| row.released_at == Some(*at))
-        });
+        come.retain(|(at, slot)| self.row(*slot).is_some_and(|row| row.released_at == Some(*at)));
         come.sort_unstable_by_key(order);
         come.dedup();
         gone.sort_unstable_by_key(order);
@@ -344,10 +313,7 @@ mod tests {
     fn a_page_keeps_its_snapshot_while_the_catalogue_moves_on() {
         let catalogue = super::super::Catalogue::new(Snapshot::of([item(1, 1, None)]));
         let page = catalogue.snapshot();
-        catalogue.apply(vec![
-            Change::Delete(key(1)),
-            Change::Put(Arc::new(item(2, 1, None))),
-        ]);
+        catalogue.apply(vec![Change::Delete(key(1)), Change::Put(Arc::new(item(2, 1, None)))]);
         assert!(page.find(key(1)).is_some() && page.find(key(2)).is_none());
         let next = catalogue.snapshot();
         assert!(next.find(key(1)).is_none() && next.find(key(2)).is_some());

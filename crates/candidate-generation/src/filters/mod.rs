@@ -12,22 +12,14 @@ use crate::{catalog::Handle, query::PageQuery};
 
 /// Keeps what the rule does not drop.
 fn drop_if(drops: bool, reason: DropReason) -> Verdict {
-    if drops {
-        Verdict::Drop(reason)
-    } else {
-        Verdict::Keep
-    }
+    if drops { Verdict::Drop(reason) } else { Verdict::Keep }
 }
 
 /// A filter with its settings, ready to judge.
 #[must_use]
 pub fn filter(plan: &FilterPlan) -> Box<dyn Filter<PageQuery, Handle>> {
     let defaults = plan.name.defaults();
-    let within = plan
-        .params
-        .within
-        .or(defaults.within)
-        .unwrap_or(Duration::ZERO);
+    let within = plan.params.within.or(defaults.within).unwrap_or(Duration::ZERO);
     let max = usize::from(plan.params.max.or(defaults.max).unwrap_or(u16::MAX));
     match plan.name {
         FilterName::AvailableInMarket => Box::new(AvailableInMarketFilter),
@@ -54,9 +46,7 @@ struct AvailableInMarketFilter;
 impl Filter<PageQuery, Handle> for AvailableInMarketFilter {
     fn judge(&self, query: &PageQuery, item: Handle) -> Verdict {
         drop_if(
-            query
-                .row(item)
-                .is_some_and(|row| !row.is_available_in(query.market())),
+            query.row(item).is_some_and(|row| !row.is_available_in(query.market())),
             DropReason::NotAvailableInMarket,
         )
     }
@@ -70,12 +60,7 @@ impl Filter<PageQuery, Handle> for NotHiddenFilter {
         if hidden.contains(item.key) {
             return Verdict::Drop(DropReason::ItemHidden);
         }
-        drop_if(
-            query
-                .row(item)
-                .is_some_and(|row| hidden.contains(row.artist)),
-            DropReason::ArtistHidden,
-        )
+        drop_if(query.row(item).is_some_and(|row| hidden.contains(row.artist)), DropReason::ArtistHidden)
     }
 }
 
@@ -85,16 +70,8 @@ struct NotRecentlyPlayedFilter {
 
 impl Filter<PageQuery, Handle> for NotRecentlyPlayedFilter {
     fn judge(&self, query: &PageQuery, item: Handle) -> Verdict {
-        let last_played = query
-            .listener
-            .profile
-            .items
-            .of(item.key)
-            .and_then(|item| item.last_played);
-        drop_if(
-            last_played.is_some_and(|at| at > query.now().before(self.within)),
-            DropReason::RecentlyPlayed,
-        )
+        let last_played = query.listener.profile.items.of(item.key).and_then(|item| item.last_played);
+        drop_if(last_played.is_some_and(|at| at > query.now().before(self.within)), DropReason::RecentlyPlayed)
     }
 }
 
@@ -105,11 +82,7 @@ struct ImpressionCapFilter {
 
 impl Filter<PageQuery, Handle> for ImpressionCapFilter {
     fn judge(&self, query: &PageQuery, item: Handle) -> Verdict {
-        let shown = query
-            .listener
-            .profile
-            .impressions
-            .count(item.key, self.within, query.now());
+        let shown = query.listener.profile.impressions.count(item.key, self.within, query.now());
         drop_if(shown >= self.max, DropReason::ShownTooOften)
     }
 }
@@ -118,10 +91,7 @@ struct ExplicitContentFilter;
 
 impl Filter<PageQuery, Handle> for ExplicitContentFilter {
     fn judge(&self, query: &PageQuery, item: Handle) -> Verdict {
-        drop_if(
-            !query.explicit_allowed() && query.row(item).is_some_and(|row| row.explicit),
-            DropReason::Explicit,
-        )
+        drop_if(!query.explicit_allowed() && query.row(item).is_some_and(|row| row.explicit), DropReason::Explicit)
     }
 }
 

@@ -19,11 +19,7 @@ pub fn no_facts() -> Facts {
 }
 
 /// Fills columns row by row: `row` gives the facts of one candidate in the order of `columns`.
-fn columns<const N: usize>(
-    columns: [Fact; N],
-    items: &[Handle],
-    row: impl Fn(Handle) -> [f32; N],
-) -> Patch<Facts> {
+fn columns<const N: usize>(columns: [Fact; N], items: &[Handle], row: impl Fn(Handle) -> [f32; N]) -> Patch<Facts> {
     let mut values: [Vec<f32>; N] = std::array::from_fn(|_| Vec::with_capacity(items.len()));
     for item in items {
         for (column, value) in values.iter_mut().zip(row(*item)) {
@@ -51,9 +47,9 @@ impl Hydrator<PageQuery, Handle, Facts> for ItemHydrator {
     async fn hydrate(&self, query: &PageQuery, items: &[Handle]) -> StageResult<Patch<Facts>> {
         let now = query.now();
         Ok(columns(facts::ITEM, items, |item| {
-            query.row(item).map_or([-1.0, 0.0, 0.0], |row| {
-                facts::item(row.released_at, row.duration_seconds, row.explicit, now)
-            })
+            query
+                .row(item)
+                .map_or([-1.0, 0.0, 0.0], |row| facts::item(row.released_at, row.duration_seconds, row.explicit, now))
         }))
     }
 }
@@ -71,23 +67,14 @@ impl Hydrator<PageQuery, Handle, Facts> for PopularityHydrator {
         let plays = query.trends.plays(query.now());
         let serving = query.serving.as_deref();
         let global = serving.and_then(|serving| serving.release.popularity.as_ref());
-        let market = serving
-            .and_then(|serving| serving.popularity.as_ref())
-            .and_then(|index| index.market(query.market()));
-        Ok(columns(
-            [Fact::Popularity, Fact::MarketPopularity, Fact::Trend],
-            items,
-            |item| {
-                let row = serving.and_then(|serving| serving.row(item));
-                let everywhere = row
-                    .and_then(|row| global.map(|global| global.of(row)))
-                    .unwrap_or(0.0);
-                let here = row
-                    .and_then(|row| market.and_then(|market| market.get(&row).copied()))
-                    .unwrap_or(0.0);
-                [everywhere, here, plays(item.key).ln_1p()]
-            },
-        ))
+        let market =
+            serving.and_then(|serving| serving.popularity.as_ref()).and_then(|index| index.market(query.market()));
+        Ok(columns([Fact::Popularity, Fact::MarketPopularity, Fact::Trend], items, |item| {
+            let row = serving.and_then(|serving| serving.row(item));
+            let everywhere = row.and_then(|row| global.map(|global| global.of(row))).unwrap_or(0.0);
+            let here = row.and_then(|row| market.and_then(|market| market.get(&row).copied())).unwrap_or(0.0);
+            [everywhere, here, plays(item.key).ln_1p()]
+        }))
     }
 }
 
@@ -105,13 +92,7 @@ impl Hydrator<PageQuery, Handle, Facts> for ListenerHydrator {
         Ok(columns(facts::LISTENER, items, |item| {
             let row = query.row(item);
             let artist = row.map(|row| row.artist).unwrap_or_default();
-            facts::listener(
-                profile,
-                item.key,
-                artist,
-                row.map_or(&[], |row| &row.genres),
-                now,
-            )
+            facts::listener(profile, item.key, artist, row.map_or(&[], |row| &row.genres), now)
         }))
     }
 }

@@ -23,10 +23,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self {
-            exact_below: 20_000,
-            probe_share: 0.125,
-        }
+        Self { exact_below: 20_000, probe_share: 0.125 }
     }
 }
 
@@ -60,11 +57,7 @@ impl EmbeddingIndex {
         if count == 0 || stride == 0 {
             return Self::default();
         }
-        let lists = if count <= config.exact_below {
-            1
-        } else {
-            ((count as f64).sqrt() as usize).max(2)
-        };
+        let lists = if count <= config.exact_below { 1 } else { ((count as f64).sqrt() as usize).max(2) };
         let (centroids, assigned) = if lists == 1 {
             (kmeans::Centroids::default(), vec![0; count])
         } else {
@@ -89,37 +82,19 @@ impl EmbeddingIndex {
 
         let mut codes = vec![0_i8; count * stride];
         let mut steps = vec![0.0; count];
-        for ((row, codes), step) in rows
-            .iter()
-            .zip(codes.chunks_exact_mut(stride))
-            .zip(&mut steps)
-        {
+        for ((row, codes), step) in rows.iter().zip(codes.chunks_exact_mut(stride)).zip(&mut steps) {
             *step = kernel::quantise(factors.row(*row), codes);
         }
-        let mut index = Self {
-            stride,
-            codes,
-            steps,
-            rows,
-            starts,
-            centroids,
-            radii: Vec::new(),
-            probes: lists,
-        };
+        let mut index = Self { stride, codes, steps, rows, starts, centroids, radii: Vec::new(), probes: lists };
         if lists > 1 {
             index.radii = (0..lists).map(|list| index.radius(factors, list)).collect();
-            index.probes = ((lists as f32 * config.probe_share.clamp(0.0, 1.0)).ceil() as usize)
-                .clamp(1, lists);
+            index.probes = ((lists as f32 * config.probe_share.clamp(0.0, 1.0)).ceil() as usize).clamp(1, lists);
         }
         index
     }
 
     fn radius(&self, factors: &Factors, list: usize) -> f32 {
-        let centroid = self
-            .centroids
-            .values
-            .get(list * self.stride..(list + 1) * self.stride)
-            .unwrap_or(&[]);
+        let centroid = self.centroids.values.get(list * self.stride..(list + 1) * self.stride).unwrap_or(&[]);
         let rows = self.rows.get(self.places(list)).unwrap_or(&[]);
         let squares: f32 = rows
             .iter()
@@ -132,11 +107,7 @@ impl EmbeddingIndex {
                     .sum::<f32>()
             })
             .sum();
-        if rows.is_empty() {
-            0.0
-        } else {
-            (squares / rows.len() as f32).sqrt()
-        }
+        if rows.is_empty() { 0.0 } else { (squares / rows.len() as f32).sqrt() }
     }
 
     fn places(&self, list: usize) -> std::ops::Range<usize> {
@@ -158,13 +129,7 @@ impl EmbeddingIndex {
 
     /// The same, scanning so many lists.
     #[must_use]
-    pub fn search_lists(
-        &self,
-        factors: &Factors,
-        query: &[f32],
-        limit: usize,
-        probes: usize,
-    ) -> Vec<(u32, f32)> {
+    pub fn search_lists(&self, factors: &Factors, query: &[f32], limit: usize, probes: usize) -> Vec<(u32, f32)> {
         if query.len() != self.stride || limit == 0 || self.rows.is_empty() {
             return Vec::new();
         }
@@ -178,23 +143,9 @@ impl EmbeddingIndex {
         for list in self.promising(query, probes) {
             let places = self.places(list);
             scores.clear();
-            let codes = self
-                .codes
-                .get(places.start * self.stride..places.end * self.stride)
-                .unwrap_or(&[]);
-            kernel::scan(
-                &coded,
-                step,
-                codes,
-                self.steps.get(places.clone()).unwrap_or(&[]),
-                &mut scores,
-            );
-            found.extend(
-                scores
-                    .iter()
-                    .copied()
-                    .zip(self.rows.get(places).unwrap_or(&[]).iter().copied()),
-            );
+            let codes = self.codes.get(places.start * self.stride..places.end * self.stride).unwrap_or(&[]);
+            kernel::scan(&coded, step, codes, self.steps.get(places.clone()).unwrap_or(&[]), &mut scores);
+            found.extend(scores.iter().copied().zip(self.rows.get(places).unwrap_or(&[]).iter().copied()));
         }
         let reranked = ((limit as f32 * RERANKED.0) as usize).max(limit + RERANKED.1);
         keep_best(&mut found, reranked);
@@ -221,9 +172,7 @@ impl EmbeddingIndex {
             .iter()
             .zip(&self.radii)
             .enumerate()
-            .map(|(list, (product, radius))| {
-                (product + RADIUS_SHARE * length * radius, list as u32)
-            })
+            .map(|(list, (product, radius))| (product + RADIUS_SHARE * length * radius, list as u32))
             .collect();
         keep_best(&mut promise, probes.max(1));
         let mut chosen: Vec<usize> = promise.into_iter().map(|(_, list)| list as usize).collect();
@@ -250,9 +199,7 @@ mod tests {
     fn clustered(rows: usize, dimensions: usize, seed: u64) -> Factors {
         let mut state = seed;
         let mut uniform = move || {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             (state >> 40) as f32 / (1_u64 << 24) as f32 * 2.0 - 1.0
         };
         let mut normal = move || uniform() + uniform() + uniform();
@@ -261,18 +208,14 @@ mod tests {
         for row in 0..rows {
             let centre = (row * 37) % 64;
             let length = 0.3 + 1.0 / (1.0 + (row % 101) as f32 / 8.0);
-            values.extend(
-                (0..dimensions)
-                    .map(|d| (centres[centre * dimensions + d] + 0.8 * normal()) * length),
-            );
+            values.extend((0..dimensions).map(|d| (centres[centre * dimensions + d] + 0.8 * normal()) * length));
         }
         Factors::new(dimensions, &values, 1.0, 0.1, 0.0).unwrap()
     }
 
     fn exact(factors: &Factors, query: &[f32], limit: usize) -> Vec<u32> {
-        let mut all: Vec<(f32, u32)> = (0..factors.rows as u32)
-            .map(|row| (releases::vectors::dot(query, factors.row(row)), row))
-            .collect();
+        let mut all: Vec<(f32, u32)> =
+            (0..factors.rows as u32).map(|row| (releases::vectors::dot(query, factors.row(row)), row)).collect();
         all.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         all.truncate(limit);
         all.into_iter().map(|entry| entry.1).collect()
@@ -292,10 +235,7 @@ mod tests {
             }
             let truth = exact(factors, &query, limit);
             let found = index.search(factors, &query, limit);
-            hits += truth
-                .iter()
-                .filter(|row| found.iter().any(|(found, _)| found == *row))
-                .count();
+            hits += truth.iter().filter(|row| found.iter().any(|(found, _)| found == *row)).count();
         }
         hits as f64 / (queries * limit) as f64
     }

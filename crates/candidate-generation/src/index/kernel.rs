@@ -9,9 +9,7 @@ const TOP: f32 = 127.0;
 
 /// Quantises a vector; gives the number that one step stands for. A vector of zeros has step 0.
 pub(super) fn quantise(vector: &[f32], codes: &mut [i8]) -> f32 {
-    let largest = vector
-        .iter()
-        .fold(0.0_f32, |largest, value| largest.max(value.abs()));
+    let largest = vector.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
     if largest == 0.0 || !largest.is_finite() {
         codes.fill(0);
         return 0.0;
@@ -36,13 +34,7 @@ pub(super) fn scan(query: &[i8], query_step: f32, codes: &[i8], steps: &[f32], o
         type Output = ();
         #[inline(always)]
         fn with_simd<S: Simd>(self, _: S) {
-            let Self {
-                query,
-                query_step,
-                codes,
-                steps,
-                out,
-            } = self;
+            let Self { query, query_step, codes, steps, out } = self;
             out.extend(
                 codes
                     .chunks_exact(query.len())
@@ -52,13 +44,7 @@ pub(super) fn scan(query: &[i8], query_step: f32, codes: &[i8], steps: &[f32], o
         }
     }
     if !query.is_empty() {
-        Arch::new().dispatch(Scan {
-            query,
-            query_step,
-            codes,
-            steps,
-            out,
-        });
+        Arch::new().dispatch(Scan { query, query_step, codes, steps, out });
     }
 }
 

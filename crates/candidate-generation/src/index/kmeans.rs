@@ -20,15 +20,8 @@ pub(super) struct Centroids {
 
 impl Centroids {
     fn of(stride: usize, values: Vec<f32>) -> Self {
-        let half_squares = values
-            .chunks_exact(stride)
-            .map(|centroid| dot(centroid, centroid) / 2.0)
-            .collect();
-        Self {
-            stride,
-            values,
-            half_squares,
-        }
+        let half_squares = values.chunks_exact(stride).map(|centroid| dot(centroid, centroid) / 2.0).collect();
+        Self { stride, values, half_squares }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -53,10 +46,7 @@ impl Centroids {
         rows.par_chunks(self.stride * 1_024)
             .flat_map_iter(|block| {
                 let mut products = Vec::new();
-                block
-                    .chunks_exact(self.stride)
-                    .map(|row| self.nearest(row, &mut products))
-                    .collect::<Vec<_>>()
+                block.chunks_exact(self.stride).map(|row| self.nearest(row, &mut products)).collect::<Vec<_>>()
             })
             .collect()
     }
@@ -81,18 +71,12 @@ pub(super) fn learn(rows: &[f32], stride: usize, lists: usize) -> Centroids {
         let mut counts = vec![0_u32; centroids.len()];
         for (row, list) in sample.chunks_exact(stride).zip(&lists_of) {
             let list = *list as usize;
-            if let (Some(sum), Some(count)) = (
-                sums.get_mut(list * stride..(list + 1) * stride),
-                counts.get_mut(list),
-            ) {
+            if let (Some(sum), Some(count)) = (sums.get_mut(list * stride..(list + 1) * stride), counts.get_mut(list)) {
                 releases::vectors::axpy(1.0, row, sum);
                 *count += 1;
             }
         }
-        for ((sum, count), old) in sums
-            .chunks_exact_mut(stride)
-            .zip(&counts)
-            .zip(centroids.values.chunks_exact(stride))
+        for ((sum, count), old) in sums.chunks_exact_mut(stride).zip(&counts).zip(centroids.values.chunks_exact(stride))
         {
             if *count == 0 {
                 // Nobody is nearest: it stays where it is, and its list stays empty.

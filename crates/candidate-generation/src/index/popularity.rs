@@ -32,11 +32,8 @@ impl PopularityIndex {
             top.truncate(TOP);
         }
         top.sort_unstable_by(order);
-        let markets = popularity
-            .markets
-            .iter()
-            .map(|(market, list)| (*market, list.iter().copied().collect()))
-            .collect();
+        let markets =
+            popularity.markets.iter().map(|(market, list)| (*market, list.iter().copied().collect())).collect();
         Self { top, markets }
     }
 

@@ -26,29 +26,16 @@ impl Serving {
     /// Builds the indexes. Uses all processors for up to seconds: call it where that harms nobody.
     #[must_use]
     pub fn build(release: Arc<Release>, catalogue: &Snapshot, config: &embedding::Config) -> Self {
-        let embedding = release
-            .factors
-            .as_ref()
-            .map(|factors| EmbeddingIndex::build(factors, config));
+        let embedding = release.factors.as_ref().map(|factors| EmbeddingIndex::build(factors, config));
         let popularity = release.popularity.as_ref().map(PopularityIndex::build);
-        let slot_of_row: Vec<u32> = release
-            .items
-            .iter()
-            .map(|key| catalogue.slot_of(*key))
-            .collect();
+        let slot_of_row: Vec<u32> = release.items.iter().map(|key| catalogue.slot_of(*key)).collect();
         let mut row_of_slot = vec![NOWHERE; catalogue.slots()];
         for (row, slot) in slot_of_row.iter().enumerate() {
             if let Some(place) = row_of_slot.get_mut(*slot as usize) {
                 *place = row as u32;
             }
         }
-        Self {
-            release,
-            embedding,
-            popularity,
-            slot_of_row,
-            row_of_slot,
-        }
+        Self { release, embedding, popularity, slot_of_row, row_of_slot }
     }
 
     /// The release's id.

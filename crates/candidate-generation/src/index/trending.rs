@@ -30,19 +30,13 @@ pub struct Trends {
 
 impl Trends {
     fn factor(&self, now: Timestamp) -> f64 {
-        if self.half_life_days > 0.0 {
-            (-days(self.landmark, now) / self.half_life_days).exp2()
-        } else {
-            0.0
-        }
+        if self.half_life_days > 0.0 { (-days(self.landmark, now) / self.half_life_days).exp2() } else { 0.0 }
     }
 
     /// The most played items with their decayed plays at `now`, most first.
     pub fn top(&self, now: Timestamp) -> impl Iterator<Item = (ItemKey, f32)> {
         let factor = self.factor(now);
-        self.top
-            .iter()
-            .map(move |(key, plays)| (*key, (plays * factor) as f32))
+        self.top.iter().map(move |(key, plays)| (*key, (plays * factor) as f32))
     }
 
     /// Decayed plays of items at `now`; 0 for an item nobody played.
@@ -89,12 +83,8 @@ impl Trending {
     /// Counters without plays.
     #[must_use]
     pub fn new(half_life: Duration) -> Self {
-        let counts = Counts {
-            at_landmark: Arc::default(),
-            landmark: Timestamp(0),
-            unsaved: FxHashSet::default(),
-            stale: false,
-        };
+        let counts =
+            Counts { at_landmark: Arc::default(), landmark: Timestamp(0), unsaved: FxHashSet::default(), stale: false };
         Self {
             half_life_days: half_life.as_secs_f64() / 86_400.0,
             counts: Mutex::new(counts),
@@ -106,11 +96,7 @@ impl Trending {
     #[must_use]
     pub fn restore(half_life: Duration, stored: &[StoredTrend]) -> Self {
         let this = Self::new(half_life);
-        this.add(
-            stored
-                .iter()
-                .map(|trend| (trend.key, trend.plays, trend.at)),
-        );
+        this.add(stored.iter().map(|trend| (trend.key, trend.plays, trend.at)));
         this.counts.lock().unsaved.clear();
         this.refresh();
         this
@@ -128,9 +114,7 @@ impl Trending {
                 Self::rescale(&mut counts, at, self.half_life_days);
             }
             let age = days(counts.landmark, at) / self.half_life_days;
-            *Arc::make_mut(&mut counts.at_landmark)
-                .entry(key)
-                .or_insert(0.0) += amount * age.exp2();
+            *Arc::make_mut(&mut counts.at_landmark).entry(key).or_insert(0.0) += amount * age.exp2();
             counts.unsaved.insert(key);
             counts.stale = true;
         }
@@ -156,21 +140,14 @@ impl Trending {
             }
             (Arc::clone(&counts.at_landmark), counts.landmark)
         };
-        let order =
-            |a: &(ItemKey, f64), b: &(ItemKey, f64)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
-        let mut top: Vec<(ItemKey, f64)> =
-            counts.iter().map(|(key, plays)| (*key, *plays)).collect();
+        let order = |a: &(ItemKey, f64), b: &(ItemKey, f64)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
+        let mut top: Vec<(ItemKey, f64)> = counts.iter().map(|(key, plays)| (*key, *plays)).collect();
         if top.len() > TOP {
             top.select_nth_unstable_by(TOP - 1, order);
             top.truncate(TOP);
         }
         top.sort_unstable_by(order);
-        self.trends.store(Arc::new(Trends {
-            top,
-            landmark,
-            half_life_days: self.half_life_days,
-            counts,
-        }));
+        self.trends.store(Arc::new(Trends { top, landmark, half_life_days: self.half_life_days, counts }));
         true
     }
 
@@ -188,11 +165,7 @@ impl Trending {
         let mut stored: Vec<StoredTrend> = keys
             .into_iter()
             .filter_map(|key| {
-                counts.at_landmark.get(&key).map(|plays| StoredTrend {
-                    key,
-                    plays: *plays,
-                    at: counts.landmark,
-                })
+                counts.at_landmark.get(&key).map(|plays| StoredTrend { key, plays: *plays, at: counts.landmark })
             })
             .filter(|trend| trend.plays.is_finite())
             .collect();
@@ -202,10 +175,7 @@ impl Trending {
 
     /// Marks counts as unsaved again, after a store could not keep them.
     pub fn put_back(&self, trends: &[StoredTrend]) {
-        self.counts
-            .lock()
-            .unsaved
-            .extend(trends.iter().map(|trend| trend.key));
+        self.counts.lock().unsaved.extend(trends.iter().map(|trend| trend.key));
     }
 }
 
@@ -216,10 +186,7 @@ mod tests {
     const DAY: i64 = 86_400_000;
 
     fn plays(trends: &Trends, now: i64) -> Vec<(u64, f32)> {
-        trends
-            .top(Timestamp(now))
-            .map(|(key, plays)| (key.0, plays))
-            .collect()
+        trends.top(Timestamp(now)).map(|(key, plays)| (key.0, plays)).collect()
     }
 
     #[test]
@@ -229,14 +196,8 @@ mod tests {
         trending.add((0..3).map(|_| (ItemKey(1), 1.0, Timestamp(start))));
         trending.add([(ItemKey(2), 1.0, Timestamp(start + 2 * DAY))]);
         assert!(trending.refresh() && !trending.refresh());
-        assert_eq!(
-            plays(&trending.trends(), start + 2 * DAY),
-            [(2, 1.0), (1, 0.75)]
-        );
-        assert_eq!(
-            trending.trends().plays(Timestamp(start + 3 * DAY))(ItemKey(2)),
-            0.5
-        );
+        assert_eq!(plays(&trending.trends(), start + 2 * DAY), [(2, 1.0), (1, 0.75)]);
+        assert_eq!(trending.trends().plays(Timestamp(start + 3 * DAY))(ItemKey(2)), 0.5);
     }
 
     #[test]
@@ -254,19 +215,13 @@ mod tests {
     #[test]
     fn a_restart_forgets_nothing_that_was_saved() {
         let trending = Trending::new(Duration::from_secs(86_400));
-        trending.add([
-            (ItemKey(1), 2.0, Timestamp(5 * DAY)),
-            (ItemKey(2), 1.0, Timestamp(7 * DAY)),
-        ]);
+        trending.add([(ItemKey(1), 2.0, Timestamp(5 * DAY)), (ItemKey(2), 1.0, Timestamp(7 * DAY))]);
         trending.refresh();
         let stored = trending.take_unsaved();
         assert_eq!(stored.len(), 2);
         assert!(trending.take_unsaved().is_empty());
         let restored = Trending::restore(Duration::from_secs(86_400), &stored);
-        assert_eq!(
-            plays(&restored.trends(), 7 * DAY),
-            plays(&trending.trends(), 7 * DAY)
-        );
+        assert_eq!(plays(&restored.trends(), 7 * DAY), plays(&trending.trends(), 7 * DAY));
         assert!(restored.take_unsaved().is_empty());
     }
 }

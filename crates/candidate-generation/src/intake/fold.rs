@@ -58,10 +58,7 @@ pub(super) async fn fold(intake: &Intake, messages: &[&Message]) -> Result<Folde
     let now = intake.clock.now();
     let mut tx = intake.store.begin().await?;
     let mut pending = Vec::with_capacity(of_tenants.len());
-    let mut folded = Folded {
-        fresh: 0,
-        repeated: 0,
-    };
+    let mut folded = Folded { fresh: 0, repeated: 0 };
     for (tenant, messages) in of_tenants {
         let given: usize = messages.iter().map(|message| message.events.len()).sum();
         let fresh = claim(tx.as_mut(), tenant, &messages, now).await?;
@@ -85,21 +82,10 @@ pub(super) async fn fold(intake: &Intake, messages: &[&Message]) -> Result<Folde
             .map(|(user, next)| (next.stored, (user, next.serving)))
             .unzip();
         tx.save(tenant, &stored, now).await?;
-        pending.push(Pending {
-            world,
-            next,
-            plays,
-            oldest_receipt,
-        });
+        pending.push(Pending { world, next, plays, oldest_receipt });
     }
     tx.commit().await?;
-    for Pending {
-        world,
-        next,
-        plays,
-        oldest_receipt,
-    } in pending
-    {
+    for Pending { world, next, plays, oldest_receipt } in pending {
         for (user, profile) in next {
             intake.memory.publish(world.number, user, profile);
         }
@@ -118,20 +104,12 @@ async fn claim(
     messages: &[&Message],
     now: Timestamp,
 ) -> Result<Vec<Event>, store::Error> {
-    let positions: Vec<_> = messages
-        .iter()
-        .map(|message| message.position.clone())
-        .collect();
+    let positions: Vec<_> = messages.iter().map(|message| message.position.clone()).collect();
     let is_new = tx.claim_positions(tenant, &positions, now).await?;
     let mut seen = FxHashSet::default();
     let mut keys = Vec::new();
     let mut events = Vec::new();
-    for event in messages
-        .iter()
-        .zip(is_new)
-        .filter(|(_, is_new)| *is_new)
-        .flat_map(|(message, _)| &message.events)
-    {
+    for event in messages.iter().zip(is_new).filter(|(_, is_new)| *is_new).flat_map(|(message, _)| &message.events) {
         let key = (UserKey::of(&event.user), EventKey::of(&event.id));
         if seen.insert(key) {
             keys.push(key);
@@ -139,12 +117,7 @@ async fn claim(
         }
     }
     let is_new = tx.claim_events(tenant, &keys, now).await?;
-    Ok(events
-        .into_iter()
-        .zip(is_new)
-        .filter(|(_, is_new)| *is_new)
-        .map(|(event, _)| event.clone())
-        .collect())
+    Ok(events.into_iter().zip(is_new).filter(|(_, is_new)| *is_new).map(|(event, _)| event.clone()).collect())
 }
 
 /// Brings each listener's events together with what is known: in memory, else in the store.
@@ -166,66 +139,34 @@ async fn load(
             events.push(event);
         }
     }
-    let mut known: FxHashMap<UserKey, Arc<ServingProfile>> = jobs
-        .iter()
-        .filter_map(|(user, _)| Some((*user, intake.memory.find(world.number, *user)?)))
-        .collect();
-    let missing: Vec<UserKey> = jobs
-        .iter()
-        .map(|(user, _)| *user)
-        .filter(|user| !known.contains_key(user))
-        .collect();
+    let mut known: FxHashMap<UserKey, Arc<ServingProfile>> =
+        jobs.iter().filter_map(|(user, _)| Some((*user, intake.memory.find(world.number, *user)?))).collect();
+    let missing: Vec<UserKey> = jobs.iter().map(|(user, _)| *user).filter(|user| !known.contains_key(user)).collect();
     for (user, stored) in tx.users(&world.tenant, &missing).await? {
-        known.insert(
-            user,
-            Arc::new(ServingProfile::new(
-                stored.version,
-                stored.profile,
-                stored.attributes,
-            )),
-        );
+        known.insert(user, Arc::new(ServingProfile::new(stored.version, stored.profile, stored.attributes)));
     }
     Ok(jobs
         .into_iter()
-        .map(|(user, events)| Job {
-            user,
-            known: known.remove(&user).unwrap_or_default(),
-            events,
-        })
+        .map(|(user, events)| Job { user, known: known.remove(&user).unwrap_or_default(), events })
         .collect())
 }
 
 /// Folds the events in. Much at once goes to all processors, away from the async runtime.
 async fn apply(intake: &Intake, world: &World, jobs: Vec<Job>) -> Vec<Next> {
     let catalogue = world.catalogue.snapshot();
-    let serving = if jobs.len() <= EAGER {
-        world.serving()
-    } else {
-        None
-    };
+    let serving = if jobs.len() <= EAGER { world.serving() } else { None };
     if jobs.iter().map(|job| job.events.len()).sum::<usize>() <= HEAVY {
-        return jobs
-            .iter()
-            .map(|job| next(job, &catalogue, serving.as_deref()))
-            .collect();
+        return jobs.iter().map(|job| next(job, &catalogue, serving.as_deref())).collect();
     }
     let jobs = Arc::new(jobs);
     let work = {
-        let (jobs, catalogue, serving) =
-            (Arc::clone(&jobs), Arc::clone(&catalogue), serving.clone());
-        move || {
-            jobs.par_iter()
-                .map(|job| next(job, &catalogue, serving.as_deref()))
-                .collect::<Vec<_>>()
-        }
+        let (jobs, catalogue, serving) = (Arc::clone(&jobs), Arc::clone(&catalogue), serving.clone());
+        move || jobs.par_iter().map(|job| next(job, &catalogue, serving.as_deref())).collect::<Vec<_>>()
     };
     match intake.tasks.blocking("fold-events", work).await {
         Some(next) => next,
         // Only a panic leads here, and it has been logged; here it is this batch's alone.
-        None => jobs
-            .iter()
-            .map(|job| next(job, &catalogue, serving.as_deref()))
-            .collect(),
+        None => jobs.iter().map(|job| next(job, &catalogue, serving.as_deref())).collect(),
     }
 }
 
@@ -233,25 +174,16 @@ fn next(job: &Job, catalogue: &Snapshot, serving: Option<&Serving>) -> Next {
     let mut profile = job.known.profile.clone();
     for event in &job.events {
         let row = catalogue.find(event.item_key());
-        let facts = row.map_or(ItemFactsForFold::default(), |row| ItemFactsForFold {
-            artist: row.artist,
-            genres: &row.genres,
-        });
+        let facts =
+            row.map_or(ItemFactsForFold::default(), |row| ItemFactsForFold { artist: row.artist, genres: &row.genres });
         profile.apply(event, &facts);
     }
     let version = job.known.version + 1;
-    let stored = NextProfile {
-        user: job.user,
-        version,
-        blob: encode(&profile),
-    };
+    let stored = NextProfile { user: job.user, version, blob: encode(&profile) };
     let next = ServingProfile::new(version, profile, job.known.attributes.clone());
     if let Some(serving) = serving {
         // Asked for here, it stands ready when the next page asks.
         let _ready = next.vector(&serving.release);
     }
-    Next {
-        stored,
-        serving: next,
-    }
+    Next { stored, serving: next }
 }

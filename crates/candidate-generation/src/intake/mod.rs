@@ -51,14 +51,7 @@ impl Intake {
         clock: Arc<dyn Clock>,
         metrics: CandidatesMetrics,
     ) -> Self {
-        Self {
-            store,
-            worlds,
-            memory,
-            tasks,
-            clock,
-            metrics,
-        }
+        Self { store, worlds, memory, tasks, clock, metrics }
     }
 
     /// Folds messages in one transaction, anew while other writers get in between.
@@ -68,18 +61,17 @@ impl Intake {
         loop {
             match fold::fold(self, messages).await {
                 Ok(folded) => {
-                    self.metrics
-                        .folded(folded.fresh, folded.repeated, started.elapsed());
+                    self.metrics.folded(folded.fresh, folded.repeated, started.elapsed());
                     return Ok(());
                 }
                 Err(store::Error::Conflict) if conflicts < CONFLICTS => {
                     conflicts += 1;
                     for message in messages {
                         let world = self.worlds.of(&message.tenant).number;
-                        message.events.iter().for_each(|event| {
-                            self.memory
-                                .forget(world, shared_models::UserKey::of(&event.user))
-                        });
+                        message
+                            .events
+                            .iter()
+                            .for_each(|event| self.memory.forget(world, shared_models::UserKey::of(&event.user)));
                     }
                 }
                 Err(error) => return Err(error),
@@ -94,11 +86,8 @@ impl Intake {
             Err(error) if messages.len() > 1 && error.code() != ErrorCode::Unavailable => {
                 let mut outcomes = Vec::with_capacity(messages.len());
                 for message in messages {
-                    outcomes.push(
-                        self.fold(&[message])
-                            .await
-                            .map_or_else(|error| outcome_of(&error), |()| Outcome::Done),
-                    );
+                    outcomes
+                        .push(self.fold(&[message]).await.map_or_else(|error| outcome_of(&error), |()| Outcome::Done));
                 }
                 outcomes
             }
@@ -111,10 +100,7 @@ fn outcome_of(error: &store::Error) -> Outcome {
     let reason = service_runtime::tasks::chain(error);
     match error.code() {
         ErrorCode::Internal | ErrorCode::InvalidArgument => Outcome::Reject { reason },
-        _ => Outcome::Retry {
-            after: AFTER_FAILURE,
-            reason,
-        },
+        _ => Outcome::Retry { after: AFTER_FAILURE, reason },
     }
 }
 
@@ -122,28 +108,17 @@ fn outcome_of(error: &store::Error) -> Outcome {
 impl Handler for Intake {
     async fn handle(&self, batch: &[Delivery]) -> Vec<Outcome> {
         let read: Vec<Result<Message, String>> = batch.iter().map(read).collect();
-        let messages: Vec<&Message> = read
-            .iter()
-            .filter_map(|message| message.as_ref().ok())
-            .collect();
-        let mut outcomes = if messages.is_empty() {
-            Vec::new()
-        } else {
-            self.outcomes(&messages).await
-        }
-        .into_iter();
+        let messages: Vec<&Message> = read.iter().filter_map(|message| message.as_ref().ok()).collect();
+        let mut outcomes = if messages.is_empty() { Vec::new() } else { self.outcomes(&messages).await }.into_iter();
         read.iter()
             .map(|message| match message {
                 // There is one outcome for each message that could be read.
-                Ok(_) => outcomes.next().unwrap_or(Outcome::Retry {
-                    after: AFTER_FAILURE,
-                    reason: "no outcome".to_owned(),
-                }),
+                Ok(_) => {
+                    outcomes.next().unwrap_or(Outcome::Retry { after: AFTER_FAILURE, reason: "no outcome".to_owned() })
+                }
                 Err(reason) => {
                     self.metrics.rejected();
-                    Outcome::Reject {
-                        reason: reason.clone(),
-                    }
+                    Outcome::Reject { reason: reason.clone() }
                 }
             })
             .collect()

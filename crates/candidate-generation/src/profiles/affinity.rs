@@ -59,10 +59,7 @@ pub struct Affinities<K, const BOUND: usize> {
 
 impl<K, const BOUND: usize> Default for Affinities<K, BOUND> {
     fn default() -> Self {
-        Self {
-            entries: Vec::new(),
-            total: Affinity::default(),
-        }
+        Self { entries: Vec::new(), total: Affinity::default() }
     }
 }
 
@@ -86,17 +83,7 @@ impl<K: Copy + Ord, const BOUND: usize> Affinities<K, BOUND> {
                 }
             }
             Err(at) => {
-                self.entries.insert(
-                    at,
-                    Entry {
-                        key,
-                        affinity: Affinity {
-                            weight: amount,
-                            at: when,
-                        },
-                        plays: 1,
-                    },
-                );
+                self.entries.insert(at, Entry { key, affinity: Affinity { weight: amount, at: when }, plays: 1 });
                 if self.entries.len() > BOUND {
                     self.evict(key, when);
                 }
@@ -126,10 +113,7 @@ impl<K: Copy + Ord, const BOUND: usize> Affinities<K, BOUND> {
     /// A key's entry.
     #[must_use]
     pub fn of(&self, key: K) -> Option<&Entry<K>> {
-        self.entries
-            .binary_search_by_key(&key, |entry| entry.key)
-            .ok()
-            .and_then(|at| self.entries.get(at))
+        self.entries.binary_search_by_key(&key, |entry| entry.key).ok().and_then(|at| self.entries.get(at))
     }
 
     /// A key's share of all decayed plays, 0..=1.
@@ -143,21 +127,14 @@ impl<K: Copy + Ord, const BOUND: usize> Affinities<K, BOUND> {
         // keeps a listener who was away for years from dividing zero by zero.
         let when = now.min(self.total.at.max(entry.affinity.at));
         let total = self.total.at(when);
-        if total > 0.0 {
-            (entry.affinity.at(when) / total).clamp(0.0, 1.0)
-        } else {
-            0.0
-        }
+        if total > 0.0 { (entry.affinity.at(when) / total).clamp(0.0, 1.0) } else { 0.0 }
     }
 
     /// The strongest keys with their shares, strongest first, ties by key.
     #[must_use]
     pub fn strongest(&self, count: usize, now: Timestamp) -> Vec<(K, f32)> {
-        let mut shares: Vec<(K, f32)> = self
-            .entries
-            .iter()
-            .map(|entry| (entry.key, self.share_of(entry, now)))
-            .collect();
+        let mut shares: Vec<(K, f32)> =
+            self.entries.iter().map(|entry| (entry.key, self.share_of(entry, now))).collect();
         shares.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         shares.truncate(count);
         shares
@@ -212,14 +189,7 @@ mod tests {
             artists.add_total(amount, Timestamp(DAY));
         }
         assert!(artists.of(2).is_none());
-        assert_eq!(
-            artists
-                .strongest(9, Timestamp(DAY))
-                .iter()
-                .map(|s| s.0)
-                .collect::<Vec<_>>(),
-            [1, 3]
-        );
+        assert_eq!(artists.strongest(9, Timestamp(DAY)).iter().map(|s| s.0).collect::<Vec<_>>(), [1, 3]);
     }
 
     #[test]

@@ -22,11 +22,7 @@ pub fn context(
 ) -> ListenerContext {
     let counters = &profile.counters;
     let share = |part: u64| {
-        if counters.plays == 0 {
-            0.0
-        } else {
-            (part as f32 / counters.plays as f32).min(1.0)
-        }
+        if counters.plays == 0 { 0.0 } else { (part as f32 / counters.plays as f32).min(1.0) }
     };
     let recent: Vec<ItemKey> = recent.iter().take(RECENT).map(|item| item.0).collect();
     let mean_popularity = if recent.is_empty() {
@@ -37,9 +33,7 @@ pub fn context(
     let vector = vector.filter(|vector| !vector.values.is_empty());
     ListenerContext {
         known: counters.events > 0,
-        vector: vector
-            .map(|vector| vector.values.clone())
-            .unwrap_or_default(),
+        vector: vector.map(|vector| vector.values.clone()).unwrap_or_default(),
         vector_release: vector.and_then(|vector| vector.release.clone()),
         recent,
         plays: u32::try_from(counters.plays).unwrap_or(u32::MAX),
@@ -48,9 +42,7 @@ pub fn context(
         complete_rate: share(counters.completes),
         repeat_rate: share(counters.repeats),
         artists: profile.artists.entries().len() as u32,
-        idle_days: profile
-            .last_event_at
-            .map_or(-1.0, |last| now.days_since(last)),
+        idle_days: profile.last_event_at.map_or(-1.0, |last| now.days_since(last)),
         hour_share: profile.hour_share(now),
         mean_popularity,
     }

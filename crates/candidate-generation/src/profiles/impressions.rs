@@ -34,12 +34,7 @@ impl Impressions {
         if range.len() > BOUND_PER_ITEM {
             self.0.remove(range.start);
         } else if self.0.len() > BOUND {
-            let oldest = self
-                .0
-                .iter()
-                .enumerate()
-                .min_by_key(|(_, shown)| (shown.1, shown.0))
-                .map(|(index, _)| index);
+            let oldest = self.0.iter().enumerate().min_by_key(|(_, shown)| (shown.1, shown.0)).map(|(index, _)| index);
             if let Some(index) = oldest {
                 self.0.remove(index);
             }
@@ -48,35 +43,21 @@ impl Impressions {
 
     fn range(&self, key: ItemKey) -> std::ops::Range<usize> {
         let start = self.0.partition_point(|shown| shown.0 < key);
-        let count = self
-            .0
-            .get(start..)
-            .unwrap_or(&[])
-            .iter()
-            .take_while(|shown| shown.0 == key)
-            .count();
+        let count = self.0.get(start..).unwrap_or(&[]).iter().take_while(|shown| shown.0 == key).count();
         start..start + count
     }
 
     /// When an item was shown, oldest first.
     #[must_use]
     pub fn of(&self, key: ItemKey) -> &[(ItemKey, Timestamp)] {
-        if self.0.is_empty() {
-            &[]
-        } else {
-            self.0.get(self.range(key)).unwrap_or(&[])
-        }
+        if self.0.is_empty() { &[] } else { self.0.get(self.range(key)).unwrap_or(&[]) }
     }
 
     /// How often an item was shown within the span before `now`.
     #[must_use]
     pub fn count(&self, key: ItemKey, within: Duration, now: Timestamp) -> usize {
         let from = now.before(within);
-        self.of(key)
-            .iter()
-            .rev()
-            .take_while(|shown| shown.1 > from)
-            .count()
+        self.of(key).iter().rev().take_while(|shown| shown.1 > from).count()
     }
 
     /// When an item was last shown.
@@ -102,14 +83,8 @@ mod tests {
         for (key, at) in [(1, 10), (2, 11), (1, 20), (1, 30)] {
             shown.add(ItemKey(key), Timestamp(at));
         }
-        assert_eq!(
-            shown.count(ItemKey(1), Duration::from_millis(15), Timestamp(30)),
-            2
-        );
-        assert_eq!(
-            shown.count(ItemKey(3), Duration::from_secs(1), Timestamp(30)),
-            0
-        );
+        assert_eq!(shown.count(ItemKey(1), Duration::from_millis(15), Timestamp(30)), 2);
+        assert_eq!(shown.count(ItemKey(3), Duration::from_secs(1), Timestamp(30)), 0);
         assert_eq!(shown.last(ItemKey(1)), Some(Timestamp(30)));
     }
 

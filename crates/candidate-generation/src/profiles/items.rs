@@ -47,24 +47,14 @@ impl Items {
     #[inline]
     #[must_use]
     pub fn of(&self, key: ItemKey) -> Option<&ItemHistory> {
-        self.0
-            .binary_search_by_key(&key, |item| item.key)
-            .ok()
-            .and_then(|at| self.0.get(at))
+        self.0.binary_search_by_key(&key, |item| item.key).ok().and_then(|at| self.0.get(at))
     }
 
     /// Changes an item's history; a new item gets an empty one, if need be in place of another.
     pub fn touch(&mut self, key: ItemKey, when: Timestamp, change: impl FnOnce(&mut ItemHistory)) {
         let at = match self.0.binary_search_by_key(&key, |item| item.key) {
             Ok(at) => at,
-            Err(at) => self.make_room(
-                at,
-                ItemHistory {
-                    key,
-                    touched: when,
-                    ..ItemHistory::default()
-                },
-            ),
+            Err(at) => self.make_room(at, ItemHistory { key, touched: when, ..ItemHistory::default() }),
         };
         if let Some(item) = self.0.get_mut(at) {
             item.touched = item.touched.max(when);
@@ -108,13 +98,7 @@ impl Items {
     /// The items that were played, latest first, ties by item.
     #[must_use]
     pub fn played(&self, count: usize) -> Vec<(ItemKey, Timestamp)> {
-        latest_first(
-            self.0
-                .iter()
-                .filter_map(|item| item.last_played.map(|at| (item.key, at)))
-                .collect(),
-            count,
-        )
+        latest_first(self.0.iter().filter_map(|item| item.last_played.map(|at| (item.key, at))).collect(), count)
     }
 
     /// The listener's most played item of an artist; ties by what is liked, then the latest, then item.
@@ -126,14 +110,7 @@ impl Items {
         self.0
             .iter()
             .filter(|item| item.artist == artist && (item.plays > 0 || item.liked))
-            .max_by_key(|item| {
-                (
-                    item.plays,
-                    item.liked,
-                    item.last_played,
-                    std::cmp::Reverse(item.key),
-                )
-            })
+            .max_by_key(|item| (item.plays, item.liked, item.last_played, std::cmp::Reverse(item.key)))
             .map(|item| item.key)
     }
 
@@ -158,9 +135,7 @@ mod tests {
     fn the_longest_untouched_gives_way_but_liked_items_last() {
         let mut items = Items::default();
         for n in 0..=BOUND as u64 {
-            items.touch(ItemKey(n + 1), Timestamp(n as i64), |item| {
-                item.liked = n == 0
-            });
+            items.touch(ItemKey(n + 1), Timestamp(n as i64), |item| item.liked = n == 0);
         }
         assert_eq!(items.as_slice().len(), BOUND);
         assert!(items.of(ItemKey(1)).is_some());

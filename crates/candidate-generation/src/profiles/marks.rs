@@ -37,12 +37,8 @@ impl Marks {
             Err(at) => {
                 self.0.insert(at, (key, when));
                 if self.0.len() > BOUND {
-                    let oldest = self
-                        .0
-                        .iter()
-                        .enumerate()
-                        .min_by_key(|(_, mark)| (mark.1, mark.0))
-                        .map(|(index, _)| index);
+                    let oldest =
+                        self.0.iter().enumerate().min_by_key(|(_, mark)| (mark.1, mark.0)).map(|(index, _)| index);
                     if let Some(index) = oldest {
                         self.0.remove(index);
                     }

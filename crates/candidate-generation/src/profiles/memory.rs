@@ -36,29 +36,20 @@ impl ServingProfile {
     /// A listener as read or as folded.
     #[must_use]
     pub fn new(version: i64, profile: Profile, attributes: Option<UserAttributes>) -> Self {
-        Self {
-            version,
-            profile,
-            attributes,
-            recent: OnceLock::new(),
-            vector: ArcSwapOption::empty(),
-        }
+        Self { version, profile, attributes, recent: OnceLock::new(), vector: ArcSwapOption::empty() }
     }
 
     /// The latest positive items, latest first.
     #[must_use]
     pub fn recent(&self) -> &[(ItemKey, Timestamp)] {
-        self.recent
-            .get_or_init(|| self.profile.items.recent(RECENT))
+        self.recent.get_or_init(|| self.profile.items.recent(RECENT))
     }
 
     /// The listener's vector for this release, folded in when it was not yet, or for another one.
     #[must_use]
     pub fn vector(&self, release: &Release) -> Arc<UserVector> {
-        if let Some(vector) = self
-            .vector
-            .load_full()
-            .filter(|vector| vector.release.as_ref() == Some(&release.manifest.id))
+        if let Some(vector) =
+            self.vector.load_full().filter(|vector| vector.release.as_ref() == Some(&release.manifest.id))
         {
             return vector;
         }
@@ -99,49 +90,36 @@ impl ProfileMemory {
     pub fn offer(&self, world: u32, user: UserKey, read: ServingProfile) -> Arc<ServingProfile> {
         let read = Arc::new(read);
         let kept = Arc::clone(&read);
-        self.cache
-            .entry((world, user))
-            .and_compute_with(|known| match known {
-                Some(known) if known.value().version >= read.version => Op::Nop,
-                _ => Op::Put(Arc::clone(&read)),
-            });
+        self.cache.entry((world, user)).and_compute_with(|known| match known {
+            Some(known) if known.value().version >= read.version => Op::Nop,
+            _ => Op::Put(Arc::clone(&read)),
+        });
         self.find(world, user).unwrap_or(kept)
     }
 
     /// Keeps a profile that has just been committed, unless a newer one is there. What the tenant told
     /// stays as it is in memory.
     pub fn publish(&self, world: u32, user: UserKey, committed: ServingProfile) {
-        self.cache
-            .entry((world, user))
-            .and_compute_with(|known| match known {
-                Some(known) if known.value().version >= committed.version => Op::Nop,
-                Some(known) => {
-                    let attributes = known.value().attributes.clone();
-                    Op::Put(Arc::new(ServingProfile {
-                        attributes,
-                        ..committed
-                    }))
-                }
-                None => Op::Put(Arc::new(committed)),
-            });
+        self.cache.entry((world, user)).and_compute_with(|known| match known {
+            Some(known) if known.value().version >= committed.version => Op::Nop,
+            Some(known) => {
+                let attributes = known.value().attributes.clone();
+                Op::Put(Arc::new(ServingProfile { attributes, ..committed }))
+            }
+            None => Op::Put(Arc::new(committed)),
+        });
     }
 
     /// Replaces what the tenant told of a listener who is in memory.
     pub fn tell(&self, world: u32, attributes: UserAttributes) {
         let user = UserKey::of(&attributes.id);
-        self.cache
-            .entry((world, user))
-            .and_compute_with(|known| match known {
-                Some(known) => {
-                    let known = known.value();
-                    Op::Put(Arc::new(ServingProfile::new(
-                        known.version,
-                        known.profile.clone(),
-                        Some(attributes),
-                    )))
-                }
-                None => Op::Nop,
-            });
+        self.cache.entry((world, user)).and_compute_with(|known| match known {
+            Some(known) => {
+                let known = known.value();
+                Op::Put(Arc::new(ServingProfile::new(known.version, known.profile.clone(), Some(attributes))))
+            }
+            None => Op::Nop,
+        });
     }
 
     /// Forgets a listener, so that the next read goes to the store.
@@ -169,22 +147,10 @@ mod tests {
     #[test]
     fn a_slow_reader_never_covers_a_newer_profile() {
         let memory = ProfileMemory::new(1 << 20);
-        memory.publish(
-            0,
-            UserKey(1),
-            ServingProfile::new(2, Profile::default(), None),
-        );
-        let kept = memory.offer(
-            0,
-            UserKey(1),
-            ServingProfile::new(1, Profile::default(), None),
-        );
+        memory.publish(0, UserKey(1), ServingProfile::new(2, Profile::default(), None));
+        let kept = memory.offer(0, UserKey(1), ServingProfile::new(1, Profile::default(), None));
         assert_eq!(kept.version, 2);
-        memory.publish(
-            0,
-            UserKey(1),
-            ServingProfile::new(3, Profile::default(), None),
-        );
+        memory.publish(0, UserKey(1), ServingProfile::new(3, Profile::default(), None));
         assert_eq!(memory.find(0, UserKey(1)).unwrap().version, 3);
         assert!(memory.find(1, UserKey(1)).is_none());
     }
@@ -193,12 +159,7 @@ mod tests {
     fn what_the_tenant_told_outlives_a_fold() {
         let memory = ProfileMemory::new(1 << 20);
         let id = shared_models::UserId::new("u").unwrap();
-        let told = UserAttributes {
-            id: id.clone(),
-            market: None,
-            explicit_allowed: false,
-            updated_at: Timestamp(1),
-        };
+        let told = UserAttributes { id: id.clone(), market: None, explicit_allowed: false, updated_at: Timestamp(1) };
         let user = UserKey::of(&id);
         memory.offer(0, user, ServingProfile::default());
         memory.tell(0, told.clone());

@@ -82,9 +82,7 @@ impl Profile {
             }
             EventKind::Skip => {
                 self.counters.skips += 1;
-                self.speak_against(key, when, weight, facts.artist, |item| {
-                    item.skips = item.skips.saturating_add(1)
-                });
+                self.speak_against(key, when, weight, facts.artist, |item| item.skips = item.skips.saturating_add(1));
             }
             EventKind::Like | EventKind::Save | EventKind::PlaylistAdd => {
                 self.hidden.remove(key);
@@ -96,9 +94,7 @@ impl Profile {
                 self.followed.insert(key, when);
                 self.speak_for(key, when, weight, facts.artist, false);
             }
-            EventKind::Unlike => {
-                self.speak_against(key, when, weight, facts.artist, |item| item.liked = false)
-            }
+            EventKind::Unlike => self.speak_against(key, when, weight, facts.artist, |item| item.liked = false),
             EventKind::Hide => {
                 self.followed.remove(key);
                 self.hidden.insert(key, when);
@@ -126,8 +122,7 @@ impl Profile {
         }
         self.genres.add_total(1.0, when);
         for genre in facts.genres {
-            self.genres
-                .add(*genre, 1.0 / facts.genres.len() as f32, when);
+            self.genres.add(*genre, 1.0 / facts.genres.len() as f32, when);
         }
         if let Some(hour) = self.hours.get_mut(hour_of(when)) {
             *hour = hour.saturating_add(1);
@@ -135,14 +130,7 @@ impl Profile {
         self.count_day(when);
     }
 
-    fn speak_for(
-        &mut self,
-        key: ItemKey,
-        when: Timestamp,
-        weight: f32,
-        artist: ItemKey,
-        liked: bool,
-    ) {
+    fn speak_for(&mut self, key: ItemKey, when: Timestamp, weight: f32, artist: ItemKey, liked: bool) {
         self.items.touch(key, when, |item| {
             item.artist = artist;
             item.weight += weight;
@@ -198,11 +186,7 @@ impl Profile {
     pub fn hour_share(&self, now: Timestamp) -> f32 {
         let total: u64 = self.hours.iter().map(|plays| u64::from(*plays)).sum();
         let here = self.hours.get(hour_of(now)).copied().unwrap_or(0);
-        if total == 0 {
-            1.0 / 24.0
-        } else {
-            here as f32 / total as f32
-        }
+        if total == 0 { 1.0 / 24.0 } else { here as f32 / total as f32 }
     }
 
     /// Bytes this takes in memory, to bound a cache by.

@@ -23,10 +23,7 @@ pub struct UserVector {
 #[must_use]
 pub fn fold_in(profile: &Profile, release: &Release) -> UserVector {
     let Some(factors) = release.factors.as_ref() else {
-        return UserVector {
-            release: Some(release.manifest.id.clone()),
-            values: Vec::new(),
-        };
+        return UserVector { release: Some(release.manifest.id.clone()), values: Vec::new() };
     };
     let now = profile.last_event_at.unwrap_or(Timestamp(0));
     let interactions: Vec<(u32, f32)> = profile
@@ -36,25 +33,11 @@ pub fn fold_in(profile: &Profile, release: &Release) -> UserVector {
         .filter_map(|(key, _)| {
             let item = profile.items.of(key)?;
             let row = release.index_of(key)?;
-            Some((
-                row,
-                factors.confidence(item.weight, now.days_since(item.touched)),
-            ))
+            Some((row, factors.confidence(item.weight, now.days_since(item.touched))))
         })
         .collect();
-    let values = if interactions.is_empty() {
-        Vec::new()
-    } else {
-        factors.fold_in(&interactions)
-    };
+    let values = if interactions.is_empty() { Vec::new() } else { factors.fold_in(&interactions) };
     // Factors of nothing but zeros say nothing: an empty vector says so plainly.
-    let values = if values.iter().any(|value| *value != 0.0) {
-        values
-    } else {
-        Vec::new()
-    };
-    UserVector {
-        release: Some(release.manifest.id.clone()),
-        values,
-    }
+    let values = if values.iter().any(|value| *value != 0.0) { values } else { Vec::new() };
+    UserVector { release: Some(release.manifest.id.clone()), values }
 }

@@ -50,19 +50,8 @@ impl PageQuery {
             keys
         };
         let (seeds, excluded) = (sorted(&asked.seed_items), sorted(&asked.exclude));
-        let vector = serving
-            .as_ref()
-            .map(|serving| listener.vector(&serving.release));
-        Self {
-            asked,
-            catalogue,
-            serving,
-            listener,
-            vector,
-            trends,
-            seeds,
-            excluded,
-        }
+        let vector = serving.as_ref().map(|serving| listener.vector(&serving.release));
+        Self { asked, catalogue, serving, listener, vector, trends, seeds, excluded }
     }
 
     /// The time of the request.
@@ -75,26 +64,14 @@ impl PageQuery {
     #[must_use]
     pub fn market(&self) -> Market {
         let asked = self.asked.context.market;
-        let home = || {
-            self.listener
-                .attributes
-                .as_ref()
-                .and_then(|attributes| attributes.market)
-        };
-        if asked == Market::UNKNOWN {
-            home().unwrap_or(asked)
-        } else {
-            asked
-        }
+        let home = || self.listener.attributes.as_ref().and_then(|attributes| attributes.market);
+        if asked == Market::UNKNOWN { home().unwrap_or(asked) } else { asked }
     }
 
     /// Whether explicit items may be shown; so unless the tenant told otherwise.
     #[must_use]
     pub fn explicit_allowed(&self) -> bool {
-        self.listener
-            .attributes
-            .as_ref()
-            .is_none_or(|attributes| attributes.explicit_allowed)
+        self.listener.attributes.as_ref().is_none_or(|attributes| attributes.explicit_allowed)
     }
 
     /// Whether the request is about this item.

@@ -30,58 +30,29 @@ const SMALLER: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// What is wrong with an item, when something is.
 fn check(item: &Item) -> Result<(), Error> {
-    let wrong = |field, given: String, expected| {
-        Err(Error::Item {
-            id: item.id.clone(),
-            field,
-            given,
-            expected,
-        })
-    };
+    let wrong = |field, given: String, expected| Err(Error::Item { id: item.id.clone(), field, given, expected });
     let long = |text: &str| text.chars().count() > MAX_CHARACTERS;
     if item.title.trim().is_empty() {
         return wrong("title", "empty".to_owned(), "a text a listener can read");
     }
-    for (field, text) in [
-        ("title", Some(&item.title)),
-        ("artist_name", item.artist_name.as_ref()),
-    ] {
+    for (field, text) in [("title", Some(&item.title)), ("artist_name", item.artist_name.as_ref())] {
         if let Some(text) = text.filter(|text| long(text)) {
-            return wrong(
-                field,
-                format!("{} characters", text.chars().count()),
-                "at most 1000 characters",
-            );
+            return wrong(field, format!("{} characters", text.chars().count()), "at most 1000 characters");
         }
     }
     if item.genres.len() > MAX_GENRES {
         return wrong("genres", item.genres.len().to_string(), "at most 64");
     }
-    if let Some(genre) = item
-        .genres
-        .iter()
-        .find(|genre| genre.is_empty() || long(genre))
-    {
-        return wrong(
-            "genres",
-            format!("{} characters", genre.chars().count()),
-            "1 to 1000 characters each",
-        );
+    if let Some(genre) = item.genres.iter().find(|genre| genre.is_empty() || long(genre)) {
+        return wrong("genres", format!("{} characters", genre.chars().count()), "1 to 1000 characters each");
     }
     Ok(())
 }
 
 impl Service {
-    async fn put(
-        &self,
-        world: &World,
-        items: Vec<Arc<Item>>,
-    ) -> Result<Vec<Result<Put, Failure>>, Error> {
+    async fn put(&self, world: &World, items: Vec<Arc<Item>>) -> Result<Vec<Result<Put, Failure>>, Error> {
         let _in_order = world.writing.lock().await;
-        let written = self
-            .store
-            .put_items(&world.tenant, &items, self.clock.now())
-            .await?;
+        let written = self.store.put_items(&world.tenant, &items, self.clock.now()).await?;
         let mut changes = Vec::new();
         let mut results = Vec::with_capacity(items.len());
         for (item, written) in items.into_iter().zip(written) {
@@ -90,10 +61,7 @@ impl Service {
                 Written::Updated => Put::Updated,
                 Written::Unchanged => Put::Unchanged,
                 Written::KeyTaken => {
-                    results.push(Err(Error::KeyTaken {
-                        id: item.id.clone(),
-                    }
-                    .into()));
+                    results.push(Err(Error::KeyTaken { id: item.id.clone() }.into()));
                     continue;
                 }
             };
@@ -106,27 +74,13 @@ impl Service {
 
     /// The most played items of a market that may be played there; after them, so that the list is
     /// never short for want of a release, what is played now and what is new.
-    fn most_popular(
-        world: &World,
-        market: Market,
-        limit: usize,
-        now: shared_models::Timestamp,
-    ) -> Vec<DisplayItem> {
+    fn most_popular(world: &World, market: Market, limit: usize, now: shared_models::Timestamp) -> Vec<DisplayItem> {
         let catalogue = world.catalogue.snapshot();
         let serving = world.serving();
         let popular = serving.iter().flat_map(|serving| {
-            let here = serving
-                .release
-                .popularity
-                .as_ref()
-                .map_or(&[][..], |popularity| popularity.top(market));
-            let everywhere = serving
-                .popularity
-                .as_ref()
-                .map_or(&[][..], |popularity| popularity.top());
-            here.iter()
-                .chain(everywhere)
-                .filter_map(|(row, _)| serving.release.items.get(*row as usize).copied())
+            let here = serving.release.popularity.as_ref().map_or(&[][..], |popularity| popularity.top(market));
+            let everywhere = serving.popularity.as_ref().map_or(&[][..], |popularity| popularity.top());
+            here.iter().chain(everywhere).filter_map(|(row, _)| serving.release.items.get(*row as usize).copied())
         });
         let trends = world.trending.trends();
         let newest = catalogue
@@ -147,24 +101,12 @@ impl Service {
             .collect()
     }
 
-    async fn stored_user(
-        &self,
-        world: &World,
-        user: UserKey,
-    ) -> Result<Arc<ServingProfile>, Error> {
+    async fn stored_user(&self, world: &World, user: UserKey) -> Result<Arc<ServingProfile>, Error> {
         if let Some(known) = self.memory.find(world.number, user) {
             return Ok(known);
         }
-        let StoredUser {
-            version,
-            profile,
-            attributes,
-        } = self.store.user(&world.tenant, user).await?;
-        Ok(self.memory.offer(
-            world.number,
-            user,
-            ServingProfile::new(version, profile, attributes),
-        ))
+        let StoredUser { version, profile, attributes } = self.store.user(&world.tenant, user).await?;
+        Ok(self.memory.offer(world.number, user, ServingProfile::new(version, profile, attributes)))
     }
 }
 
@@ -177,19 +119,10 @@ impl Catalogue for Service {
         deadline: Deadline,
     ) -> Result<Vec<Result<Put, Failure>>, Failure> {
         if items.len() > MAX_ITEMS {
-            let error = Error::TooMany {
-                given: items.len(),
-                limit: MAX_ITEMS,
-            };
-            return Err(Failure {
-                retry_after: Some(SMALLER),
-                ..error.into()
-            });
+            let error = Error::TooMany { given: items.len(), limit: MAX_ITEMS };
+            return Err(Failure { retry_after: Some(SMALLER), ..error.into() });
         }
-        let mut refused: Vec<Option<Failure>> = items
-            .iter()
-            .map(|item| check(item).err().map(Failure::from))
-            .collect();
+        let mut refused: Vec<Option<Failure>> = items.iter().map(|item| check(item).err().map(Failure::from)).collect();
         let sound = items
             .into_iter()
             .zip(&refused)
@@ -203,29 +136,18 @@ impl Catalogue for Service {
             .map(|refused| match refused.take() {
                 Some(refused) => Err(refused),
                 // There is one result for each item that was not refused.
-                None => written
-                    .next()
-                    .unwrap_or_else(|| Err(Error::Background.into())),
+                None => written.next().unwrap_or_else(|| Err(Error::Background.into())),
             })
             .collect())
     }
 
     async fn item(&self, tenant: &TenantId, id: &ItemId, _: Deadline) -> Result<Item, Failure> {
         let catalogue = self.world(tenant).catalogue.snapshot();
-        let found = catalogue
-            .find(ItemKey::of(id))
-            .filter(|row| row.item.id == *id);
-        found
-            .map(|row| Item::clone(&row.item))
-            .ok_or_else(|| Error::NoItem { id: id.clone() }.into())
+        let found = catalogue.find(ItemKey::of(id)).filter(|row| row.item.id == *id);
+        found.map(|row| Item::clone(&row.item)).ok_or_else(|| Error::NoItem { id: id.clone() }.into())
     }
 
-    async fn delete_item(
-        &self,
-        tenant: &TenantId,
-        id: &ItemId,
-        deadline: Deadline,
-    ) -> Result<bool, Failure> {
+    async fn delete_item(&self, tenant: &TenantId, id: &ItemId, deadline: Deadline) -> Result<bool, Failure> {
         let world = self.world(tenant);
         by(deadline, async {
             let _in_order = world.writing.lock().await;
@@ -238,17 +160,9 @@ impl Catalogue for Service {
         .await
     }
 
-    async fn display(
-        &self,
-        tenant: &TenantId,
-        keys: &[ItemKey],
-        _: Deadline,
-    ) -> Result<Vec<DisplayItem>, Failure> {
+    async fn display(&self, tenant: &TenantId, keys: &[ItemKey], _: Deadline) -> Result<Vec<DisplayItem>, Failure> {
         let catalogue = self.world(tenant).catalogue.snapshot();
-        Ok(keys
-            .iter()
-            .filter_map(|key| catalogue.display(*key))
-            .collect())
+        Ok(keys.iter().filter_map(|key| catalogue.display(*key)).collect())
     }
 
     async fn list_items(
@@ -258,13 +172,8 @@ impl Catalogue for Service {
         limit: usize,
         deadline: Deadline,
     ) -> Result<Vec<Item>, Failure> {
-        by(deadline, async {
-            Ok(self
-                .store
-                .items_after(tenant, after.as_ref(), limit.clamp(1, MAX_ITEMS))
-                .await?)
-        })
-        .await
+        by(deadline, async { Ok(self.store.items_after(tenant, after.as_ref(), limit.clamp(1, MAX_ITEMS)).await?) })
+            .await
     }
 
     async fn popular(
@@ -274,23 +183,13 @@ impl Catalogue for Service {
         limit: usize,
         _: Deadline,
     ) -> Result<Vec<DisplayItem>, Failure> {
-        Ok(Self::most_popular(
-            &self.world(tenant),
-            market,
-            limit.min(MAX_ITEMS),
-            self.clock.now(),
-        ))
+        Ok(Self::most_popular(&self.world(tenant), market, limit.min(MAX_ITEMS), self.clock.now()))
     }
 }
 
 #[async_trait]
 impl Profiles for Service {
-    async fn user(
-        &self,
-        tenant: &TenantId,
-        id: &UserId,
-        deadline: Deadline,
-    ) -> Result<UserSummary, Failure> {
+    async fn user(&self, tenant: &TenantId, id: &UserId, deadline: Deadline) -> Result<UserSummary, Failure> {
         let world = self.world(tenant);
         let known = by(deadline, self.stored_user(&world, UserKey::of(id))).await?;
         if known.version == 0 && known.attributes.is_none() {
@@ -302,25 +201,15 @@ impl Profiles for Service {
             explicit_allowed: true,
             updated_at: shared_models::Timestamp(0),
         };
-        Ok(summary(
-            &known.profile,
-            known.attributes.clone().unwrap_or(default),
-            self.clock.now(),
-        ))
+        Ok(summary(&known.profile, known.attributes.clone().unwrap_or(default), self.clock.now()))
     }
 
-    async fn put_user(
-        &self,
-        tenant: &TenantId,
-        attributes: UserAttributes,
-        deadline: Deadline,
-    ) -> Result<(), Failure> {
+    async fn put_user(&self, tenant: &TenantId, attributes: UserAttributes, deadline: Deadline) -> Result<(), Failure> {
         let world = self.world(tenant);
         by(deadline, async {
             let _in_order = world.writing.lock().await;
             // In memory before it is written: no reader can then put what it read before over it.
-            self.stored_user(&world, UserKey::of(&attributes.id))
-                .await?;
+            self.stored_user(&world, UserKey::of(&attributes.id)).await?;
             self.store.put_user(tenant, &attributes).await?;
             self.memory.tell(world.number, attributes);
             Ok(())
@@ -334,26 +223,14 @@ impl ReleaseControl for Service {
     async fn status(&self, tenant: &TenantId, _: Deadline) -> Result<ServingRelease, Failure> {
         let world = self.world(tenant);
         let live = world.serving().map(|serving| serving.id().clone());
-        Ok(ServingRelease {
-            live,
-            previous: world.previous(),
-            since: world.watch().status().since,
-        })
+        Ok(ServingRelease { live, previous: world.previous(), since: world.watch().status().since })
     }
 
-    async fn activate(
-        &self,
-        tenant: &TenantId,
-        id: &ReleaseId,
-        deadline: Deadline,
-    ) -> Result<(), Failure> {
+    async fn activate(&self, tenant: &TenantId, id: &ReleaseId, deadline: Deadline) -> Result<(), Failure> {
         let (world, id) = (self.world(tenant), id.clone());
         // Past the deadline the load goes on and may still swap: the caller asks `status`.
         by(deadline, async {
-            self.tasks
-                .blocking("activate-release", move || world.activate(&id))
-                .await
-                .ok_or(Error::Background)?
+            self.tasks.blocking("activate-release", move || world.activate(&id)).await.ok_or(Error::Background)?
         })
         .await
     }

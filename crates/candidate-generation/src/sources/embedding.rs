@@ -37,11 +37,7 @@ impl Source<PageQuery, Handle> for EmbeddingSource {
             .into_iter()
             .filter_map(|(row, score)| {
                 let key = serving.handle(row, &query.catalogue)?;
-                Some(Found {
-                    key,
-                    score,
-                    seed: nearest(factors.row(row), &recent),
-                })
+                Some(Found { key, score, seed: nearest(factors.row(row), &recent) })
             })
             .collect();
         Ok(best_first(query, found, limit))
@@ -50,19 +46,10 @@ impl Source<PageQuery, Handle> for EmbeddingSource {
 
 /// The listener's vector; on a page about items, and for nobody in particular, the items' mean.
 fn vector(query: &PageQuery, serving: &Serving, factors: &Factors) -> Option<Vec<f32>> {
-    if let Some(vector) = query
-        .vector
-        .as_ref()
-        .filter(|vector| vector.values.len() == factors.stride())
-    {
+    if let Some(vector) = query.vector.as_ref().filter(|vector| vector.values.len() == factors.stride()) {
         return Some(vector.values.clone());
     }
-    let rows: Vec<u32> = query
-        .asked
-        .seed_items
-        .iter()
-        .filter_map(|key| serving.release.index_of(*key))
-        .collect();
+    let rows: Vec<u32> = query.asked.seed_items.iter().filter_map(|key| serving.release.index_of(*key)).collect();
     let mut mean = vec![0.0; factors.stride()];
     for row in &rows {
         releases::vectors::axpy(1.0 / rows.len() as f32, factors.row(*row), &mut mean);

@@ -27,9 +27,7 @@ pub(super) struct FavouriteArtistsSource {
 
 impl FavouriteArtistsSource {
     pub(super) fn new(params: SourceParams) -> Self {
-        Self {
-            artists: params.artists.map_or(ARTISTS, usize::from),
-        }
+        Self { artists: params.artists.map_or(ARTISTS, usize::from) }
     }
 
     /// The artists with their share of the listener's plays, largest first.
@@ -39,10 +37,9 @@ impl FavouriteArtistsSource {
         for (key, _) in profile.followed.as_slice() {
             match artists.iter_mut().find(|(artist, _)| artist == key) {
                 Some((_, share)) => *share = share.max(FOLLOWED_SHARE),
-                None if !query.catalogue.by_artist(*key).is_empty() => artists.push((
-                    *key,
-                    FOLLOWED_SHARE.max(profile.artists.share(*key, query.now())),
-                )),
+                None if !query.catalogue.by_artist(*key).is_empty() => {
+                    artists.push((*key, FOLLOWED_SHARE.max(profile.artists.share(*key, query.now()))))
+                }
                 None => {}
             }
         }
@@ -64,12 +61,7 @@ impl Source<PageQuery, Handle> for FavouriteArtistsSource {
         let each = (limit * 2).div_ceil(artists.len().max(1)).max(1);
         let mut found = Vec::new();
         for (artist, share) in artists {
-            let evidence = query
-                .listener
-                .profile
-                .items
-                .most_played_of(artist)
-                .map(|key| query.catalogue.handle(key));
+            let evidence = query.listener.profile.items.most_played_of(artist).map(|key| query.catalogue.handle(key));
             let slots = query.catalogue.by_artist(artist);
             let mut items: Vec<(f32, Timestamp, Handle)> = slots
                 .iter()
@@ -81,20 +73,12 @@ impl Source<PageQuery, Handle> for FavouriteArtistsSource {
                 })
                 .collect();
             // The artist's best first; among the unheard, the newest.
-            items.sort_unstable_by(|a, b| {
-                b.0.total_cmp(&a.0).then(b.1.cmp(&a.1)).then(a.2.cmp(&b.2))
-            });
-            found.extend(
-                items
-                    .into_iter()
-                    .take(each)
-                    .enumerate()
-                    .map(|(place, (_, _, key))| Found {
-                        key,
-                        score: share / (1.0 + place as f32).sqrt(),
-                        seed: evidence,
-                    }),
-            );
+            items.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1)).then(a.2.cmp(&b.2)));
+            found.extend(items.into_iter().take(each).enumerate().map(|(place, (_, _, key))| Found {
+                key,
+                score: share / (1.0 + place as f32).sqrt(),
+                seed: evidence,
+            }));
         }
         Ok(best_first(query, found, limit))
     }

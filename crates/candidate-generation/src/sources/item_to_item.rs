@@ -26,9 +26,7 @@ pub(super) struct ItemToItemSource {
 
 impl ItemToItemSource {
     pub(super) fn new(params: SourceParams) -> Self {
-        Self {
-            seeds: params.seeds.map_or(SEEDS, usize::from),
-        }
+        Self { seeds: params.seeds.map_or(SEEDS, usize::from) }
     }
 }
 
@@ -51,22 +49,12 @@ impl Source<PageQuery, Handle> for ItemToItemSource {
             return Err(no_release());
         };
         let about: Vec<ItemKey> = if query.asked.seed_items.is_empty() {
-            query
-                .listener
-                .recent()
-                .iter()
-                .take(self.seeds)
-                .map(|(key, _)| *key)
-                .collect()
+            query.listener.recent().iter().take(self.seeds).map(|(key, _)| *key).collect()
         } else {
             query.asked.seed_items.clone()
         };
         // Items a page is about all count alike; recent ones fade with age.
-        let fade = if query.asked.seed_items.is_empty() {
-            FADE
-        } else {
-            1.0
-        };
+        let fade = if query.asked.seed_items.is_empty() { FADE } else { 1.0 };
         let mut said: FxHashMap<u32, Said> = FxHashMap::default();
         let mut strength = 1.0;
         for key in about {
@@ -77,11 +65,7 @@ impl Source<PageQuery, Handle> for ItemToItemSource {
             let (rows, scores) = neighbours.of(row);
             for (row, score) in rows.iter().zip(scores) {
                 let score = score * strength;
-                let entry = said.entry(*row).or_insert(Said {
-                    total: 0.0,
-                    most: f32::NEG_INFINITY,
-                    seed,
-                });
+                let entry = said.entry(*row).or_insert(Said { total: 0.0, most: f32::NEG_INFINITY, seed });
                 entry.total += score;
                 if score > entry.most {
                     entry.most = score;
@@ -93,11 +77,7 @@ impl Source<PageQuery, Handle> for ItemToItemSource {
         let found = said
             .into_iter()
             .filter_map(|(row, said)| {
-                Some(Found {
-                    key: serving.handle(row, &query.catalogue)?,
-                    score: said.total,
-                    seed: Some(said.seed),
-                })
+                Some(Found { key: serving.handle(row, &query.catalogue)?, score: said.total, seed: Some(said.seed) })
             })
             .collect();
         Ok(best_first(query, found, limit))

@@ -30,9 +30,7 @@ pub fn source(plan: &SourcePlan) -> Box<dyn Source<PageQuery, Handle>> {
         SourceName::NewReleases => Box::new(new_releases::NewReleasesSource::new(params)),
         SourceName::RecentlyPlayed => Box::new(recently_played::RecentlyPlayedSource::new(params)),
         SourceName::PopularInMarket => Box::new(popular_in_market::PopularInMarketSource),
-        SourceName::FavouriteArtists => {
-            Box::new(favourite_artists::FavouriteArtistsSource::new(params))
-        }
+        SourceName::FavouriteArtists => Box::new(favourite_artists::FavouriteArtistsSource::new(params)),
     }
 }
 
@@ -47,14 +45,9 @@ fn no_release() -> Failure {
 }
 
 /// Candidates of these scores, best first, ties by item; seed items left out.
-fn best_first(
-    query: &PageQuery,
-    mut found: Vec<Found<Handle>>,
-    limit: usize,
-) -> Vec<Found<Handle>> {
+fn best_first(query: &PageQuery, mut found: Vec<Found<Handle>>, limit: usize) -> Vec<Found<Handle>> {
     found.retain(|found| !query.is_seed(found.key.key));
-    let order =
-        |a: &Found<Handle>, b: &Found<Handle>| b.score.total_cmp(&a.score).then(a.key.cmp(&b.key));
+    let order = |a: &Found<Handle>, b: &Found<Handle>| b.score.total_cmp(&a.score).then(a.key.cmp(&b.key));
     if found.len() > limit && limit > 0 {
         found.select_nth_unstable_by(limit - 1, order);
     }

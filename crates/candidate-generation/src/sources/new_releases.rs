@@ -29,9 +29,7 @@ pub(super) struct NewReleasesSource {
 
 impl NewReleasesSource {
     pub(super) fn new(params: SourceParams) -> Self {
-        Self {
-            within: params.within.unwrap_or(WITHIN),
-        }
+        Self { within: params.within.unwrap_or(WITHIN) }
     }
 }
 
@@ -60,35 +58,21 @@ impl Source<PageQuery, Handle> for NewReleasesSource {
                 continue;
             };
             let freshness = 1.0 - (now.days_since(*at) / window_days).min(1.0);
-            let artist = if profile.followed.contains(row.artist) {
-                SHARE
-            } else {
-                0.0
-            } + profile.artists.share(row.artist, now);
+            let artist = if profile.followed.contains(row.artist) { SHARE } else { 0.0 }
+                + profile.artists.share(row.artist, now);
             let score = freshness + (artist / SHARE).min(3.0) + genre_share(query, row);
-            found.push(Found {
-                key: Handle {
-                    key: row.key,
-                    slot: *slot,
-                },
-                score,
-                seed: None,
-            });
+            found.push(Found { key: Handle { key: row.key, slot: *slot }, score, seed: None });
         }
         let mut best = best_first(query, found, limit);
         for found in &mut best {
             let artist = query.row(found.key).map(|row| row.artist);
-            found.seed = artist
-                .and_then(|artist| profile.items.most_played_of(artist))
-                .map(|key| query.catalogue.handle(key));
+            found.seed =
+                artist.and_then(|artist| profile.items.most_played_of(artist)).map(|key| query.catalogue.handle(key));
         }
         Ok(best)
     }
 }
 
 fn genre_share(query: &PageQuery, row: &Row) -> f32 {
-    row.genres
-        .iter()
-        .map(|genre| query.listener.profile.genres.share(*genre, query.now()))
-        .sum()
+    row.genres.iter().map(|genre| query.listener.profile.genres.share(*genre, query.now())).sum()
 }

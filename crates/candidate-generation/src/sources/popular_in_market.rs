@@ -21,8 +21,7 @@ impl Source<PageQuery, Handle> for PopularInMarketSource {
 
     async fn retrieve(&self, query: &PageQuery, limit: usize) -> StageResult<Vec<Found<Handle>>> {
         let serving = release_of(query)?;
-        let (Some(popularity), Some(index)) = (&serving.release.popularity, &serving.popularity)
-        else {
+        let (Some(popularity), Some(index)) = (&serving.release.popularity, &serving.popularity) else {
             return Err(no_release());
         };
         let here = popularity.top(query.market());
@@ -30,11 +29,7 @@ impl Source<PageQuery, Handle> for PopularInMarketSource {
         let found = list
             .iter()
             .filter_map(|(row, score)| {
-                Some(Found {
-                    key: serving.handle(*row, &query.catalogue)?,
-                    score: *score,
-                    seed: None,
-                })
+                Some(Found { key: serving.handle(*row, &query.catalogue)?, score: *score, seed: None })
             })
             .filter(|found| !query.is_seed(found.key.key))
             .take(limit)

@@ -17,9 +17,7 @@ pub(super) struct RecentlyPlayedSource {
 
 impl RecentlyPlayedSource {
     pub(super) fn new(params: SourceParams) -> Self {
-        Self {
-            within: params.within.unwrap_or(Duration::MAX),
-        }
+        Self { within: params.within.unwrap_or(Duration::MAX) }
     }
 }
 
@@ -32,22 +30,14 @@ impl Source<PageQuery, Handle> for RecentlyPlayedSource {
     async fn retrieve(&self, query: &PageQuery, limit: usize) -> StageResult<Vec<Found<Handle>>> {
         let now = query.now();
         let from = now.before(self.within);
-        let played = query
-            .listener
-            .profile
-            .items
-            .played(limit + query.asked.seed_items.len());
+        let played = query.listener.profile.items.played(limit + query.asked.seed_items.len());
         let found = played
             .into_iter()
             .filter(|(key, at)| *at >= from && !query.is_seed(*key))
             .take(limit)
             .map(|(key, at)| {
                 let item = query.catalogue.handle(key);
-                Found {
-                    key: item,
-                    score: 1.0 / (1.0 + now.days_since(at)),
-                    seed: Some(item),
-                }
+                Found { key: item, score: 1.0 / (1.0 + now.days_since(at)), seed: Some(item) }
             })
             .collect();
         Ok(found)

@@ -18,17 +18,9 @@ impl Source<PageQuery, Handle> for TrendingSource {
     }
 
     async fn retrieve(&self, query: &PageQuery, limit: usize) -> StageResult<Vec<Found<Handle>>> {
-        let top = query
-            .trends
-            .top(query.now())
-            .filter(|(key, _)| !query.is_seed(*key))
-            .take(limit);
+        let top = query.trends.top(query.now()).filter(|(key, _)| !query.is_seed(*key)).take(limit);
         Ok(top
-            .map(|(key, plays)| Found {
-                key: query.catalogue.handle(key),
-                score: plays.ln_1p(),
-                seed: None,
-            })
+            .map(|(key, plays)| Found { key: query.catalogue.handle(key), score: plays.ln_1p(), seed: None })
             .collect())
     }
 }

@@ -5,9 +5,7 @@ use prost::Message as _;
 use shared_models::{ItemKey, Timestamp};
 
 use super::Error;
-use crate::profiles::{
-    Affinities, Affinity, Counters, GenreKey, Impressions, ItemHistory, Items, Marks, Profile,
-};
+use crate::profiles::{Affinities, Affinity, Counters, GenreKey, Impressions, ItemHistory, Items, Marks, Profile};
 
 /// The format that is written.
 pub const FORMAT: i16 = 1;
@@ -92,42 +90,24 @@ fn back(from: Timestamp, at: Timestamp) -> u64 {
 }
 
 fn forth(from: Timestamp, distance: u64) -> Timestamp {
-    Timestamp(
-        from.0
-            .saturating_sub(i64::try_from(distance).unwrap_or(i64::MAX)),
-    )
+    Timestamp(from.0.saturating_sub(i64::try_from(distance).unwrap_or(i64::MAX)))
 }
 
 /// A profile as it is stored.
 #[must_use]
 pub fn encode(profile: &Profile) -> Vec<u8> {
     let last = profile.last_event_at.unwrap_or_default();
-    let Counters {
-        events,
-        plays,
-        completes,
-        skips,
-        repeats,
-        impressions,
-    } = profile.counters;
+    let Counters { events, plays, completes, skips, repeats, impressions } = profile.counters;
     Wire {
         counters: vec![events, plays, completes, skips, repeats, impressions],
         last_event_at: profile.last_event_at.map(|at| at.0),
         items: Some(encode_items(profile.items.as_slice(), last)),
         artists: Some(encode_affinities(&profile.artists, |key| key.0, last)),
-        genres: Some(encode_affinities(
-            &profile.genres,
-            |key| u64::from(key.0),
-            last,
-        )),
+        genres: Some(encode_affinities(&profile.genres, |key| u64::from(key.0), last)),
         impressions: Some(encode_moments(profile.impressions.as_slice(), last)),
         hidden: Some(encode_moments(profile.hidden.as_slice(), last)),
         followed: Some(encode_moments(profile.followed.as_slice(), last)),
-        hours: if profile.counters.plays == 0 {
-            Vec::new()
-        } else {
-            profile.hours.to_vec()
-        },
+        hours: if profile.counters.plays == 0 { Vec::new() } else { profile.hours.to_vec() },
         days: profile.days.iter().map(|day| day.0).collect(),
         day_plays: profile.days.iter().map(|day| day.1).collect(),
     }
@@ -135,8 +115,7 @@ pub fn encode(profile: &Profile) -> Vec<u8> {
 }
 
 fn encode_items(items: &[ItemHistory], last: Timestamp) -> WireItems {
-    let moment =
-        |item: &ItemHistory, at: Option<Timestamp>| at.map_or(0, |at| back(item.touched, at) + 1);
+    let moment = |item: &ItemHistory, at: Option<Timestamp>| at.map_or(0, |at| back(item.touched, at) + 1);
     WireItems {
         keys: items.iter().map(|item| item.key.0).collect(),
         artists: items.iter().map(|item| item.artist.0).collect(),
@@ -145,14 +124,8 @@ fn encode_items(items: &[ItemHistory], last: Timestamp) -> WireItems {
         weights: items.iter().map(|item| item.weight).collect(),
         liked: items.iter().map(|item| item.liked).collect(),
         touched: items.iter().map(|item| back(last, item.touched)).collect(),
-        last_played: items
-            .iter()
-            .map(|item| moment(item, item.last_played))
-            .collect(),
-        last_positive: items
-            .iter()
-            .map(|item| moment(item, item.last_positive))
-            .collect(),
+        last_played: items.iter().map(|item| moment(item, item.last_played)).collect(),
+        last_positive: items.iter().map(|item| moment(item, item.last_positive)).collect(),
     }
 }
 
@@ -165,10 +138,7 @@ fn encode_affinities<K: Copy + Ord, const BOUND: usize>(
     WireAffinities {
         keys: entries.iter().map(|entry| key(entry.key)).collect(),
         weights: entries.iter().map(|entry| entry.affinity.weight).collect(),
-        at: entries
-            .iter()
-            .map(|entry| back(last, entry.affinity.at))
-            .collect(),
+        at: entries.iter().map(|entry| back(last, entry.affinity.at)).collect(),
         plays: entries.iter().map(|entry| entry.plays).collect(),
         total: affinities.total().weight,
         total_at: back(last, affinities.total().at),
@@ -206,22 +176,10 @@ fn read(wire: &Wire) -> Option<Profile> {
     if !wire.hours.is_empty() {
         hours = wire.hours.as_slice().try_into().ok()?;
     }
-    let days = same_length(wire.days.len(), &[wire.day_plays.len()]).map(|()| {
-        wire.days
-            .iter()
-            .copied()
-            .zip(wire.day_plays.iter().copied())
-            .collect()
-    })?;
+    let days = same_length(wire.days.len(), &[wire.day_plays.len()])
+        .map(|()| wire.days.iter().copied().zip(wire.day_plays.iter().copied()).collect())?;
     Some(Profile {
-        counters: Counters {
-            events,
-            plays,
-            completes,
-            skips,
-            repeats,
-            impressions,
-        },
+        counters: Counters { events, plays, completes, skips, repeats, impressions },
         last_event_at: wire.last_event_at.map(Timestamp),
         items: Items::restore(read_items(wire.items.as_ref()?, last)?),
         artists: read_affinities(wire.artists.as_ref()?, ItemKey, last)?,
@@ -252,11 +210,7 @@ fn read_items(wire: &WireItems, last: Timestamp) -> Option<Vec<ItemHistory>> {
     same_length(wire.keys.len(), &lengths)?;
     let item = |at: usize| {
         let touched = forth(last, *wire.touched.get(at)?);
-        let moment = |distance: u64| {
-            distance
-                .checked_sub(1)
-                .map(|distance| forth(touched, distance))
-        };
+        let moment = |distance: u64| distance.checked_sub(1).map(|distance| forth(touched, distance));
         Some(ItemHistory {
             key: ItemKey(*wire.keys.get(at)?),
             artist: ItemKey(*wire.artists.get(at)?),
@@ -277,10 +231,7 @@ fn read_affinities<K: Copy + Ord, const BOUND: usize>(
     key: impl Fn(u64) -> K,
     last: Timestamp,
 ) -> Option<Affinities<K, BOUND>> {
-    same_length(
-        wire.keys.len(),
-        &[wire.weights.len(), wire.at.len(), wire.plays.len()],
-    )?;
+    same_length(wire.keys.len(), &[wire.weights.len(), wire.at.len(), wire.plays.len()])?;
     let entries = wire
         .keys
         .iter()
@@ -288,29 +239,14 @@ fn read_affinities<K: Copy + Ord, const BOUND: usize>(
         .zip(wire.at.iter().zip(&wire.plays))
         .map(|((k, weight), (at, plays))| crate::profiles::Entry {
             key: key(*k),
-            affinity: Affinity {
-                weight: *weight,
-                at: forth(last, *at),
-            },
+            affinity: Affinity { weight: *weight, at: forth(last, *at) },
             plays: *plays,
         })
         .collect();
-    Some(Affinities::restore(
-        entries,
-        Affinity {
-            weight: wire.total,
-            at: forth(last, wire.total_at),
-        },
-    ))
+    Some(Affinities::restore(entries, Affinity { weight: wire.total, at: forth(last, wire.total_at) }))
 }
 
 fn read_moments(wire: &WireMoments, last: Timestamp) -> Option<Vec<(ItemKey, Timestamp)>> {
     same_length(wire.keys.len(), &[wire.at.len()])?;
-    Some(
-        wire.keys
-            .iter()
-            .zip(&wire.at)
-            .map(|(key, at)| (ItemKey(*key), forth(last, *at)))
-            .collect(),
-    )
+    Some(wire.keys.iter().zip(&wire.at).map(|(key, at)| (ItemKey(*key), forth(last, *at))).collect())
 }

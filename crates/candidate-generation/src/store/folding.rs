@@ -29,9 +29,8 @@ impl Folding for SqliteFolding {
     ) -> Result<Vec<bool>, Error> {
         let mut fresh: FxHashSet<(String, i64, i64)> = FxHashSet::default();
         for part in statements::parts(positions) {
-            let mut query = sqlx::query(AssertSqlSafe(statements::claim_positions(part.len())))
-                .bind(tenant.as_str())
-                .bind(now.0);
+            let mut query =
+                sqlx::query(AssertSqlSafe(statements::claim_positions(part.len()))).bind(tenant.as_str()).bind(now.0);
             for position in part {
                 query = query
                     .bind(position.stream)
@@ -39,25 +38,13 @@ impl Folding for SqliteFolding {
                     .bind(position.sequence as i64)
                     .bind(position.envelope.as_str());
             }
-            let claim = query.fetch_all(&mut *self.tx).instrument(span(
-                "INSERT",
-                "folded_positions",
-                part.len(),
-            ));
+            let claim = query.fetch_all(&mut *self.tx).instrument(span("INSERT", "folded_positions", part.len()));
             for row in claim.await.map_err(failed("claim stream positions"))? {
-                fresh.insert((
-                    rows::text(&row, 0)?.to_owned(),
-                    rows::integer(&row, 1)?,
-                    rows::integer(&row, 2)?,
-                ));
+                fresh.insert((rows::text(&row, 0)?.to_owned(), rows::integer(&row, 1)?, rows::integer(&row, 2)?));
             }
         }
         let is_fresh = |position: &Position| {
-            fresh.contains(&(
-                position.stream.to_owned(),
-                i64::from(position.partition),
-                position.sequence as i64,
-            ))
+            fresh.contains(&(position.stream.to_owned(), i64::from(position.partition), position.sequence as i64))
         };
         Ok(positions.iter().map(is_fresh).collect())
     }
@@ -71,70 +58,40 @@ impl Folding for SqliteFolding {
         let claim = async {
             let mut fresh: Vec<bool> = Vec::with_capacity(events.len());
             for part in statements::parts(events) {
-                let mut query = sqlx::query(AssertSqlSafe(statements::claim_events(part.len())))
-                    .bind(tenant.as_str())
-                    .bind(now.0);
+                let mut query =
+                    sqlx::query(AssertSqlSafe(statements::claim_events(part.len()))).bind(tenant.as_str()).bind(now.0);
                 for (user, event) in part {
                     query = query.bind(user.bucket()).bind(event.0.as_slice());
                 }
-                let claimed = query
-                    .fetch_all(&mut *self.tx)
-                    .await
-                    .map_err(failed("claim events"))?;
+                let claimed = query.fetch_all(&mut *self.tx).await.map_err(failed("claim events"))?;
                 if claimed.len() == part.len() {
                     fresh.resize(fresh.len() + part.len(), true);
                     continue;
                 }
-                let claimed: Result<FxHashSet<&[u8]>, Error> = claimed
-                    .iter()
-                    .map(|row| row.try_get(0).map_err(rows::unreadable))
-                    .collect();
+                let claimed: Result<FxHashSet<&[u8]>, Error> =
+                    claimed.iter().map(|row| row.try_get(0).map_err(rows::unreadable)).collect();
                 let claimed = claimed?;
-                fresh.extend(
-                    part.iter()
-                        .map(|(_, event)| claimed.contains(event.0.as_slice())),
-                );
+                fresh.extend(part.iter().map(|(_, event)| claimed.contains(event.0.as_slice())));
             }
             Ok(fresh)
         };
-        claim
-            .instrument(span("INSERT", "folded_events", events.len()))
-            .await
+        claim.instrument(span("INSERT", "folded_events", events.len())).await
     }
 
-    async fn users(
-        &mut self,
-        tenant: &TenantId,
-        users: &[UserKey],
-    ) -> Result<Vec<(UserKey, StoredUser)>, Error> {
+    async fn users(&mut self, tenant: &TenantId, users: &[UserKey]) -> Result<Vec<(UserKey, StoredUser)>, Error> {
         let select = async {
             let mut found = Vec::with_capacity(users.len());
             for part in statements::parts(users) {
-                let mut query =
-                    sqlx::query(AssertSqlSafe(statements::users(part.len()))).bind(tenant.as_str());
+                let mut query = sqlx::query(AssertSqlSafe(statements::users(part.len()))).bind(tenant.as_str());
                 for user in part {
                     query = query.bind(user.bucket()).bind(user.0 as i64);
                 }
-                for row in query
-                    .fetch_all(&mut *self.tx)
-                    .await
-                    .map_err(failed("read profiles"))?
-                {
-                    let mut user = StoredUser {
-                        version: rows::integer(&row, 1)?,
-                        ..StoredUser::default()
-                    };
-                    if let Some(bytes) = row
-                        .try_get::<Option<&[u8]>, _>(3)
-                        .map_err(rows::unreadable)?
-                    {
+                for row in query.fetch_all(&mut *self.tx).await.map_err(failed("read profiles"))? {
+                    let mut user = StoredUser { version: rows::integer(&row, 1)?, ..StoredUser::default() };
+                    if let Some(bytes) = row.try_get::<Option<&[u8]>, _>(3).map_err(rows::unreadable)? {
                         user.profile = decode(row.try_get(2).map_err(rows::unreadable)?, bytes)?;
                     }
-                    if row
-                        .try_get::<Option<&str>, _>(4)
-                        .map_err(rows::unreadable)?
-                        .is_some()
-                    {
+                    if row.try_get::<Option<&str>, _>(4).map_err(rows::unreadable)?.is_some() {
                         user.attributes = Some(rows::attributes(&row, 4)?);
                     }
                     found.push((UserKey(rows::integer(&row, 0)? as u64), user));
@@ -142,17 +99,10 @@ impl Folding for SqliteFolding {
             }
             Ok(found)
         };
-        select
-            .instrument(span("SELECT", "profiles", users.len()))
-            .await
+        select.instrument(span("SELECT", "profiles", users.len())).await
     }
 
-    async fn save(
-        &mut self,
-        tenant: &TenantId,
-        profiles: &[NextProfile],
-        now: Timestamp,
-    ) -> Result<(), Error> {
+    async fn save(&mut self, tenant: &TenantId, profiles: &[NextProfile], now: Timestamp) -> Result<(), Error> {
         let save = async {
             for part in statements::parts_of_at_most(profiles, PROFILES) {
                 let mut query = sqlx::query(AssertSqlSafe(statements::save(part.len())))
@@ -166,25 +116,17 @@ impl Folding for SqliteFolding {
                         .bind(next.version)
                         .bind(next.blob.as_slice());
                 }
-                let done = query
-                    .execute(&mut *self.tx)
-                    .await
-                    .map_err(failed("write profiles"))?;
+                let done = query.execute(&mut *self.tx).await.map_err(failed("write profiles"))?;
                 if done.rows_affected() != part.len() as u64 {
                     return Err(Error::Conflict);
                 }
             }
             Ok(())
         };
-        save.instrument(span("INSERT", "profiles", profiles.len()))
-            .await
+        save.instrument(span("INSERT", "profiles", profiles.len())).await
     }
 
     async fn commit(self: Box<Self>) -> Result<(), Error> {
-        self.tx
-            .commit()
-            .instrument(span("COMMIT", "", 0))
-            .await
-            .map_err(failed("commit"))
+        self.tx.commit().instrument(span("COMMIT", "", 0)).await.map_err(failed("commit"))
     }
 }

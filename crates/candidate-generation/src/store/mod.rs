@@ -14,9 +14,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use shared_models::{
-    ErrorCode, ItemId, TenantId, Timestamp, UserKey, item::Item, listener::UserAttributes,
-};
+use shared_models::{ErrorCode, ItemId, TenantId, Timestamp, UserKey, item::Item, listener::UserAttributes};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::{index::trending::StoredTrend, profiles::Profile};
@@ -35,10 +33,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self {
-            url: "sqlite://data/candidates.db".to_owned(),
-            readers: 4,
-        }
+        Self { url: "sqlite://data/candidates.db".to_owned(), readers: 4 }
     }
 }
 
@@ -164,23 +159,13 @@ pub trait Store: Send + Sync {
 
     /// Writes items in one transaction; what each write did, in order. An id given twice is written
     /// once, as it stands last.
-    async fn put_items(
-        &self,
-        tenant: &TenantId,
-        items: &[Arc<Item>],
-        now: Timestamp,
-    ) -> Result<Vec<Written>, Error>;
+    async fn put_items(&self, tenant: &TenantId, items: &[Arc<Item>], now: Timestamp) -> Result<Vec<Written>, Error>;
 
     /// Deletes an item; whether it was there.
     async fn delete_item(&self, tenant: &TenantId, id: &ItemId) -> Result<bool, Error>;
 
     /// Up to `limit` items after an id, in the order of ids by bytes.
-    async fn items_after(
-        &self,
-        tenant: &TenantId,
-        after: Option<&ItemId>,
-        limit: usize,
-    ) -> Result<Vec<Item>, Error>;
+    async fn items_after(&self, tenant: &TenantId, after: Option<&ItemId>, limit: usize) -> Result<Vec<Item>, Error>;
 
     /// Writes what the tenant tells of a user.
     async fn put_user(&self, tenant: &TenantId, attributes: &UserAttributes) -> Result<(), Error>;
@@ -224,22 +209,13 @@ pub trait Folding: Send {
     ) -> Result<Vec<bool>, Error>;
 
     /// The users' profiles with their attributes, those that exist, in no order.
-    async fn users(
-        &mut self,
-        tenant: &TenantId,
-        users: &[UserKey],
-    ) -> Result<Vec<(UserKey, StoredUser)>, Error>;
+    async fn users(&mut self, tenant: &TenantId, users: &[UserKey]) -> Result<Vec<(UserKey, StoredUser)>, Error>;
 
     /// Writes profiles.
     ///
     /// # Errors
     /// [`Error::Conflict`] when one of them is no longer at the version before.
-    async fn save(
-        &mut self,
-        tenant: &TenantId,
-        profiles: &[NextProfile],
-        now: Timestamp,
-    ) -> Result<(), Error>;
+    async fn save(&mut self, tenant: &TenantId, profiles: &[NextProfile], now: Timestamp) -> Result<(), Error>;
 
     /// Makes it all durable at once.
     async fn commit(self: Box<Self>) -> Result<(), Error>;
@@ -253,7 +229,5 @@ pub async fn open(config: &Config) -> Result<Arc<dyn Store>, Error> {
     if config.url.starts_with("sqlite:") {
         return Ok(Arc::new(sqlite::SqliteStore::open(config).await?));
     }
-    Err(Error::Url {
-        url: config.url.clone(),
-    })
+    Err(Error::Url { url: config.url.clone() })
 }

@@ -38,13 +38,9 @@ pub(super) fn item(row: &SqliteRow) -> Result<Item, Error> {
         id: ItemId::new(text(row, 0)?).map_err(corrupt("item id"))?,
         kind: ItemKind::from(text(row, 1)?),
         title: text(row, 2)?.to_owned(),
-        artist_id: maybe(3)?
-            .map(ItemId::new)
-            .transpose()
-            .map_err(corrupt("artist id"))?,
+        artist_id: maybe(3)?.map(ItemId::new).transpose().map_err(corrupt("artist id"))?,
         artist_name: maybe(4)?.map(str::to_owned),
-        genres: serde_json::from_str(text(row, 5)?)
-            .map_err(|_| Error::Corrupt { what: "genres" })?,
+        genres: serde_json::from_str(text(row, 5)?).map_err(|_| Error::Corrupt { what: "genres" })?,
         released_at: maybe_integer(6)?.map(Timestamp),
         duration_ms: maybe_integer(7)?.and_then(|ms| u32::try_from(ms).ok()),
         explicit: row.try_get(8).map_err(unreadable)?,

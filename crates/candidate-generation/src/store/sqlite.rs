@@ -6,9 +6,7 @@
 use std::{collections::HashMap, str::FromStr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use shared_models::{
-    ItemId, ItemKey, TenantId, Timestamp, UserKey, item::Item, listener::UserAttributes,
-};
+use shared_models::{ItemId, ItemKey, TenantId, Timestamp, UserKey, item::Item, listener::UserAttributes};
 use sqlx::{
     AssertSqlSafe, Row as _, SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
@@ -37,16 +35,8 @@ pub(super) fn failed(operation: &'static str) -> impl FnOnce(sqlx::Error) -> Err
 }
 
 /// A CLIENT span of one database operation, under the names of OpenTelemetry's database conventions.
-pub(super) fn span(
-    operation: &'static str,
-    collection: &'static str,
-    rows: usize,
-) -> tracing::Span {
-    let name = if collection.is_empty() {
-        operation.to_owned()
-    } else {
-        format!("{operation} {collection}")
-    };
+pub(super) fn span(operation: &'static str, collection: &'static str, rows: usize) -> tracing::Span {
+    let name = if collection.is_empty() { operation.to_owned() } else { format!("{operation} {collection}") };
     tracing::info_span!(
         "db",
         otel.name = name,
@@ -66,8 +56,7 @@ impl SqliteStore {
     pub async fn open(config: &Config) -> Result<Self, Error> {
         let options = SqliteConnectOptions::from_str(&config.url).map_err(Error::Open)?;
         if let Some(folder) = options.get_filename().parent() {
-            std::fs::create_dir_all(folder)
-                .map_err(|source| Error::Open(sqlx::Error::Io(source)))?;
+            std::fs::create_dir_all(folder).map_err(|source| Error::Open(sqlx::Error::Io(source)))?;
         }
         let options = options
             .create_if_missing(true)
@@ -77,22 +66,11 @@ impl SqliteStore {
             .busy_timeout(BUSY)
             .pragma("cache_size", "-65536")
             .pragma("mmap_size", "268435456");
-        let pool = |size: u32| {
-            SqlitePoolOptions::new()
-                .max_connections(size.max(1))
-                .idle_timeout(None)
-                .max_lifetime(None)
-        };
-        let writer = pool(1)
-            .min_connections(1)
-            .connect_with(options.clone())
-            .await
-            .map_err(Error::Open)?;
+        let pool =
+            |size: u32| SqlitePoolOptions::new().max_connections(size.max(1)).idle_timeout(None).max_lifetime(None);
+        let writer = pool(1).min_connections(1).connect_with(options.clone()).await.map_err(Error::Open)?;
         MIGRATIONS.run(&writer).await.map_err(Error::Migrate)?;
-        let readers = pool(config.readers)
-            .connect_with(options.read_only(true))
-            .await
-            .map_err(Error::Open)?;
+        let readers = pool(config.readers).connect_with(options.read_only(true)).await.map_err(Error::Open)?;
         Ok(Self { readers, writer })
     }
 
@@ -104,10 +82,7 @@ impl SqliteStore {
 }
 
 /// What writing each item in turn does, and the items to write, each as it stands last.
-fn plan_items(
-    items: &[Arc<Item>],
-    mut known: HashMap<ItemKey, Item>,
-) -> (Vec<Written>, Vec<Arc<Item>>) {
+fn plan_items(items: &[Arc<Item>], mut known: HashMap<ItemKey, Item>) -> (Vec<Written>, Vec<Arc<Item>>) {
     let mut changed: HashMap<ItemKey, Arc<Item>> = HashMap::new();
     let mut order = Vec::new();
     let mut written = Vec::with_capacity(items.len());
@@ -127,10 +102,7 @@ fn plan_items(
         }
         written.push(did);
     }
-    (
-        written,
-        order.iter().filter_map(|key| changed.remove(key)).collect(),
-    )
+    (written, order.iter().filter_map(|key| changed.remove(key)).collect())
 }
 
 #[async_trait]
@@ -146,29 +118,17 @@ impl Store for SqliteStore {
             .map_err(failed("list tenants"))?;
         found
             .iter()
-            .map(|row| {
-                TenantId::new(rows::text(row, 0)?).map_err(|_| Error::Corrupt { what: "tenant" })
-            })
+            .map(|row| TenantId::new(rows::text(row, 0)?).map_err(|_| Error::Corrupt { what: "tenant" }))
             .collect()
     }
 
-    async fn put_items(
-        &self,
-        tenant: &TenantId,
-        items: &[Arc<Item>],
-        now: Timestamp,
-    ) -> Result<Vec<Written>, Error> {
+    async fn put_items(&self, tenant: &TenantId, items: &[Arc<Item>], now: Timestamp) -> Result<Vec<Written>, Error> {
         let write = async {
             let operation = "write items";
-            let mut tx = self
-                .writer
-                .begin_with("BEGIN IMMEDIATE")
-                .await
-                .map_err(failed(operation))?;
+            let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed(operation))?;
             let mut known: HashMap<ItemKey, Item> = HashMap::new();
             for part in statements::parts(items) {
-                let mut query = sqlx::query(AssertSqlSafe(statements::items_by_key(part.len())))
-                    .bind(tenant.as_str());
+                let mut query = sqlx::query(AssertSqlSafe(statements::items_by_key(part.len()))).bind(tenant.as_str());
                 for item in part {
                     query = query.bind(item.key().0 as i64);
                 }
@@ -179,9 +139,8 @@ impl Store for SqliteStore {
             }
             let (written, changed) = plan_items(items, known);
             for part in statements::parts_of_at_most(&changed, ITEMS) {
-                let mut query = sqlx::query(AssertSqlSafe(statements::put_items(part.len())))
-                    .bind(tenant.as_str())
-                    .bind(now.0);
+                let mut query =
+                    sqlx::query(AssertSqlSafe(statements::put_items(part.len()))).bind(tenant.as_str()).bind(now.0);
                 for item in part {
                     query = rows::bind_item(query, item);
                 }
@@ -194,9 +153,8 @@ impl Store for SqliteStore {
     }
 
     async fn delete_item(&self, tenant: &TenantId, id: &ItemId) -> Result<bool, Error> {
-        let delete = sqlx::query("DELETE FROM items WHERE tenant = ?1 AND item_id = ?2")
-            .bind(tenant.as_str())
-            .bind(id.as_str());
+        let delete =
+            sqlx::query("DELETE FROM items WHERE tenant = ?1 AND item_id = ?2").bind(tenant.as_str()).bind(id.as_str());
         let done = delete
             .execute(&self.writer)
             .instrument(span("DELETE", "items", 1))
@@ -205,12 +163,7 @@ impl Store for SqliteStore {
         Ok(done.rows_affected() > 0)
     }
 
-    async fn items_after(
-        &self,
-        tenant: &TenantId,
-        after: Option<&ItemId>,
-        limit: usize,
-    ) -> Result<Vec<Item>, Error> {
+    async fn items_after(&self, tenant: &TenantId, after: Option<&ItemId>, limit: usize) -> Result<Vec<Item>, Error> {
         let select = sqlx::query(statements::ITEMS_AFTER)
             .bind(tenant.as_str())
             .bind(after.map_or("", ItemId::as_str))
@@ -242,13 +195,15 @@ impl Store for SqliteStore {
 
     async fn user(&self, tenant: &TenantId, user: UserKey) -> Result<StoredUser, Error> {
         let select = async {
-            let profile = sqlx::query("SELECT version, format, profile FROM profiles WHERE tenant = ?1 AND bucket = ?2 AND user_key = ?3")
-                .bind(tenant.as_str())
-                .bind(user.bucket())
-                .bind(user.0 as i64)
-                .fetch_optional(&self.readers)
-                .await
-                .map_err(failed("read a profile"))?;
+            let profile = sqlx::query(
+                "SELECT version, format, profile FROM profiles WHERE tenant = ?1 AND bucket = ?2 AND user_key = ?3",
+            )
+            .bind(tenant.as_str())
+            .bind(user.bucket())
+            .bind(user.0 as i64)
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(failed("read a profile"))?;
             let attributes = sqlx::query("SELECT user_id, market, explicit_allowed, updated_at FROM users WHERE tenant = ?1 AND bucket = ?2 AND user_key = ?3")
                 .bind(tenant.as_str())
                 .bind(user.bucket())
@@ -259,80 +214,57 @@ impl Store for SqliteStore {
             let mut found = StoredUser::default();
             if let Some(row) = profile {
                 found.version = rows::integer(&row, 0)?;
-                found.profile = decode(
-                    row.try_get(1).map_err(rows::unreadable)?,
-                    row.try_get(2).map_err(rows::unreadable)?,
-                )?;
+                found.profile =
+                    decode(row.try_get(1).map_err(rows::unreadable)?, row.try_get(2).map_err(rows::unreadable)?)?;
             }
-            found.attributes = attributes
-                .map(|row| rows::attributes(&row, 0))
-                .transpose()?;
+            found.attributes = attributes.map(|row| rows::attributes(&row, 0)).transpose()?;
             Ok(found)
         };
         select.instrument(span("SELECT", "profiles", 1)).await
     }
 
     async fn begin(&self) -> Result<Box<dyn Folding>, Error> {
-        let tx = self
-            .writer
-            .begin_with("BEGIN IMMEDIATE")
-            .await
-            .map_err(failed("begin to fold"))?;
+        let tx = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed("begin to fold"))?;
         Ok(Box::new(super::folding::SqliteFolding { tx }))
     }
 
     async fn save_trends(&self, tenant: &TenantId, trends: &[StoredTrend]) -> Result<(), Error> {
         let operation = "write trends";
         let save = async {
-            let mut tx = self
-                .writer
-                .begin_with("BEGIN IMMEDIATE")
-                .await
-                .map_err(failed(operation))?;
+            let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed(operation))?;
             for part in statements::parts(trends) {
                 let sql = statements::put_trends(part.len());
                 let mut query = sqlx::query(AssertSqlSafe(sql)).bind(tenant.as_str());
                 for trend in part {
-                    query = query
-                        .bind(trend.key.0 as i64)
-                        .bind(trend.plays)
-                        .bind(trend.at.0);
+                    query = query.bind(trend.key.0 as i64).bind(trend.plays).bind(trend.at.0);
                 }
                 query.execute(&mut *tx).await.map_err(failed(operation))?;
             }
             tx.commit().await.map_err(failed(operation))
         };
-        save.instrument(span("INSERT", "trends", trends.len()))
-            .await
+        save.instrument(span("INSERT", "trends", trends.len())).await
     }
 
     async fn trends(&self, tenant: &TenantId) -> Result<Vec<StoredTrend>, Error> {
-        let found = sqlx::query(
-            "SELECT item_key, plays, at FROM trends WHERE tenant = ?1 ORDER BY at, item_key",
-        )
-        .bind(tenant.as_str())
-        .fetch_all(&self.readers)
-        .await
-        .map_err(failed("read trends"))?;
+        let found = sqlx::query("SELECT item_key, plays, at FROM trends WHERE tenant = ?1 ORDER BY at, item_key")
+            .bind(tenant.as_str())
+            .fetch_all(&self.readers)
+            .await
+            .map_err(failed("read trends"))?;
         found
             .iter()
             .map(|row| {
                 let plays = row.try_get(1).map_err(rows::unreadable)?;
-                Ok(StoredTrend {
-                    key: rows::item_key(row, 0)?,
-                    plays,
-                    at: Timestamp(rows::integer(row, 2)?),
-                })
+                Ok(StoredTrend { key: rows::item_key(row, 0)?, plays, at: Timestamp(rows::integer(row, 2)?) })
             })
             .collect()
     }
 
     async fn prune(&self, before: Timestamp) -> Result<u64, Error> {
         let mut gone = 0;
-        for statement in [
-            "DELETE FROM folded_events WHERE folded_at < ?1",
-            "DELETE FROM folded_positions WHERE folded_at < ?1",
-        ] {
+        for statement in
+            ["DELETE FROM folded_events WHERE folded_at < ?1", "DELETE FROM folded_positions WHERE folded_at < ?1"]
+        {
             let done = sqlx::query(statement)
                 .bind(before.0)
                 .execute(&self.writer)

@@ -14,9 +14,7 @@ pub(super) fn parts<T>(rows: &[T]) -> impl Iterator<Item = &[T]> {
 /// The same, for rows that carry much.
 pub(super) fn parts_of_at_most<T>(mut rows: &[T], most: usize) -> impl Iterator<Item = &[T]> {
     std::iter::from_fn(move || {
-        let size = SIZES
-            .into_iter()
-            .find(|size| *size <= most && *size <= rows.len())?;
+        let size = SIZES.into_iter().find(|size| *size <= most && *size <= rows.len())?;
         let (part, rest) = rows.split_at(size);
         rows = rest;
         Some(part)
@@ -67,13 +65,7 @@ pub(super) fn put_items(rows: usize) -> String {
          explicit = excluded.explicit, markets = excluded.markets, updated_at = excluded.updated_at";
     let before = "INSERT INTO items (tenant, item_key, item_id, kind, title, artist_id, artist_name, genres, released_at, \
          duration_ms, explicit, markets, updated_at) VALUES ";
-    with_tuples(
-        before,
-        "(?1, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, ?2)",
-        rows,
-        3,
-        after,
-    )
+    with_tuples(before, "(?1, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, ?2)", rows, 3, after)
 }
 
 pub(super) const PUT_USER: &str = "INSERT INTO users (tenant, bucket, user_key, user_id, market, explicit_allowed, updated_at) \
@@ -82,15 +74,8 @@ pub(super) const PUT_USER: &str = "INSERT INTO users (tenant, bucket, user_key, 
 
 /// ?1 tenant; per row item_key, plays, at.
 pub(super) fn put_trends(rows: usize) -> String {
-    let after =
-        " ON CONFLICT (tenant, item_key) DO UPDATE SET plays = excluded.plays, at = excluded.at";
-    with_tuples(
-        "INSERT INTO trends (tenant, item_key, plays, at) VALUES ",
-        "(?1, {}, {}, {})",
-        rows,
-        2,
-        after,
-    )
+    let after = " ON CONFLICT (tenant, item_key) DO UPDATE SET plays = excluded.plays, at = excluded.at";
+    with_tuples("INSERT INTO trends (tenant, item_key, plays, at) VALUES ", "(?1, {}, {}, {})", rows, 2, after)
 }
 
 /// ?1 tenant, ?2 now; per row stream, partition, sequence, envelope. Gives the positions that are new.
@@ -117,13 +102,7 @@ pub(super) fn users(rows: usize) -> String {
          UNION ALL SELECT w.user_key, 0, 0, NULL, u.user_id, u.market, u.explicit_allowed, u.updated_at \
          FROM wanted w CROSS JOIN users u ON u.tenant = ?1 AND u.bucket = w.bucket AND u.user_key = w.user_key \
          WHERE NOT EXISTS (SELECT 1 FROM profiles p WHERE p.tenant = ?1 AND p.bucket = w.bucket AND p.user_key = w.user_key)";
-    with_tuples(
-        "WITH wanted (bucket, user_key) AS (VALUES ",
-        "({}, {})",
-        rows,
-        2,
-        after,
-    )
+    with_tuples("WITH wanted (bucket, user_key) AS (VALUES ", "({}, {})", rows, 2, after)
 }
 
 /// ?1 tenant, ?2 now, ?3 format; per row bucket, user_key, version, profile.
@@ -143,13 +122,7 @@ mod tests {
         let rows: Vec<u32> = (0..1_367).collect();
         let sizes: Vec<usize> = parts(&rows).map(<[u32]>::len).collect();
         assert_eq!(sizes, [1_024, 256, 64, 16, 4, 1, 1, 1]);
-        assert_eq!(
-            parts_of_at_most(&rows, 64)
-                .flatten()
-                .copied()
-                .collect::<Vec<_>>(),
-            rows
-        );
+        assert_eq!(parts_of_at_most(&rows, 64).flatten().copied().collect::<Vec<_>>(), rows);
     }
 
     #[test]

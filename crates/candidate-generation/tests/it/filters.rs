@@ -46,10 +46,11 @@ fn world() -> World {
         explicit_allowed: false,
         updated_at: Timestamp(1),
     });
-    world
-        .did(EventKind::Hide, "hidden", 1.0)
-        .did(EventKind::Hide, "hidden-artist", 1.0)
-        .did(EventKind::Play, "plain", 3.0);
+    world.did(EventKind::Hide, "hidden", 1.0).did(EventKind::Hide, "hidden-artist", 1.0).did(
+        EventKind::Play,
+        "plain",
+        3.0,
+    );
     for days in [1.0, 2.0, 3.0] {
         world.did(EventKind::Impression, "shown", days);
     }
@@ -59,105 +60,47 @@ fn world() -> World {
 
 fn check(name: FilterName, params: FilterParams, item: &str, expected: Option<DropReason>) {
     let page = world().page(CandidatePlan::default());
-    let verdict =
-        filter(&FilterPlan { name, params }).judge(&page, page.catalogue.handle(key(item)));
-    assert_eq!(
-        verdict,
-        expected.map_or(Verdict::Keep, Verdict::Drop),
-        "{name} on {item}"
-    );
+    let verdict = filter(&FilterPlan { name, params }).judge(&page, page.catalogue.handle(key(item)));
+    assert_eq!(verdict, expected.map_or(Verdict::Keep, Verdict::Drop), "{name} on {item}");
 }
 
 #[test]
 fn every_filter_decides_by_its_own_reason() {
     let by_default = FilterParams::default();
-    let within = |hours: u32| FilterParams {
-        within: Some(HOURS * hours),
-        max: None,
-    };
-    let cap = |max: u16, hours: u32| FilterParams {
-        within: Some(HOURS * hours),
-        max: Some(max),
-    };
+    let within = |hours: u32| FilterParams { within: Some(HOURS * hours), max: None };
+    let cap = |max: u16, hours: u32| FilterParams { within: Some(HOURS * hours), max: Some(max) };
     let cases = [
-        (
-            FilterName::AvailableInMarket,
-            by_default,
-            "norwegian",
-            Some(DropReason::NotAvailableInMarket),
-        ),
+        (FilterName::AvailableInMarket, by_default, "norwegian", Some(DropReason::NotAvailableInMarket)),
         (FilterName::AvailableInMarket, by_default, "swedish", None),
         (FilterName::AvailableInMarket, by_default, "plain", None),
-        (
-            FilterName::NotHidden,
-            by_default,
-            "hidden",
-            Some(DropReason::ItemHidden),
-        ),
-        (
-            FilterName::NotHidden,
-            by_default,
-            "by-hidden",
-            Some(DropReason::ArtistHidden),
-        ),
+        (FilterName::NotHidden, by_default, "hidden", Some(DropReason::ItemHidden)),
+        (FilterName::NotHidden, by_default, "by-hidden", Some(DropReason::ArtistHidden)),
         (FilterName::NotHidden, by_default, "plain", None),
-        (
-            FilterName::NotRecentlyPlayed,
-            by_default,
-            "plain",
-            Some(DropReason::RecentlyPlayed),
-        ),
+        (FilterName::NotRecentlyPlayed, by_default, "plain", Some(DropReason::RecentlyPlayed)),
         (FilterName::NotRecentlyPlayed, within(48), "plain", None),
         (FilterName::NotRecentlyPlayed, by_default, "swedish", None),
-        (
-            FilterName::ImpressionCap,
-            cap(3, 24 * 7),
-            "shown",
-            Some(DropReason::ShownTooOften),
-        ),
+        (FilterName::ImpressionCap, cap(3, 24 * 7), "shown", Some(DropReason::ShownTooOften)),
         (FilterName::ImpressionCap, cap(3, 60), "shown", None),
         (FilterName::ImpressionCap, by_default, "shown", None),
-        (
-            FilterName::ExplicitContent,
-            by_default,
-            "explicit",
-            Some(DropReason::Explicit),
-        ),
+        (FilterName::ExplicitContent, by_default, "explicit", Some(DropReason::Explicit)),
         (FilterName::ExplicitContent, by_default, "plain", None),
-        (
-            FilterName::ExcludedByRequest,
-            by_default,
-            "plain",
-            Some(DropReason::ExcludedByRequest),
-        ),
+        (FilterName::ExcludedByRequest, by_default, "plain", Some(DropReason::ExcludedByRequest)),
         (FilterName::ExcludedByRequest, by_default, "swedish", None),
     ];
     for (name, params, item, expected) in cases {
         check(name, params, item, expected);
     }
     for name in FilterName::ALL {
-        assert!(
-            cases.iter().any(|case| case.0 == *name && case.3.is_some()),
-            "{name} decides no case"
-        );
+        assert!(cases.iter().any(|case| case.0 == *name && case.3.is_some()), "{name} decides no case");
     }
 }
 
 #[test]
 fn what_the_catalogue_does_not_hold_is_dropped_first() {
     let page = world().page(CandidatePlan::default());
-    let gone = Handle {
-        key: ItemKey(5),
-        slot: candidate_generation::catalog::NOWHERE,
-    };
-    assert_eq!(
-        InCatalogueFilter.judge(&page, gone),
-        Verdict::Drop(DropReason::NotInCatalogue)
-    );
-    assert_eq!(
-        InCatalogueFilter.judge(&page, page.catalogue.handle(key("plain"))),
-        Verdict::Keep
-    );
+    let gone = Handle { key: ItemKey(5), slot: candidate_generation::catalog::NOWHERE };
+    assert_eq!(InCatalogueFilter.judge(&page, gone), Verdict::Drop(DropReason::NotInCatalogue));
+    assert_eq!(InCatalogueFilter.judge(&page, page.catalogue.handle(key("plain"))), Verdict::Keep);
 }
 
 #[test]
@@ -165,12 +108,6 @@ fn explicit_items_stay_where_the_tenant_says_nothing() {
     let mut world = world();
     world.attributes = None;
     let page = world.page(CandidatePlan::default());
-    let plan = FilterPlan {
-        name: FilterName::ExplicitContent,
-        params: FilterParams::default(),
-    };
-    assert_eq!(
-        filter(&plan).judge(&page, page.catalogue.handle(key("explicit"))),
-        Verdict::Keep
-    );
+    let plan = FilterPlan { name: FilterName::ExplicitContent, params: FilterParams::default() };
+    assert_eq!(filter(&plan).judge(&page, page.catalogue.handle(key("explicit"))), Verdict::Keep);
 }

@@ -36,16 +36,10 @@ struct Process {
 }
 
 pub fn config(folder: &TempDir) -> Config {
-    let mut config: Config =
-        service_runtime::config::load(config::DEFAULTS, None, "CANDIDATES_TEST", &[]).unwrap();
+    let mut config: Config = service_runtime::config::load(config::DEFAULTS, None, "CANDIDATES_TEST", &[]).unwrap();
     config.releases.path = folder.path().join("releases");
-    config.store = store::Config {
-        url: format!(
-            "sqlite://{}",
-            folder.path().join("deep/candidates.db").display()
-        ),
-        readers: 2,
-    };
+    config.store =
+        store::Config { url: format!("sqlite://{}", folder.path().join("deep/candidates.db").display()), readers: 2 };
     config.bus.path = PathBuf::from(folder.path()).join("bus.db");
     config.embedding = embedding::Config::default();
     config
@@ -57,20 +51,9 @@ fn process(folder: &TempDir, store: impl Store + 'static) -> Process {
     let clock = Arc::new(ManualClock::at(NOW));
     let worlds = Arc::new(Worlds::open(&config(folder), clock.clone(), metrics.clone()).unwrap());
     let memory = ProfileMemory::new(64 << 20);
-    let intake = Intake::new(
-        Arc::clone(&store),
-        Arc::clone(&worlds),
-        memory.clone(),
-        TaskGroup::new("intake"),
-        clock,
-        metrics,
-    );
-    Process {
-        intake,
-        store,
-        memory,
-        worlds,
-    }
+    let intake =
+        Intake::new(Arc::clone(&store), Arc::clone(&worlds), memory.clone(), TaskGroup::new("intake"), clock, metrics);
+    Process { intake, store, memory, worlds }
 }
 
 fn delivery(sequence: u64, envelope: &str, events: &[Event]) -> Delivery {
@@ -92,13 +75,7 @@ fn delivery(sequence: u64, envelope: &str, events: &[Event]) -> Delivery {
 }
 
 fn play(number: u64, user: &str) -> Event {
-    event(
-        number,
-        user,
-        EventKind::Play,
-        &format!("t{}", number % 7),
-        NOW,
-    )
+    event(number, user, EventKind::Play, &format!("t{}", number % 7), NOW)
 }
 
 fn user(name: &str) -> UserKey {
@@ -107,22 +84,9 @@ fn user(name: &str) -> UserKey {
 
 impl Process {
     async fn plays(&self, name: &str) -> u64 {
-        let stored = self
-            .store
-            .user(&tenant(), user(name))
-            .await
-            .unwrap()
-            .profile
-            .counters
-            .plays;
-        if let Some(known) = self
-            .memory
-            .find(self.worlds.of(&tenant()).number, user(name))
-        {
-            assert_eq!(
-                known.profile.counters.plays, stored,
-                "memory and store differ"
-            );
+        let stored = self.store.user(&tenant(), user(name)).await.unwrap().profile.counters.plays;
+        if let Some(known) = self.memory.find(self.worlds.of(&tenant()).number, user(name)) {
+            assert_eq!(known.profile.counters.plays, stored, "memory and store differ");
         }
         stored
     }
@@ -132,14 +96,8 @@ impl Process {
 async fn a_batch_changes_profiles_in_store_and_memory() {
     let (folder, store) = fresh().await;
     let process = process(&folder, store);
-    let batch = [
-        delivery(1, "m1", &[play(1, "u"), play(2, "v")]),
-        delivery(2, "m2", &[play(3, "u")]),
-    ];
-    assert_eq!(
-        process.intake.handle(&batch).await,
-        [Outcome::Done, Outcome::Done]
-    );
+    let batch = [delivery(1, "m1", &[play(1, "u"), play(2, "v")]), delivery(2, "m2", &[play(3, "u")])];
+    assert_eq!(process.intake.handle(&batch).await, [Outcome::Done, Outcome::Done]);
     assert_eq!((process.plays("u").await, process.plays("v").await), (2, 1));
     let world = process.worlds.of(&tenant());
     assert!(process.memory.find(world.number, user("u")).is_some());
@@ -164,15 +122,9 @@ async fn a_crash_between_commit_and_ack_counts_once() {
 async fn an_event_that_comes_again_in_another_message_counts_once() {
     let (folder, store) = fresh().await;
     let process = process(&folder, store);
-    let batch = [
-        delivery(1, "m1", &[play(1, "u"), play(1, "u")]),
-        delivery(2, "m2", &[play(1, "u"), play(2, "u")]),
-    ];
+    let batch = [delivery(1, "m1", &[play(1, "u"), play(1, "u")]), delivery(2, "m2", &[play(1, "u"), play(2, "u")])];
     process.intake.handle(&batch).await;
-    process
-        .intake
-        .handle(&[delivery(9, "m9", &[play(2, "u"), play(1, "u")])])
-        .await;
+    process.intake.handle(&[delivery(9, "m9", &[play(2, "u"), play(1, "u")])]).await;
     assert_eq!(process.plays("u").await, 2);
 }
 
@@ -180,14 +132,8 @@ async fn an_event_that_comes_again_in_another_message_counts_once() {
 async fn a_message_that_was_put_off_is_not_lost_behind_later_ones() {
     let (folder, store) = fresh().await;
     let process = process(&folder, store);
-    process
-        .intake
-        .handle(&[delivery(6, "m6", &[play(6, "u")])])
-        .await;
-    process
-        .intake
-        .handle(&[delivery(5, "m5", &[play(5, "u")])])
-        .await;
+    process.intake.handle(&[delivery(6, "m6", &[play(6, "u")])]).await;
+    process.intake.handle(&[delivery(5, "m5", &[play(5, "u")])]).await;
     assert_eq!(process.plays("u").await, 2);
 }
 
@@ -195,14 +141,8 @@ async fn a_message_that_was_put_off_is_not_lost_behind_later_ones() {
 async fn a_stream_made_anew_is_not_taken_for_the_old_one() {
     let (folder, store) = fresh().await;
     let process = process(&folder, store);
-    process
-        .intake
-        .handle(&[delivery(1, "old", &[play(1, "u")])])
-        .await;
-    process
-        .intake
-        .handle(&[delivery(1, "new", &[play(2, "u")])])
-        .await;
+    process.intake.handle(&[delivery(1, "old", &[play(1, "u")])]).await;
+    process.intake.handle(&[delivery(1, "new", &[play(2, "u")])]).await;
     assert_eq!(process.plays("u").await, 2);
 }
 
@@ -216,19 +156,9 @@ async fn what_cannot_be_read_is_rejected_and_holds_nobody_up() {
     stranger.envelope.kind = "somebody.Elses".to_owned();
     let mut misfiled = delivery(3, "m3", &[play(2, "u")]);
     misfiled.subject = subjects::events(&shared_models::TenantId::new("other").unwrap(), 0);
-    let outcomes = process
-        .intake
-        .handle(&[
-            garbage,
-            stranger,
-            misfiled,
-            delivery(4, "m4", &[play(3, "u")]),
-        ])
-        .await;
+    let outcomes = process.intake.handle(&[garbage, stranger, misfiled, delivery(4, "m4", &[play(3, "u")])]).await;
     assert!(
-        outcomes[..3]
-            .iter()
-            .all(|outcome| matches!(outcome, Outcome::Reject { reason } if !reason.is_empty())),
+        outcomes[..3].iter().all(|outcome| matches!(outcome, Outcome::Reject { reason } if !reason.is_empty())),
         "{outcomes:?}"
     );
     assert_eq!(outcomes[3], Outcome::Done);
@@ -239,46 +169,19 @@ async fn what_cannot_be_read_is_rejected_and_holds_nobody_up() {
 async fn an_event_on_an_unknown_item_keeps_the_items_key() {
     let (folder, store) = fresh().await;
     let process = process(&folder, store);
-    process
-        .intake
-        .handle(&[delivery(
-            1,
-            "m1",
-            &[event(1, "u", EventKind::Like, "nobody-knows", NOW)],
-        )])
-        .await;
-    let profile = process
-        .store
-        .user(&tenant(), user("u"))
-        .await
-        .unwrap()
-        .profile;
-    assert_eq!(
-        profile.items.recent(5),
-        [(crate::world::key("nobody-knows"), NOW)]
-    );
+    process.intake.handle(&[delivery(1, "m1", &[event(1, "u", EventKind::Like, "nobody-knows", NOW)])]).await;
+    let profile = process.store.user(&tenant(), user("u")).await.unwrap().profile;
+    assert_eq!(profile.items.recent(5), [(crate::world::key("nobody-knows"), NOW)]);
 }
 
 #[tokio::test]
 async fn another_writers_change_is_folded_upon_not_over() {
     let (folder, store) = fresh().await;
-    let (one, two) = (
-        process(&folder, store),
-        process(&folder, open(&folder).await),
-    );
-    one.intake
-        .handle(&[delivery(1, "m1", &[play(1, "u")])])
-        .await;
-    two.intake
-        .handle(&[delivery(2, "m2", &[play(2, "u")])])
-        .await;
+    let (one, two) = (process(&folder, store), process(&folder, open(&folder).await));
+    one.intake.handle(&[delivery(1, "m1", &[play(1, "u")])]).await;
+    two.intake.handle(&[delivery(2, "m2", &[play(2, "u")])]).await;
     // The first still has its own version in memory.
-    assert_eq!(
-        one.intake
-            .handle(&[delivery(3, "m3", &[play(3, "u")])])
-            .await,
-        [Outcome::Done]
-    );
+    assert_eq!(one.intake.handle(&[delivery(3, "m3", &[play(3, "u")])]).await, [Outcome::Done]);
     assert_eq!(one.plays("u").await, 3);
 }
 
@@ -288,9 +191,7 @@ async fn a_large_backlog_is_folded_like_a_small_one() {
     let process = process(&folder, store);
     let batch: Vec<Delivery> = (0..8)
         .map(|message| {
-            let events: Vec<Event> = (0..200)
-                .map(|n| play(message * 200 + n, &format!("u{}", n % 90)))
-                .collect();
+            let events: Vec<Event> = (0..200).map(|n| play(message * 200 + n, &format!("u{}", n % 90))).collect();
             delivery(message + 1, &format!("m{message}"), &events)
         })
         .collect();
@@ -342,12 +243,6 @@ async fn a_store_that_is_away_puts_the_batch_off() {
     let (folder, store) = fresh().await;
     let process = process(&folder, store.clone());
     store.close().await;
-    let outcomes = process
-        .intake
-        .handle(&[delivery(1, "m1", &[play(1, "u")])])
-        .await;
-    assert!(
-        matches!(&outcomes[..], [Outcome::Retry { after, .. }] if *after > Duration::ZERO),
-        "{outcomes:?}"
-    );
+    let outcomes = process.intake.handle(&[delivery(1, "m1", &[play(1, "u")])]).await;
+    assert!(matches!(&outcomes[..], [Outcome::Retry { after, .. }] if *after > Duration::ZERO), "{outcomes:?}");
 }

@@ -23,42 +23,23 @@ struct Told {
 }
 
 fn told() -> impl Strategy<Value = Told> {
-    (
-        0_u8..3,
-        0..EventKind::KNOWN.len(),
-        0_u32..900,
-        0_i64..400,
-        0_i64..DAY,
-    )
-        .prop_map(|(user, kind, item, day, moment)| {
+    (0_u8..3, 0..EventKind::KNOWN.len(), 0_u32..900, 0_i64..400, 0_i64..DAY).prop_map(
+        |(user, kind, item, day, moment)| {
             let at = Timestamp(NOW.0 - day * DAY + moment);
             Told {
                 user,
-                event: event(
-                    0,
-                    "u",
-                    EventKind::KNOWN[kind].clone(),
-                    &format!("t{item}"),
-                    at,
-                ),
+                event: event(0, "u", EventKind::KNOWN[kind].clone(), &format!("t{item}"), at),
                 artist: ItemKey(u64::from(item % 200)),
-                genres: (0..item % 4)
-                    .map(|genre| GenreKey(genre * 40 + item % 40))
-                    .collect(),
+                genres: (0..item % 4).map(|genre| GenreKey(genre * 40 + item % 40)).collect(),
             }
-        })
+        },
+    )
 }
 
 fn fold<'a>(events: impl IntoIterator<Item = &'a Told>) -> Profile {
     let mut profile = Profile::default();
     for told in events {
-        profile.apply(
-            &told.event,
-            &ItemFactsForFold {
-                artist: told.artist,
-                genres: &told.genres,
-            },
-        );
+        profile.apply(&told.event, &ItemFactsForFold { artist: told.artist, genres: &told.genres });
     }
     profile
 }
@@ -108,10 +89,7 @@ proptest! {
 fn garbage_and_newer_formats_are_refused() {
     assert!(decode(FORMAT + 1, &encode(&Profile::default())).is_err());
     assert!(decode(FORMAT, b"garbage").is_err());
-    assert_eq!(
-        decode(FORMAT, &encode(&Profile::default())).unwrap(),
-        Profile::default()
-    );
+    assert_eq!(decode(FORMAT, &encode(&Profile::default())).unwrap(), Profile::default());
 }
 
 #[test]
@@ -126,20 +104,13 @@ fn a_clock_that_runs_ahead_does_not_outlive_the_others() {
 #[test]
 fn a_skip_takes_a_play_back_and_a_like_unhides() {
     let mut profile = Profile::default();
-    let mut tell = |kind, at: i64| {
-        profile.apply(
-            &event(1, "u", kind, "t1", Timestamp(at)),
-            &ItemFactsForFold::default(),
-        )
-    };
+    let mut tell =
+        |kind, at: i64| profile.apply(&event(1, "u", kind, "t1", Timestamp(at)), &ItemFactsForFold::default());
     tell(EventKind::Play, 1);
     tell(EventKind::Skip, 2);
     tell(EventKind::Hide, 3);
     assert!(profile.items.recent(5).is_empty());
     assert!(profile.hidden.contains(crate::world::key("t1")));
-    profile.apply(
-        &event(2, "u", EventKind::Like, "t1", Timestamp(4)),
-        &ItemFactsForFold::default(),
-    );
+    profile.apply(&event(2, "u", EventKind::Like, "t1", Timestamp(4)), &ItemFactsForFold::default());
     assert!(!profile.hidden.contains(crate::world::key("t1")));
 }

@@ -16,55 +16,26 @@ use shared_models::{
 
 use crate::world::{DAY, NOW, World, key, source, track};
 
-async fn run(
-    world: &World,
-    plan: &SourcePlan,
-) -> Result<Vec<(ItemKey, Option<ItemKey>)>, DegradedCause> {
+async fn run(world: &World, plan: &SourcePlan) -> Result<Vec<(ItemKey, Option<ItemKey>)>, DegradedCause> {
     let page = world.page(CandidatePlan::default());
-    let found = sources::source(plan)
-        .retrieve(&page, plan.limit as usize)
-        .await
-        .map_err(|failure| failure.cause)?;
-    assert!(
-        found.windows(2).all(|pair| pair[0].score >= pair[1].score),
-        "best first: {found:?}"
-    );
-    Ok(found
-        .iter()
-        .map(|Found { key, seed, .. }| (key.key, seed.map(|seed| seed.key)))
-        .collect())
+    let found = sources::source(plan).retrieve(&page, plan.limit as usize).await.map_err(|failure| failure.cause)?;
+    assert!(found.windows(2).all(|pair| pair[0].score >= pair[1].score), "best first: {found:?}");
+    Ok(found.iter().map(|Found { key, seed, .. }| (key.key, seed.map(|seed| seed.key))).collect())
 }
 
 fn tracks(count: u32) -> Vec<Item> {
-    (0..count)
-        .map(|n| track(&format!("t{n}"), &format!("a{}", n % 3)))
-        .collect()
+    (0..count).map(|n| track(&format!("t{n}"), &format!("a{}", n % 3))).collect()
 }
 
 fn names(found: &[(ItemKey, Option<ItemKey>)], among: &[Item]) -> Vec<String> {
-    found
-        .iter()
-        .map(|(key, _)| {
-            among
-                .iter()
-                .find(|item| item.key() == *key)
-                .unwrap()
-                .title
-                .clone()
-        })
-        .collect()
+    found.iter().map(|(key, _)| among.iter().find(|item| item.key() == *key).unwrap().title.clone()).collect()
 }
 
 #[tokio::test]
 async fn embedding_finds_what_is_near_the_listener_with_the_nearest_recent_item_as_evidence() {
     let mut world = World::of(tracks(8));
-    world
-        .released()
-        .did(EventKind::Play, "t2", 2.0)
-        .did(EventKind::Like, "t2", 2.0);
-    let found = run(&world, &source(SourceName::Embedding, 4))
-        .await
-        .unwrap();
+    world.released().did(EventKind::Play, "t2", 2.0).did(EventKind::Like, "t2", 2.0);
+    let found = run(&world, &source(SourceName::Embedding, 4)).await.unwrap();
     // Even tracks point one way; among them, later ones are longer.
     assert_eq!(names(&found, &world.items), ["t6", "t4", "t2", "t0"]);
     assert!(found.iter().all(|(_, seed)| *seed == Some(key("t2"))));
@@ -73,28 +44,14 @@ async fn embedding_finds_what_is_near_the_listener_with_the_nearest_recent_item_
 #[tokio::test]
 async fn item_to_item_follows_the_recent_items_and_names_the_one_that_led_there() {
     let mut world = World::of(tracks(8));
-    world
-        .released()
-        .did(EventKind::Play, "t1", 5.0)
-        .did(EventKind::Play, "t4", 1.0);
-    let found = run(&world, &source(SourceName::ItemToItem, 10))
-        .await
-        .unwrap();
-    assert_eq!(
-        found,
-        [(key("t5"), Some(key("t4"))), (key("t2"), Some(key("t1")))]
-    );
+    world.released().did(EventKind::Play, "t1", 5.0).did(EventKind::Play, "t4", 1.0);
+    let found = run(&world, &source(SourceName::ItemToItem, 10)).await.unwrap();
+    assert_eq!(found, [(key("t5"), Some(key("t4"))), (key("t2"), Some(key("t1")))]);
     let one = SourcePlan {
-        params: SourceParams {
-            seeds: Some(1),
-            ..SourceParams::default()
-        },
+        params: SourceParams { seeds: Some(1), ..SourceParams::default() },
         ..source(SourceName::ItemToItem, 10)
     };
-    assert_eq!(
-        run(&world, &one).await.unwrap(),
-        [(key("t5"), Some(key("t4")))]
-    );
+    assert_eq!(run(&world, &one).await.unwrap(), [(key("t5"), Some(key("t4")))]);
 }
 
 #[tokio::test]
@@ -103,12 +60,7 @@ async fn item_to_item_starts_from_the_items_a_page_is_about() {
     world.released().did(EventKind::Play, "t4", 1.0);
     world.seeds = vec![key("t0"), key("t1")];
     // t1 is the neighbour of t0, and is itself what the page is about.
-    assert_eq!(
-        run(&world, &source(SourceName::ItemToItem, 10))
-            .await
-            .unwrap(),
-        [(key("t2"), Some(key("t1")))]
-    );
+    assert_eq!(run(&world, &source(SourceName::ItemToItem, 10)).await.unwrap(), [(key("t2"), Some(key("t1")))]);
 }
 
 #[tokio::test]
@@ -118,12 +70,7 @@ async fn trending_is_what_is_played_now() {
     trending.add((0..3).map(|_| (key("t0"), 1.0, Timestamp(NOW.0 - 5 * DAY))));
     trending.add([(key("t3"), 1.0, NOW)]);
     world.trending = Some(trending);
-    assert_eq!(
-        run(&world, &source(SourceName::Trending, 10))
-            .await
-            .unwrap(),
-        [(key("t3"), None), (key("t0"), None)]
-    );
+    assert_eq!(run(&world, &source(SourceName::Trending, 10)).await.unwrap(), [(key("t3"), None), (key("t0"), None)]);
 }
 
 #[tokio::test]
@@ -133,67 +80,29 @@ async fn new_releases_put_the_listeners_artist_before_newer_strangers() {
         items[item].released_at = Some(Timestamp(NOW.0 - days * DAY));
     }
     let mut world = World::of(items);
-    let cold = run(&world, &source(SourceName::NewReleases, 10))
-        .await
-        .unwrap();
+    let cold = run(&world, &source(SourceName::NewReleases, 10)).await.unwrap();
     // What is announced is not out, and 100 days is old.
     assert_eq!(names(&cold, &world.items), ["t0", "t1", "t2"]);
     world.did(EventKind::Play, "t5", 3.0);
-    let warm = run(&world, &source(SourceName::NewReleases, 10))
-        .await
-        .unwrap();
-    assert_eq!(
-        warm,
-        [
-            (key("t2"), Some(key("t5"))),
-            (key("t0"), None),
-            (key("t1"), None)
-        ]
-    );
-    let within = SourceParams {
-        within: Some(Duration::from_secs(3 * 86_400)),
-        ..SourceParams::default()
-    };
-    let recent = run(
-        &world,
-        &SourcePlan {
-            params: within,
-            ..source(SourceName::NewReleases, 10)
-        },
-    )
-    .await
-    .unwrap();
+    let warm = run(&world, &source(SourceName::NewReleases, 10)).await.unwrap();
+    assert_eq!(warm, [(key("t2"), Some(key("t5"))), (key("t0"), None), (key("t1"), None)]);
+    let within = SourceParams { within: Some(Duration::from_secs(3 * 86_400)), ..SourceParams::default() };
+    let recent = run(&world, &SourcePlan { params: within, ..source(SourceName::NewReleases, 10) }).await.unwrap();
     assert_eq!(names(&recent, &world.items), ["t0"]);
 }
 
 #[tokio::test]
 async fn recently_played_is_the_listeners_own_past_latest_first() {
     let mut world = World::of(tracks(4));
-    world
-        .did(EventKind::Play, "t0", 9.0)
-        .did(EventKind::Play, "t1", 4.0)
-        .did(EventKind::Like, "t2", 1.0)
-        .did(EventKind::Play, "t0", 2.0);
-    let found = run(&world, &source(SourceName::RecentlyPlayed, 10))
-        .await
-        .unwrap();
-    assert_eq!(
-        found,
-        [(key("t0"), Some(key("t0"))), (key("t1"), Some(key("t1")))]
+    world.did(EventKind::Play, "t0", 9.0).did(EventKind::Play, "t1", 4.0).did(EventKind::Like, "t2", 1.0).did(
+        EventKind::Play,
+        "t0",
+        2.0,
     );
-    let within = SourceParams {
-        within: Some(Duration::from_secs(3 * 86_400)),
-        ..SourceParams::default()
-    };
-    let recent = run(
-        &world,
-        &SourcePlan {
-            params: within,
-            ..source(SourceName::RecentlyPlayed, 10)
-        },
-    )
-    .await
-    .unwrap();
+    let found = run(&world, &source(SourceName::RecentlyPlayed, 10)).await.unwrap();
+    assert_eq!(found, [(key("t0"), Some(key("t0"))), (key("t1"), Some(key("t1")))]);
+    let within = SourceParams { within: Some(Duration::from_secs(3 * 86_400)), ..SourceParams::default() };
+    let recent = run(&world, &SourcePlan { params: within, ..source(SourceName::RecentlyPlayed, 10) }).await.unwrap();
     assert_eq!(names(&recent, &world.items), ["t0"]);
 }
 
@@ -201,33 +110,20 @@ async fn recently_played_is_the_listeners_own_past_latest_first() {
 async fn popular_in_market_falls_back_to_everywhere() {
     let mut world = World::of(tracks(3));
     world.released();
-    let everywhere = run(&world, &source(SourceName::PopularInMarket, 2))
-        .await
-        .unwrap();
+    let everywhere = run(&world, &source(SourceName::PopularInMarket, 2)).await.unwrap();
     assert_eq!(names(&everywhere, &world.items), ["t0", "t1"]);
     world.market = Market::parse("SE").unwrap();
-    let here = run(&world, &source(SourceName::PopularInMarket, 2))
-        .await
-        .unwrap();
+    let here = run(&world, &source(SourceName::PopularInMarket, 2)).await.unwrap();
     assert_eq!(names(&here, &world.items), ["t2"]);
 }
 
 #[tokio::test]
 async fn favourite_artists_bring_their_items_with_the_most_played_one_as_evidence() {
     let mut world = World::of(tracks(9));
-    world
-        .released()
-        .did(EventKind::Play, "t0", 3.0)
-        .did(EventKind::Play, "t3", 2.0)
-        .did(EventKind::Play, "t3", 1.0);
+    world.released().did(EventKind::Play, "t0", 3.0).did(EventKind::Play, "t3", 2.0).did(EventKind::Play, "t3", 1.0);
     world.did(EventKind::Follow, "a1", 1.0);
-    let found = run(&world, &source(SourceName::FavouriteArtists, 6))
-        .await
-        .unwrap();
-    assert_eq!(
-        names(&found, &world.items),
-        ["t0", "t3", "t6", "t1", "t4", "t7"]
-    );
+    let found = run(&world, &source(SourceName::FavouriteArtists, 6)).await.unwrap();
+    assert_eq!(names(&found, &world.items), ["t0", "t3", "t6", "t1", "t4", "t7"]);
     assert_eq!(found[0].1, Some(key("t3")));
     assert_eq!(found[3].1, None);
 }
@@ -237,16 +133,9 @@ async fn without_a_release_those_that_need_one_say_so() {
     let mut world = World::of(tracks(3));
     world.did(EventKind::Play, "t0", 1.0);
     for name in SourceName::ALL {
-        let needs = matches!(
-            name,
-            SourceName::Embedding | SourceName::ItemToItem | SourceName::PopularInMarket
-        );
+        let needs = matches!(name, SourceName::Embedding | SourceName::ItemToItem | SourceName::PopularInMarket);
         let found = run(&world, &source(*name, 10)).await;
-        assert_eq!(
-            found.err(),
-            needs.then_some(DegradedCause::NoRelease),
-            "{name}"
-        );
+        assert_eq!(found.err(), needs.then_some(DegradedCause::NoRelease), "{name}");
     }
 }
 
@@ -257,16 +146,8 @@ async fn a_release_without_an_artefact_is_as_none() {
     if let Some(parts) = &mut world.parts {
         (parts.factors, parts.neighbours, parts.popularity) = (None, None, None);
     }
-    for name in [
-        SourceName::Embedding,
-        SourceName::ItemToItem,
-        SourceName::PopularInMarket,
-    ] {
-        assert_eq!(
-            run(&world, &source(name, 10)).await,
-            Err(DegradedCause::NoRelease),
-            "{name}"
-        );
+    for name in [SourceName::Embedding, SourceName::ItemToItem, SourceName::PopularInMarket] {
+        assert_eq!(run(&world, &source(name, 10)).await, Err(DegradedCause::NoRelease), "{name}");
     }
 }
 
@@ -284,10 +165,7 @@ async fn somebody_unknown_in_an_empty_catalogue_gets_nothing_and_no_error() {
 #[tokio::test]
 async fn no_source_gives_more_than_it_may_or_what_the_page_is_about() {
     let mut items = tracks(30);
-    items
-        .iter_mut()
-        .enumerate()
-        .for_each(|(n, item)| item.released_at = Some(Timestamp(NOW.0 - n as i64 * DAY)));
+    items.iter_mut().enumerate().for_each(|(n, item)| item.released_at = Some(Timestamp(NOW.0 - n as i64 * DAY)));
     let mut world = World::of(items);
     world.released();
     let trending = Trending::new(Duration::from_secs(86_400));
@@ -300,9 +178,6 @@ async fn no_source_gives_more_than_it_may_or_what_the_page_is_about() {
     for name in SourceName::ALL {
         let found = run(&world, &source(*name, 5)).await.unwrap();
         assert!(!found.is_empty() && found.len() <= 5, "{name}: {found:?}");
-        assert!(
-            found.iter().all(|(item, _)| !world.seeds.contains(item)),
-            "{name}: {found:?}"
-        );
+        assert!(found.iter().all(|(item, _)| !world.seeds.contains(item)), "{name}: {found:?}");
     }
 }

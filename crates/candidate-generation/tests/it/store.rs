@@ -15,13 +15,8 @@ pub async fn fresh() -> (TempDir, SqliteStore) {
 }
 
 pub async fn open(folder: &TempDir) -> SqliteStore {
-    let url = format!(
-        "sqlite://{}",
-        folder.path().join("deep/candidates.db").display()
-    );
-    SqliteStore::open(&Config { url, readers: 2 })
-        .await
-        .unwrap()
+    let url = format!("sqlite://{}", folder.path().join("deep/candidates.db").display());
+    SqliteStore::open(&Config { url, readers: 2 }).await.unwrap()
 }
 
 macro_rules! suite {
@@ -51,29 +46,14 @@ suite!(
 #[tokio::test]
 async fn what_is_written_is_there_after_a_restart() {
     let (folder, store) = fresh().await;
-    store
-        .put_items(&tenant(), &[std::sync::Arc::new(track("t", "a"))], NOW)
-        .await
-        .unwrap();
+    store.put_items(&tenant(), &[std::sync::Arc::new(track("t", "a"))], NOW).await.unwrap();
     drop(store);
-    assert_eq!(
-        open(&folder)
-            .await
-            .items_after(&tenant(), None, 5)
-            .await
-            .unwrap(),
-        [track("t", "a")]
-    );
+    assert_eq!(open(&folder).await.items_after(&tenant(), None, 5).await.unwrap(), [track("t", "a")]);
 }
 
 #[tokio::test]
 async fn a_database_of_another_kind_is_refused_with_what_would_be_right() {
-    let config = Config {
-        url: "mysql://somewhere".to_owned(),
-        readers: 1,
-    };
-    let Err(error) = candidate_generation::store::open(&config).await else {
-        panic!("it must be refused")
-    };
+    let config = Config { url: "mysql://somewhere".to_owned(), readers: 1 };
+    let Err(error) = candidate_generation::store::open(&config).await else { panic!("it must be refused") };
     assert!(error.to_string().contains("sqlite://"), "{error}");
 }

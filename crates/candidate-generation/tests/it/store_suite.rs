@@ -35,10 +35,7 @@ fn full_item() -> Item {
         genres: vec!["jazz".to_owned(), "\"quoted\" søul".to_owned()],
         released_at: Some(Timestamp(-5)),
         explicit: true,
-        markets: ["SE", "NO", "DK", "FI", "IS"]
-            .iter()
-            .filter_map(|code| Market::parse(code))
-            .collect(),
+        markets: ["SE", "NO", "DK", "FI", "IS"].iter().filter_map(|code| Market::parse(code)).collect(),
         ..track("full", "someone")
     }
 }
@@ -50,59 +47,24 @@ async fn put(store: &dyn Store, tenant: &TenantId, items: &[Item]) -> Vec<Writte
 
 /// Items come back as they were written, and a write says what it did.
 pub async fn items_round_trip(store: &dyn Store) {
-    let bare = Item {
-        artist_id: None,
-        artist_name: None,
-        duration_ms: None,
-        ..track("bare", "")
-    };
-    assert_eq!(
-        put(store, &tenant(), &[full_item(), bare.clone()]).await,
-        [Written::Created; 2]
-    );
-    let changed = Item {
-        title: "changed".to_owned(),
-        ..bare
-    };
-    assert_eq!(
-        put(store, &tenant(), &[full_item(), changed.clone()]).await,
-        [Written::Unchanged, Written::Updated]
-    );
-    assert_eq!(
-        store.items_after(&tenant(), None, 10).await.unwrap(),
-        [changed.clone(), full_item()]
-    );
-    assert_eq!(
-        store
-            .items_after(&tenant(), Some(&id("bare")), 10)
-            .await
-            .unwrap(),
-        [full_item()]
-    );
-    assert_eq!(
-        store.items_after(&tenant(), None, 1).await.unwrap(),
-        [changed]
-    );
+    let bare = Item { artist_id: None, artist_name: None, duration_ms: None, ..track("bare", "") };
+    assert_eq!(put(store, &tenant(), &[full_item(), bare.clone()]).await, [Written::Created; 2]);
+    let changed = Item { title: "changed".to_owned(), ..bare };
+    assert_eq!(put(store, &tenant(), &[full_item(), changed.clone()]).await, [Written::Unchanged, Written::Updated]);
+    assert_eq!(store.items_after(&tenant(), None, 10).await.unwrap(), [changed.clone(), full_item()]);
+    assert_eq!(store.items_after(&tenant(), Some(&id("bare")), 10).await.unwrap(), [full_item()]);
+    assert_eq!(store.items_after(&tenant(), None, 1).await.unwrap(), [changed]);
     assert!(store.delete_item(&tenant(), &id("bare")).await.unwrap());
     assert!(!store.delete_item(&tenant(), &id("bare")).await.unwrap());
-    assert_eq!(
-        store.items_after(&tenant(), None, 10).await.unwrap().len(),
-        1
-    );
+    assert_eq!(store.items_after(&tenant(), None, 10).await.unwrap().len(), 1);
 }
 
 /// An id given twice in one call is kept as it stands last.
 pub async fn the_last_of_equals_is_kept(store: &dyn Store) {
     let first = track("t", "a");
-    let last = Item {
-        title: "last".to_owned(),
-        ..first.clone()
-    };
+    let last = Item { title: "last".to_owned(), ..first.clone() };
     put(store, &tenant(), &[first, last.clone()]).await;
-    assert_eq!(
-        store.items_after(&tenant(), None, 10).await.unwrap(),
-        [last]
-    );
+    assert_eq!(store.items_after(&tenant(), None, 10).await.unwrap(), [last]);
 }
 
 /// Nothing of a tenant shows in another.
@@ -111,23 +73,10 @@ pub async fn tenants_never_meet(store: &dyn Store) {
     assert_eq!(store.items_after(&other(), None, 10).await.unwrap(), []);
     assert!(!store.delete_item(&other(), &id("t")).await.unwrap());
     save(store, &tenant(), "u", 1).await.unwrap();
-    assert_eq!(
-        store.user(&other(), user("u")).await.unwrap(),
-        StoredUser::default()
-    );
+    assert_eq!(store.user(&other(), user("u")).await.unwrap(), StoredUser::default());
     let mut tx = store.begin().await.unwrap();
-    assert_eq!(
-        tx.claim_events(&tenant(), &[(user("u"), event_key("e"))], NOW)
-            .await
-            .unwrap(),
-        [true]
-    );
-    assert_eq!(
-        tx.claim_events(&other(), &[(user("u"), event_key("e"))], NOW)
-            .await
-            .unwrap(),
-        [true]
-    );
+    assert_eq!(tx.claim_events(&tenant(), &[(user("u"), event_key("e"))], NOW).await.unwrap(), [true]);
+    assert_eq!(tx.claim_events(&other(), &[(user("u"), event_key("e"))], NOW).await.unwrap(), [true]);
     tx.commit().await.unwrap();
     assert_eq!(store.tenants().await.unwrap(), [tenant()]);
 }
@@ -135,31 +84,21 @@ pub async fn tenants_never_meet(store: &dyn Store) {
 fn profile(plays: u64) -> Profile {
     let mut profile = Profile::default();
     for number in 0..plays {
-        profile.apply(
-            &event(number, "u", EventKind::Play, &format!("t{number}"), NOW),
-            &ItemFactsForFold::default(),
-        );
+        profile.apply(&event(number, "u", EventKind::Play, &format!("t{number}"), NOW), &ItemFactsForFold::default());
     }
     profile
 }
 
 async fn save(store: &dyn Store, tenant: &TenantId, name: &str, version: i64) -> Result<(), Error> {
     let mut tx = store.begin().await?;
-    let next = NextProfile {
-        user: user(name),
-        version,
-        blob: encode(&profile(version as u64)),
-    };
+    let next = NextProfile { user: user(name), version, blob: encode(&profile(version as u64)) };
     tx.save(tenant, &[next], NOW).await?;
     tx.commit().await
 }
 
 /// What the tenant tells and what was folded are kept apart, and come back together.
 pub async fn users_round_trip(store: &dyn Store) {
-    assert_eq!(
-        store.user(&tenant(), user("u")).await.unwrap(),
-        StoredUser::default()
-    );
+    assert_eq!(store.user(&tenant(), user("u")).await.unwrap(), StoredUser::default());
     let told = UserAttributes {
         id: UserId::new("u").unwrap(),
         market: Market::parse("SE"),
@@ -169,54 +108,19 @@ pub async fn users_round_trip(store: &dyn Store) {
     store.put_user(&tenant(), &told).await.unwrap();
     save(store, &tenant(), "u", 1).await.unwrap();
     save(store, &tenant(), "v", 1).await.unwrap();
-    let told = UserAttributes {
-        market: None,
-        ..told
-    };
+    let told = UserAttributes { market: None, ..told };
     store.put_user(&tenant(), &told).await.unwrap();
-    let only_told = UserAttributes {
-        id: UserId::new("w").unwrap(),
-        ..told.clone()
-    };
+    let only_told = UserAttributes { id: UserId::new("w").unwrap(), ..told.clone() };
     store.put_user(&tenant(), &only_told).await.unwrap();
-    let expected = StoredUser {
-        version: 1,
-        profile: profile(1),
-        attributes: Some(told),
-    };
+    let expected = StoredUser { version: 1, profile: profile(1), attributes: Some(told) };
     assert_eq!(store.user(&tenant(), user("u")).await.unwrap(), expected);
 
     let mut tx = store.begin().await.unwrap();
-    let mut found = tx
-        .users(
-            &tenant(),
-            &[user("u"), user("v"), user("w"), user("nobody")],
-        )
-        .await
-        .unwrap();
-    found.sort_by_key(|(_, user)| {
-        (
-            user.version,
-            user.attributes.is_some(),
-            user.attributes.is_none(),
-        )
-    });
+    let mut found = tx.users(&tenant(), &[user("u"), user("v"), user("w"), user("nobody")]).await.unwrap();
+    found.sort_by_key(|(_, user)| (user.version, user.attributes.is_some(), user.attributes.is_none()));
     let expected = [
-        (
-            user("w"),
-            StoredUser {
-                attributes: Some(only_told),
-                ..StoredUser::default()
-            },
-        ),
-        (
-            user("v"),
-            StoredUser {
-                version: 1,
-                profile: profile(1),
-                attributes: None,
-            },
-        ),
+        (user("w"), StoredUser { attributes: Some(only_told), ..StoredUser::default() }),
+        (user("v"), StoredUser { version: 1, profile: profile(1), attributes: None }),
         (user("u"), expected),
     ];
     assert_eq!(found, expected);
@@ -226,18 +130,9 @@ pub async fn users_round_trip(store: &dyn Store) {
 pub async fn an_outdated_writer_is_refused(store: &dyn Store) {
     save(store, &tenant(), "u", 1).await.unwrap();
     save(store, &tenant(), "u", 2).await.unwrap();
-    assert!(matches!(
-        save(store, &tenant(), "u", 2).await,
-        Err(Error::Conflict)
-    ));
-    assert!(matches!(
-        save(store, &tenant(), "u", 9).await,
-        Err(Error::Conflict)
-    ));
-    assert_eq!(
-        store.user(&tenant(), user("u")).await.unwrap().profile,
-        profile(2)
-    );
+    assert!(matches!(save(store, &tenant(), "u", 2).await, Err(Error::Conflict)));
+    assert!(matches!(save(store, &tenant(), "u", 9).await, Err(Error::Conflict)));
+    assert_eq!(store.user(&tenant(), user("u")).await.unwrap().profile, profile(2));
 }
 
 /// Positions and events can be claimed once; a stream made anew begins again.
@@ -248,112 +143,52 @@ pub async fn claims_hold_once(store: &dyn Store) {
         sequence,
         envelope: envelope.to_owned(),
     };
-    let many: Vec<(UserKey, EventKey)> = (0..700)
-        .map(|n| (user(&format!("u{}", n % 9)), event_key(&format!("e{n}"))))
-        .collect();
+    let many: Vec<(UserKey, EventKey)> =
+        (0..700).map(|n| (user(&format!("u{}", n % 9)), event_key(&format!("e{n}")))).collect();
     let mut tx = store.begin().await.unwrap();
-    assert_eq!(
-        tx.claim_positions(&tenant(), &[position(1, "a"), position(2, "b")], NOW)
-            .await
-            .unwrap(),
-        [true, true]
-    );
-    assert!(
-        tx.claim_events(&tenant(), &many[..400], NOW)
-            .await
-            .unwrap()
-            .iter()
-            .all(|fresh| *fresh)
-    );
+    assert_eq!(tx.claim_positions(&tenant(), &[position(1, "a"), position(2, "b")], NOW).await.unwrap(), [true, true]);
+    assert!(tx.claim_events(&tenant(), &many[..400], NOW).await.unwrap().iter().all(|fresh| *fresh));
     tx.commit().await.unwrap();
     let mut tx = store.begin().await.unwrap();
     assert_eq!(
-        tx.claim_positions(
-            &tenant(),
-            &[position(2, "b"), position(3, "c"), position(1, "z")],
-            NOW
-        )
-        .await
-        .unwrap(),
+        tx.claim_positions(&tenant(), &[position(2, "b"), position(3, "c"), position(1, "z")], NOW).await.unwrap(),
         [false, true, true]
     );
     let fresh = tx.claim_events(&tenant(), &many, NOW).await.unwrap();
     assert_eq!(fresh.iter().position(|fresh| *fresh), Some(400));
     assert!(fresh[400..].iter().all(|fresh| *fresh));
-    assert!(
-        tx.claim_events(&tenant(), &[], NOW)
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert!(tx.claim_events(&tenant(), &[], NOW).await.unwrap().is_empty());
 }
 
 /// What is not committed never was.
 pub async fn a_dropped_transaction_leaves_nothing(store: &dyn Store) {
     let mut tx = store.begin().await.unwrap();
-    tx.claim_events(&tenant(), &[(user("u"), event_key("e"))], NOW)
-        .await
-        .unwrap();
-    tx.save(
-        &tenant(),
-        &[NextProfile {
-            user: user("u"),
-            version: 1,
-            blob: encode(&profile(1)),
-        }],
-        NOW,
-    )
-    .await
-    .unwrap();
+    tx.claim_events(&tenant(), &[(user("u"), event_key("e"))], NOW).await.unwrap();
+    tx.save(&tenant(), &[NextProfile { user: user("u"), version: 1, blob: encode(&profile(1)) }], NOW).await.unwrap();
     drop(tx);
     let mut tx = store.begin().await.unwrap();
-    assert_eq!(
-        tx.claim_events(&tenant(), &[(user("u"), event_key("e"))], NOW)
-            .await
-            .unwrap(),
-        [true]
-    );
+    assert_eq!(tx.claim_events(&tenant(), &[(user("u"), event_key("e"))], NOW).await.unwrap(), [true]);
     drop(tx);
-    assert_eq!(
-        store.user(&tenant(), user("u")).await.unwrap(),
-        StoredUser::default()
-    );
+    assert_eq!(store.user(&tenant(), user("u")).await.unwrap(), StoredUser::default());
 }
 
 /// Old events are forgotten, new ones are not.
 pub async fn old_events_are_forgotten(store: &dyn Store) {
     let mut tx = store.begin().await.unwrap();
-    tx.claim_events(&tenant(), &[(user("u"), event_key("old"))], Timestamp(10))
-        .await
-        .unwrap();
-    tx.claim_events(&tenant(), &[(user("u"), event_key("new"))], Timestamp(20))
-        .await
-        .unwrap();
+    tx.claim_events(&tenant(), &[(user("u"), event_key("old"))], Timestamp(10)).await.unwrap();
+    tx.claim_events(&tenant(), &[(user("u"), event_key("new"))], Timestamp(20)).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(store.prune(Timestamp(15)).await.unwrap(), 1);
     let mut tx = store.begin().await.unwrap();
     let claims = [(user("u"), event_key("old")), (user("u"), event_key("new"))];
-    assert_eq!(
-        tx.claim_events(&tenant(), &claims, NOW).await.unwrap(),
-        [true, false]
-    );
+    assert_eq!(tx.claim_events(&tenant(), &claims, NOW).await.unwrap(), [true, false]);
 }
 
 /// Trends are kept over those of before.
 pub async fn trends_round_trip(store: &dyn Store) {
-    let trend = |item: &str, plays: f64| StoredTrend {
-        key: key(item),
-        plays,
-        at: NOW,
-    };
-    store
-        .save_trends(&tenant(), &[trend("a", 1.5), trend("b", 2.0)])
-        .await
-        .unwrap();
-    store
-        .save_trends(&tenant(), &[trend("a", 2.5)])
-        .await
-        .unwrap();
+    let trend = |item: &str, plays: f64| StoredTrend { key: key(item), plays, at: NOW };
+    store.save_trends(&tenant(), &[trend("a", 1.5), trend("b", 2.0)]).await.unwrap();
+    store.save_trends(&tenant(), &[trend("a", 2.5)]).await.unwrap();
     let mut found = store.trends(&tenant()).await.unwrap();
     found.sort_by_key(|trend| trend.plays as i64 * 10 + i64::from(trend.key == ItemKey::NONE));
     assert_eq!(found.len(), 2);

@@ -18,10 +18,7 @@ use shared_models::{
     event::{Event, EventKind},
     item::{Item, ItemKind, Market},
     listener::UserAttributes,
-    plan::{
-        CandidatePlan, CandidateQuery, FilterPlan, RequestContext, ShelfCandidatePlan, SourcePlan,
-        SourceUse,
-    },
+    plan::{CandidatePlan, CandidateQuery, FilterPlan, RequestContext, ShelfCandidatePlan, SourcePlan, SourceUse},
 };
 use smallvec::SmallVec;
 
@@ -89,10 +86,7 @@ pub struct World {
 
 impl World {
     pub fn of(items: impl IntoIterator<Item = Item>) -> Self {
-        Self {
-            items: items.into_iter().collect(),
-            ..Self::default()
-        }
+        Self { items: items.into_iter().collect(), ..Self::default() }
     }
 
     /// The listener did something so many days ago.
@@ -101,19 +95,10 @@ impl World {
         let at = Timestamp(NOW.0 - (days_ago * DAY as f64) as i64);
         let event = event(self.events, "u", kind, item, at);
         let known = self.items.iter().find(|known| known.id == event.item);
-        let genres: Vec<GenreKey> = known
-            .iter()
-            .flat_map(|item| &item.genres)
-            .map(|genre| GenreKey::of(genre))
-            .collect();
+        let genres: Vec<GenreKey> =
+            known.iter().flat_map(|item| &item.genres).map(|genre| GenreKey::of(genre)).collect();
         let artist = known.map_or(ItemKey::NONE, Item::artist_key);
-        self.profile.apply(
-            &event,
-            &ItemFactsForFold {
-                artist,
-                genres: &genres,
-            },
-        );
+        self.profile.apply(&event, &ItemFactsForFold { artist, genres: &genres });
         self
     }
 
@@ -128,33 +113,19 @@ impl World {
         let snapshot = Arc::new(Snapshot::of(self.items.iter().cloned()));
         let serving = self.parts.clone().map(|parts| {
             let release = Release::in_memory(tenant(), releases::Meta::default(), parts).unwrap();
-            Arc::new(Serving::build(
-                Arc::new(release),
-                &snapshot,
-                &embedding::Config::default(),
-            ))
+            Arc::new(Serving::build(Arc::new(release), &snapshot, &embedding::Config::default()))
         });
         let trends = self.trending.as_ref().map(|trending| {
             trending.refresh();
             trending.trends()
         });
-        let listener = Arc::new(ServingProfile::new(
-            1,
-            self.profile.clone(),
-            self.attributes.clone(),
-        ));
+        let listener = Arc::new(ServingProfile::new(1, self.profile.clone(), self.attributes.clone()));
         let asked = CandidateQuery {
             seed_items: self.seeds.clone(),
             exclude: self.exclude.clone(),
             ..question(plan, self.market)
         };
-        PageQuery::new(
-            asked,
-            snapshot,
-            serving,
-            listener,
-            trends.unwrap_or_default(),
-        )
+        PageQuery::new(asked, snapshot, serving, listener, trends.unwrap_or_default())
     }
 }
 
@@ -178,28 +149,16 @@ pub fn question(plan: CandidatePlan, market: Market) -> CandidateQuery {
 }
 
 pub fn parts(items: &[Item]) -> Parts {
-    let mut ordered: Vec<(ItemKey, usize)> = items
-        .iter()
-        .enumerate()
-        .map(|(order, item)| (item.key(), order))
-        .collect();
+    let mut ordered: Vec<(ItemKey, usize)> =
+        items.iter().enumerate().map(|(order, item)| (item.key(), order)).collect();
     ordered.sort_unstable();
-    let row_of = |order: usize| {
-        ordered
-            .iter()
-            .position(|(_, other)| *other == order)
-            .unwrap() as u32
-    };
+    let row_of = |order: usize| ordered.iter().position(|(_, other)| *other == order).unwrap() as u32;
     let mut values = Vec::new();
     let (mut offsets, mut neighbours, mut scores) = (vec![0], Vec::new(), Vec::new());
     let mut global = Vec::new();
     for (_, order) in &ordered {
         let near = 1.0 + *order as f32 * 0.01;
-        values.extend(if order % 2 == 0 {
-            [near, 0.05]
-        } else {
-            [0.05, near]
-        });
+        values.extend(if order % 2 == 0 { [near, 0.05] } else { [0.05, near] });
         if order + 1 < items.len() {
             neighbours.push(row_of(order + 1));
             scores.push(0.5);
@@ -210,51 +169,25 @@ pub fn parts(items: &[Item]) -> Parts {
     Parts {
         items: ordered.iter().map(|entry| entry.0).collect(),
         factors: Some(Factors::new(2, &values, 10.0, 0.1, 0.0).unwrap()),
-        neighbours: Some(Neighbours {
-            offsets,
-            items: neighbours,
-            scores,
-        }),
+        neighbours: Some(Neighbours { offsets, items: neighbours, scores }),
         popularity: Some(Popularity {
             global,
-            markets: vec![(
-                Market::parse("SE").unwrap(),
-                vec![(row_of(items.len() - 1), 5.0)],
-            )],
+            markets: vec![(Market::parse("SE").unwrap(), vec![(row_of(items.len() - 1), 5.0)])],
         }),
         ..Parts::default()
     }
 }
 
 pub fn source(name: SourceName, limit: u32) -> SourcePlan {
-    SourcePlan {
-        name,
-        limit,
-        params: SourceParams::default(),
-        budget: Duration::from_secs(5),
-    }
+    SourcePlan { name, limit, params: SourceParams::default(), budget: Duration::from_secs(5) }
 }
 
 /// One shelf that takes everything from these sources.
 pub fn shelf(sources: Vec<SourcePlan>, filters: Vec<FilterPlan>) -> CandidatePlan {
-    let uses = sources
-        .iter()
-        .enumerate()
-        .map(|(index, plan)| SourceUse {
-            source: index as u16,
-            limit: plan.limit,
-        })
-        .collect();
-    let shelf = ShelfCandidatePlan {
-        shelf: ShelfId::new("shelf").unwrap(),
-        sources: uses,
-        filters,
-        limit: 1_000,
-    };
-    CandidatePlan {
-        sources,
-        shelves: vec![shelf],
-    }
+    let uses =
+        sources.iter().enumerate().map(|(index, plan)| SourceUse { source: index as u16, limit: plan.limit }).collect();
+    let shelf = ShelfCandidatePlan { shelf: ShelfId::new("shelf").unwrap(), sources: uses, filters, limit: 1_000 };
+    CandidatePlan { sources, shelves: vec![shelf] }
 }
 
 pub fn pipeline() -> Pipeline {
