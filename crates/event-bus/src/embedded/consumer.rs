@@ -162,6 +162,10 @@ impl Consumer {
 
     /// Messages are dealt with, or are not there any more.
     pub(super) fn done(&self, sequences: &[u64]) {
+        // A seat calls this while it waits to be told: telling it of nothing would make it look again for ever.
+        if sequences.is_empty() {
+            return;
+        }
         let mut state = self.state.lock();
         for sequence in sequences {
             state.waiting.remove(sequence);
@@ -222,6 +226,14 @@ mod tests {
         tokio::time::advance(WAIT).await;
         assert_eq!(consumer.offer(10, 100).again, [1, 3]);
         assert_eq!(consumer.take(1, &[1, 3], 3, WAIT), [2, 2]);
+    }
+
+    #[tokio::test]
+    async fn nobody_is_told_of_nothing() {
+        let consumer = consumer();
+        let told = consumer.changed.notified();
+        consumer.done(&[]);
+        assert!(futures_util::FutureExt::now_or_never(told).is_none(), "an idle seat would spin");
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,0 +1,93 @@
+//! The command line as a person meets it: the real binary, its words and its exit codes.
+
+use std::{
+    path::Path,
+    process::{Command, Output},
+};
+
+fn setlist(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_setlist")).args(arguments).output().unwrap()
+}
+
+fn words(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// The exit code, and what must be said.
+fn check(arguments: &[&str], code: i32, said: &[&str]) {
+    let output = setlist(arguments);
+    let words = words(&output);
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {words}");
+    for part in said {
+        assert!(words.contains(part), "{arguments:?} does not say {part:?}: {words}");
+    }
+}
+
+#[test]
+fn a_wrong_configuration_exits_64_and_says_everything_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("setlist.toml");
+    std::fs::write(&file, "[edge.http]\nlisten = \"127.0.0.1:0\"\nlisen = \"x\"\n\n[ranking.pages]\nmax_candidates = 0\n").unwrap();
+    let file = file.to_str().unwrap();
+    check(&["serve", "--config", file], 64, &["setlist.toml:3", "lisen", "listen", "max_candidates"]);
+    for service in ["edge", "candidates", "ranking"] {
+        check(&[service, "--set", "telemetry.lod=info", "--check-config"], 64, &["telemetry.lod", "log"]);
+        check(&[service, "--check-config"], 0, &["good"]);
+        check(&[service, "--dump-config"], 0, &["[telemetry]"]);
+    }
+}
+
+#[test]
+fn commands_that_are_not_there_name_those_that_are() {
+    check(&["sevre"], 2, &["serve"]);
+    check(&["import", "movielense", "x"], 2, &["movielens"]);
+}
+
+#[test]
+fn a_key_is_shown_once_with_what_the_edge_needs_of_it() {
+    check(&["key", "--tenant", "demo", "--scopes", "serve"], 0, &["setlist_", "[[auth.keys]]", "sha256"]);
+    check(&["key", "--scopes", "serv"], 64, &["serv", "serve, events, catalog, admin"]);
+}
+
+#[test]
+fn an_import_of_nothing_says_what_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, source) = (folder.path().join("data"), folder.path().join("empty"));
+    std::fs::create_dir(&source).unwrap();
+    check(&["import", "lastfm", source.to_str().unwrap(), "--data", data.to_str().unwrap()], 1, &["artists.dat"]);
+    assert!(!data.join("events.db").exists(), "nothing is opened for an import that cannot be read");
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_said_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = folder.path().join("taken");
+    std::fs::write(&taken, "a file where a folder should be").unwrap();
+    let inside: &Path = &taken.join("demo");
+    check(&["demo", "--once", "--port", "0", "--data", inside.to_str().unwrap()], 1, &["taken"]);
+}
+
+#[test]
+fn a_taken_port_is_named_before_any_work_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let listen = format!("edge.http.listen={address}");
+    let data = folder.path().to_str().unwrap();
+    check(&["serve", "--data", data, "--set", &listen, "--set", "ops.listen=127.0.0.1:0"], 1, &[&address]);
+}
+
+#[test]
+fn the_doctor_says_what_to_mend() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = format!("edge.http.listen={}", taken.local_addr().unwrap());
+    let data = folder.path().to_str().unwrap();
+    let free = ["--set", "ops.listen=127.0.0.1:0"];
+    check(&["doctor", "--data", data, free[0], free[1], "--set", &listen], 1, &["mend", "stop what listens there"]);
+    check(
+        &["doctor", "--data", data, free[0], free[1], "--set", "edge.http.listen=127.0.0.1:0"],
+        0,
+        &["setlist train makes one", "setlist key", "home"],
+    );
+}
