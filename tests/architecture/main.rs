@@ -19,7 +19,16 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("ranking", &["shared-models", "pipeline", "contracts", "event-bus", "service-runtime", "releases"]),
     (
         "learning",
-        &["shared-models", "contracts", "event-bus", "service-runtime", "releases", "candidate-generation", "ranking", "pipeline"],
+        &[
+            "shared-models",
+            "contracts",
+            "event-bus",
+            "service-runtime",
+            "releases",
+            "candidate-generation",
+            "ranking",
+            "pipeline",
+        ],
     ),
     ("testkit", &["shared-models", "contracts", "event-bus", "service-runtime", "releases"]),
     (
@@ -53,12 +62,18 @@ const DOORS: &[(&str, &[&str])] = &[
 ];
 
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
-    let metadata = MetadataCommand::new().current_dir(root()).no_deps().other_options(["--offline".to_owned()]).exec().unwrap();
+    let metadata =
+        MetadataCommand::new().current_dir(root()).no_deps().other_options(["--offline".to_owned()]).exec().unwrap();
     metadata
         .packages
         .iter()
         .map(|package| {
-            let normal = package.dependencies.iter().filter(|d| d.kind == DependencyKind::Normal).map(|d| d.name.clone()).collect();
+            let normal = package
+                .dependencies
+                .iter()
+                .filter(|d| d.kind == DependencyKind::Normal)
+                .map(|d| d.name.clone())
+                .collect();
             (package.name.to_string(), normal)
         })
         .collect()

@@ -42,8 +42,11 @@ pub fn configure(folder: &Folder, set: &[(&str, String)]) -> Result<(Config, Key
         options.set.push((key.to_owned(), value.to_owned()));
     }
     options.set.extend(set.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
-    let Loaded::Run(mut config) = config::load(&options, folder.path()) else { anyhow::bail!("the configuration is refused") };
-    let (key, entry) = Key::generate(&TenantId::new("demo")?, &[Scope::Serve, Scope::Events, Scope::Catalog, Scope::Admin]);
+    let Loaded::Run(mut config) = config::load(&options, folder.path()) else {
+        anyhow::bail!("the configuration is refused")
+    };
+    let (key, entry) =
+        Key::generate(&TenantId::new("demo")?, &[Scope::Serve, Scope::Events, Scope::Catalog, Scope::Admin]);
     config.edge.auth.keys.push(entry);
     Ok((*config, key))
 }

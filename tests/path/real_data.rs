@@ -60,9 +60,13 @@ async fn listening_data_in_the_lastfm_format_becomes_a_page_that_makes_sense() -
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_lastfm_data_itself_becomes_a_page_that_makes_sense() -> Result<()> {
-    let data = std::env::var_os("SETLIST_DATA").map(|data| Path::new(&data).join("lastfm-hetrec-2k")).filter(|data| data.exists());
+    let data = std::env::var_os("SETLIST_DATA")
+        .map(|data| Path::new(&data).join("lastfm-hetrec-2k"))
+        .filter(|data| data.exists());
     let Some(data) = data else {
-        eprintln!("the Last.fm HetRec data is not here; set SETLIST_DATA to the folder that holds lastfm-hetrec-2k to run on it");
+        eprintln!(
+            "the Last.fm HetRec data is not here; set SETLIST_DATA to the folder that holds lastfm-hetrec-2k to run on it"
+        );
         return Ok(());
     };
     run(&data, "2").await

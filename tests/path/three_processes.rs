@@ -26,7 +26,13 @@ struct Process(Child);
 impl Process {
     fn start(binary: &Path, service: &str, log: &Path, arguments: &[String]) -> Result<Self> {
         let log = std::fs::File::create(log)?;
-        let child = Command::new(binary).arg(service).args(arguments).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn();
+        let child = Command::new(binary)
+            .arg(service)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn();
         Ok(Self(child.with_context(|| format!("{} does not start", binary.display()))?))
     }
 
@@ -116,7 +122,8 @@ async fn three_processes_on_nats_serve_learn_trace_and_survive_the_death_of_rank
         ("releases.path", releases),
         ("store.url", format!("sqlite://{}", folder.join("cluster.db").display())),
     ]);
-    let mut candidates_process = Process::start(&binary, "candidates", &folder.join("candidates.log"), &set(&settings))?;
+    let mut candidates_process =
+        Process::start(&binary, "candidates", &folder.join("candidates.log"), &set(&settings))?;
 
     let keys = folder.join("edge.toml");
     let entry = config.edge.auth.keys.first().context("no key")?;
@@ -178,7 +185,12 @@ async fn ready(ops: &str, folder: &Folder) -> Result<()> {
         if std::time::Instant::now() > end {
             let logs: String = ["edge", "candidates", "ranking"]
                 .iter()
-                .map(|name| format!("--- {name}\n{}", std::fs::read_to_string(folder.join(&format!("{name}.log"))).unwrap_or_default()))
+                .map(|name| {
+                    format!(
+                        "--- {name}\n{}",
+                        std::fs::read_to_string(folder.join(&format!("{name}.log"))).unwrap_or_default()
+                    )
+                })
                 .collect();
             anyhow::bail!("{ops} is never ready:\n{logs}");
         }

@@ -8,7 +8,14 @@ use crate::story::{PATIENCE, Told};
 const EDGE: &str = "POST /v1/surfaces/{surface}:page";
 const GENERATE: &str = "setlist.candidates.v1.CandidatesService/Generate";
 const RANK: &str = "setlist.ranking.v1.RankingService/Rank";
-const STAGES: [&str; 6] = ["pipeline.source", "pipeline.hydrate", "pipeline.filter", "pipeline.features", "pipeline.predict", "pipeline.select"];
+const STAGES: [&str; 6] = [
+    "pipeline.source",
+    "pipeline.hydrate",
+    "pipeline.filter",
+    "pipeline.features",
+    "pipeline.predict",
+    "pipeline.select",
+];
 
 /// One page is one trace: the edge's server span above both calls, each call above its stages, counts on the stages,
 /// no orphan, and few enough spans to read.
@@ -20,10 +27,14 @@ pub async fn check_page(collector: &Collector, told: &Told, remote: bool) -> Res
     ensure!(roots.len() == 1 && roots[0].name == EDGE && roots[0].kind == Kind::Server, "the roots are {roots:?}");
     ensure!(trace.spans.len() <= 24, "{} spans", trace.spans.len());
 
-    let calls = |name: &str, kind: Kind| trace.spans.iter().filter(|span| span.name == name && span.kind == kind).count();
+    let calls =
+        |name: &str, kind: Kind| trace.spans.iter().filter(|span| span.name == name && span.kind == kind).count();
     for call in [GENERATE, RANK] {
         if remote {
-            ensure!(calls(call, Kind::Client) == 1 && calls(call, Kind::Server) == 1, "{call} is not one client and one server span");
+            ensure!(
+                calls(call, Kind::Client) == 1 && calls(call, Kind::Server) == 1,
+                "{call} is not one client and one server span"
+            );
         } else {
             ensure!(calls(call, Kind::Internal) == 1, "{call} is not one span");
         }
@@ -49,7 +60,9 @@ pub async fn check_page(collector: &Collector, told: &Told, remote: bool) -> Res
 pub async fn check_event(collector: &Collector, system: &str) -> Result<()> {
     let send = collector.span(PATIENCE, |span| span.kind == Kind::Producer && span.name.contains("events.")).await?;
     ensure!(send.attribute("messaging.system") == system, "{send:?}");
-    let request = collector.span(PATIENCE, |span| span.name == "POST /v1/events" && (send.links_to(span) || send.trace == span.trace)).await?;
+    let request = collector
+        .span(PATIENCE, |span| span.name == "POST /v1/events" && (send.links_to(span) || send.trace == span.trace))
+        .await?;
     ensure!(request.kind == Kind::Server, "{request:?}");
     let process = collector
         .span(PATIENCE, |span| {
@@ -62,7 +75,9 @@ pub async fn check_event(collector: &Collector, system: &str) -> Result<()> {
     let commit = trace
         .spans
         .iter()
-        .find(|span| span.attribute("db.system.name") == "sqlite" && under(&trace, &span.id, &process.name).unwrap_or(false))
+        .find(|span| {
+            span.attribute("db.system.name") == "sqlite" && under(&trace, &span.id, &process.name).unwrap_or(false)
+        })
         .context("no SQL span below the intake")?;
     ensure!(!commit.attribute("db.operation.name").is_empty(), "{commit:?}");
     Ok(())

@@ -22,7 +22,8 @@ fn report(wrong: &[String]) {
 
 #[test]
 fn every_file_says_what_it_is_for() {
-    let wrong: Vec<String> = sources().into_iter().filter(|(_, text)| !text.starts_with("//!")).map(|(path, _)| path).collect();
+    let wrong: Vec<String> =
+        sources().into_iter().filter(|(_, text)| !text.starts_with("//!")).map(|(path, _)| path).collect();
     report(&wrong);
 }
 
@@ -65,7 +66,8 @@ fn error_messages_are_lower_case_without_a_full_stop() {
             let Some(message) = line.trim().strip_prefix("#[error(\"") else { continue };
             let Some(end) = message.rfind('"') else { continue };
             let message = &message[..end];
-            let first_word_is_lower = message.chars().next().is_some_and(|c| !c.is_uppercase()) || message.starts_with(|c: char| c == 'I');
+            let first_word_is_lower =
+                message.chars().next().is_some_and(|c| !c.is_uppercase()) || message.starts_with(|c: char| c == 'I');
             if !first_word_is_lower || message.ends_with('.') {
                 wrong.push(format!("{path}:{}: {message}", number + 1));
             }
@@ -77,8 +79,22 @@ fn error_messages_are_lower_case_without_a_full_stop() {
 #[test]
 fn the_top_level_is_as_documented() {
     let known = [
-        "Cargo.toml", "Cargo.lock", "crates", "proto", "deploy", "scripts", "tests", "docs", "README.md", "CHANGELOG.md", "LICENSE",
-        "target", "clippy.toml", "rustfmt.toml", "rust-toolchain.toml", "deny.toml",
+        "Cargo.toml",
+        "Cargo.lock",
+        "crates",
+        "proto",
+        "deploy",
+        "scripts",
+        "tests",
+        "docs",
+        "README.md",
+        "CHANGELOG.md",
+        "LICENSE",
+        "target",
+        "clippy.toml",
+        "rustfmt.toml",
+        "rust-toolchain.toml",
+        "deny.toml",
     ];
     let wrong: Vec<String> = std::fs::read_dir(root())
         .unwrap()
@@ -99,7 +115,9 @@ fn docs_name_only_what_exists() {
         for (number, line) in text.lines().enumerate() {
             for word in line.split('`').skip(1).step_by(2) {
                 let path = word.split([' ', ':', '#']).next().unwrap_or(word);
-                let ours = ["crates/", "scripts/", "docs/", "proto/", "tests/", "deploy/"].iter().any(|folder| path.starts_with(folder));
+                let ours = ["crates/", "scripts/", "docs/", "proto/", "tests/", "deploy/"]
+                    .iter()
+                    .any(|folder| path.starts_with(folder));
                 let pattern = path.contains(['*', '{', '<', '…']);
                 if ours && !pattern && !root().join(path).exists() {
                     wrong.push(format!("{}:{}: {path} does not exist", relative(&file), number + 1));

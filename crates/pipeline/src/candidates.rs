@@ -226,11 +226,13 @@ impl<Q: Send + Sync, K: Key, F: Send> CandidatePipeline<Q, K, F> {
                 let record = span.clone();
                 async move {
                     let started = Instant::now();
-                    let found = within(deadline.capped(step.budget), step.source.retrieve(query, step.limit)).await.map(|mut list| {
-                        list.retain(|found| found.score.is_finite());
-                        list.truncate(step.limit);
-                        list
-                    });
+                    let found = within(deadline.capped(step.budget), step.source.retrieve(query, step.limit))
+                        .await
+                        .map(|mut list| {
+                            list.retain(|found| found.score.is_finite());
+                            list.truncate(step.limit);
+                            list
+                        });
                     let elapsed = started.elapsed();
                     let (given, outcome) = match &found {
                         Ok(list) => (list.len(), "ok"),
@@ -248,10 +250,19 @@ impl<Q: Send + Sync, K: Key, F: Send> CandidatePipeline<Q, K, F> {
         let mut lists: Vec<Vec<Found<K>>> = steps.iter().map(|_| Vec::new()).collect();
         let mut outcomes: Vec<SourceOutcome> = steps
             .iter()
-            .map(|step| SourceOutcome { name: step.source.name(), returned: 0, degraded: None, elapsed: Duration::ZERO })
+            .map(|step| SourceOutcome {
+                name: step.source.name(),
+                returned: 0,
+                degraded: None,
+                elapsed: Duration::ZERO,
+            })
             .collect();
         while let Some((index, found, elapsed)) = running.next().await {
-            let (Some(step), Some(outcome), Some(list)) = (steps.get(index), outcomes.get_mut(index), lists.get_mut(index)) else { continue };
+            let (Some(step), Some(outcome), Some(list)) =
+                (steps.get(index), outcomes.get_mut(index), lists.get_mut(index))
+            else {
+                continue;
+            };
             outcome.elapsed = elapsed;
             match found {
                 Ok(found) => {
@@ -265,7 +276,11 @@ impl<Q: Send + Sync, K: Key, F: Send> CandidatePipeline<Q, K, F> {
                 }
             }
         }
-        degraded.extend(outcomes.iter().filter_map(|o| o.degraded.map(|cause| DegradedStage::new(format!("source.{}", o.name), cause))));
+        degraded.extend(
+            outcomes
+                .iter()
+                .filter_map(|o| o.degraded.map(|cause| DegradedStage::new(format!("source.{}", o.name), cause))),
+        );
         Ok((lists, outcomes))
     }
 
@@ -366,7 +381,10 @@ fn merge<K: Key>(lists: &[Vec<Found<K>>]) -> Merged<K> {
                 keys.push(found.key);
                 (keys.len() - 1) as u32
             });
-            said.push((row, Evidence { source: source as u16, rank: rank as u32, score: found.score, seed: found.seed }));
+            said.push((
+                row,
+                Evidence { source: source as u16, rank: rank as u32, score: found.score, seed: found.seed },
+            ));
         }
     }
     // Stable: within a row, evidence stays in source order, then by rank.

@@ -49,14 +49,37 @@ impl StageMetrics {
             candidates: Family::default(),
             drops: Family::default(),
         };
-        metrics.register(&format!("setlist_{service}_pipeline_stage_seconds"), "Time one stage of a run took", this.seconds.clone());
-        metrics.register(&format!("setlist_{service}_pipeline_stage_runs"), "Stages run, by outcome", this.runs.clone());
-        metrics.register(&format!("setlist_{service}_pipeline_candidates"), "Candidates a stage gave", this.candidates.clone());
-        metrics.register(&format!("setlist_{service}_pipeline_drops"), "Candidates dropped, by reason", this.drops.clone());
+        metrics.register(
+            &format!("setlist_{service}_pipeline_stage_seconds"),
+            "Time one stage of a run took",
+            this.seconds.clone(),
+        );
+        metrics.register(
+            &format!("setlist_{service}_pipeline_stage_runs"),
+            "Stages run, by outcome",
+            this.runs.clone(),
+        );
+        metrics.register(
+            &format!("setlist_{service}_pipeline_candidates"),
+            "Candidates a stage gave",
+            this.candidates.clone(),
+        );
+        metrics.register(
+            &format!("setlist_{service}_pipeline_drops"),
+            "Candidates dropped, by reason",
+            this.drops.clone(),
+        );
         this
     }
 
-    pub(crate) fn ran(&self, kind: &'static str, stage: &'static str, outcome: &'static str, elapsed: Duration, given: usize) {
+    pub(crate) fn ran(
+        &self,
+        kind: &'static str,
+        stage: &'static str,
+        outcome: &'static str,
+        elapsed: Duration,
+        given: usize,
+    ) {
         let labels = StageLabels { kind, stage };
         self.seconds.get_or_create(&labels).observe(elapsed.as_secs_f64());
         self.candidates.get_or_create(&labels).inc_by(given as u64);

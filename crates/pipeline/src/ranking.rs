@@ -110,10 +110,26 @@ impl<Q: Send + Sync, M: Send + Sync, P: Send + Sync, A: Arrange<Q, P>> RankingPi
         Ok(Ranked { slates, degraded })
     }
 
-    fn timed<T>(&self, kind: &'static str, name: &'static str, rows: usize, work: impl FnOnce() -> StageResult<T>) -> StageResult<T> {
+    fn timed<T>(
+        &self,
+        kind: &'static str,
+        name: &'static str,
+        rows: usize,
+        work: impl FnOnce() -> StageResult<T>,
+    ) -> StageResult<T> {
         let span = match kind {
-            "features" => tracing::info_span!("pipeline.features", stage.name = name, stage.r#in = rows, stage.outcome = field::Empty),
-            _ => tracing::info_span!("pipeline.select", stage.name = name, stage.r#in = rows, stage.outcome = field::Empty),
+            "features" => tracing::info_span!(
+                "pipeline.features",
+                stage.name = name,
+                stage.r#in = rows,
+                stage.outcome = field::Empty
+            ),
+            _ => tracing::info_span!(
+                "pipeline.select",
+                stage.name = name,
+                stage.r#in = rows,
+                stage.outcome = field::Empty
+            ),
         };
         let _entered = span.enter();
         let started = Instant::now();
@@ -133,7 +149,8 @@ impl<Q: Send + Sync, M: Send + Sync, P: Send + Sync, A: Arrange<Q, P>> RankingPi
         degraded: &mut Vec<DegradedStage>,
     ) -> Result<Vec<P>, Failure> {
         let name = self.predictor.stage.name();
-        let span = tracing::info_span!("pipeline.predict", stage.name = name, stage.r#in = rows, stage.outcome = field::Empty);
+        let span =
+            tracing::info_span!("pipeline.predict", stage.name = name, stage.r#in = rows, stage.outcome = field::Empty);
         let started = Instant::now();
         let first = predict_within(&*self.predictor.stage, query, matrix, rows, deadline.capped(self.predictor.budget))
             .instrument(span.clone())
@@ -145,7 +162,9 @@ impl<Q: Send + Sync, M: Send + Sync, P: Send + Sync, A: Arrange<Q, P>> RankingPi
             Ok(predictions) => Ok(predictions),
             Err(failure) => {
                 degraded.push(DegradedStage::new(format!("scorer.{name}"), failure.cause));
-                predict_within(&*self.fallback, query, matrix, rows, deadline.capped(Duration::MAX)).instrument(span).await
+                predict_within(&*self.fallback, query, matrix, rows, deadline.capped(Duration::MAX))
+                    .instrument(span)
+                    .await
             }
         }
     }
@@ -158,7 +177,8 @@ impl<Q: Send + Sync, M: Send + Sync, P: Send + Sync, A: Arrange<Q, P>> RankingPi
             let rows = self.arrange.rows(query, group);
             let mut scored: Vec<(Scored, u64)> = Vec::with_capacity(rows.len());
             for row in rows {
-                match predictions.get(*row as usize).and_then(|prediction| self.arrange.blend(query, group, prediction)) {
+                match predictions.get(*row as usize).and_then(|prediction| self.arrange.blend(query, group, prediction))
+                {
                     Some(score) => scored.push((Scored { row: *row, score }, self.arrange.key(query, *row))),
                     None => *missing += 1,
                 }
@@ -190,8 +210,9 @@ async fn predict_within<Q, M, P>(
     rows: usize,
     deadline: Deadline,
 ) -> StageResult<Vec<P>> {
-    let predictions =
-        deadline::run(deadline, predictor.predict(query, matrix)).await.unwrap_or_else(|_| Err(Failure::of(DegradedCause::Timeout)))?;
+    let predictions = deadline::run(deadline, predictor.predict(query, matrix))
+        .await
+        .unwrap_or_else(|_| Err(Failure::of(DegradedCause::Timeout)))?;
     // A model that answers for other rows than it was asked about has not answered.
     if predictions.len() == rows { Ok(predictions) } else { Err(Failure::of(DegradedCause::Failed)) }
 }

@@ -66,10 +66,19 @@ impl Factors {
     ///
     /// # Errors
     /// When `values` is no whole number of rows.
-    pub fn new(dimensions: usize, values: &[f32], alpha: f32, regularisation: f32, regularisation_exponent: f32) -> Result<Self, Error> {
+    pub fn new(
+        dimensions: usize,
+        values: &[f32],
+        alpha: f32,
+        regularisation: f32,
+        regularisation_exponent: f32,
+    ) -> Result<Self, Error> {
         if dimensions == 0 || !values.len().is_multiple_of(dimensions) {
             let found = values.len() as u64;
-            return Err(Error::refused(FILE, Refusal::Dimension { what: "values", expected: dimensions as u64, found }));
+            return Err(Error::refused(
+                FILE,
+                Refusal::Dimension { what: "values", expected: dimensions as u64, found },
+            ));
         }
         let rows = values.len() / dimensions;
         let stride = dimensions.next_multiple_of(PADDING);

@@ -86,11 +86,18 @@ impl<'a> Decoder<'a> {
             return Err(Error::refused(file, Refusal::Empty));
         }
         let Some((head, rest)) = bytes.split_at_checked(HEADER_BYTES) else {
-            return Err(Error::refused(file, Refusal::Length { expected: HEADER_BYTES as u64, found: bytes.len() as u64 }));
+            return Err(Error::refused(
+                file,
+                Refusal::Length { expected: HEADER_BYTES as u64, found: bytes.len() as u64 },
+            ));
         };
         let header: Header = bytemuck::pod_read_unaligned(head);
         let check = |what, expected: u64, found: u64| {
-            if expected == found { Ok(()) } else { Err(Error::refused(file, Refusal::Header { what, expected, found })) }
+            if expected == found {
+                Ok(())
+            } else {
+                Err(Error::refused(file, Refusal::Header { what, expected, found }))
+            }
         };
         check("magic", u64::from_le_bytes(MAGIC), u64::from_le_bytes(header.magic))?;
         check("kind", kind as u64, header.kind.into())?;

@@ -11,7 +11,9 @@ use crate::vectors::simd::{axpy, dot};
 #[inline(always)]
 pub fn add_outer<S: Simd>(simd: S, matrix: &mut [f32], vector: &[f32], weight: f32) {
     let n = vector.len();
-    for (row, value) in matrix.chunks_exact_mut(n).zip(vector).enumerate().map(|(i, (row, value))| (&mut row[..=i], value)) {
+    for (row, value) in
+        matrix.chunks_exact_mut(n).zip(vector).enumerate().map(|(i, (row, value))| (&mut row[..=i], value))
+    {
         axpy(simd, weight * value, &vector[..row.len()], row);
     }
 }

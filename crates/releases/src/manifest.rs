@@ -110,7 +110,11 @@ struct Content {
 }
 
 /// Writes a manifest: its bytes, and itself with the id that they give.
-pub(crate) fn seal(tenant: TenantId, meta: Meta, files: BTreeMap<String, FileEntry>) -> Result<(Vec<u8>, Manifest), Error> {
+pub(crate) fn seal(
+    tenant: TenantId,
+    meta: Meta,
+    files: BTreeMap<String, FileEntry>,
+) -> Result<(Vec<u8>, Manifest), Error> {
     let content = Content {
         tenant,
         created_at: meta.created_at,

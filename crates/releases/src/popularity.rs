@@ -50,7 +50,10 @@ impl Popularity {
         format::same(FILE, "rows", rows, self.global.len())?;
         format::finite(FILE, "global", &self.global)?;
         if let Some(at) = self.global.iter().position(|value| *value < 0.0) {
-            return Err(Error::refused(FILE, Refusal::Range { what: "global", at, value: self.global[at].to_string() }));
+            return Err(Error::refused(
+                FILE,
+                Refusal::Range { what: "global", at, value: self.global[at].to_string() },
+            ));
         }
         if let Some(at) = self.markets.windows(2).position(|pair| pair[0].0 >= pair[1].0) {
             return Err(Error::refused(FILE, Refusal::Order { what: "markets", at: at + 1 }));

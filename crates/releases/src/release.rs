@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, fmt};
 use shared_models::{ItemKey, ReleaseId, TenantId};
 
 use crate::{
-    Error, Factors, Items, Manifest, Meta, Neighbours, Popularity, Refusal, factors,
-    items, manifest, neighbours, popularity,
+    Error, Factors, Items, Manifest, Meta, Neighbours, Popularity, Refusal, factors, items, manifest, neighbours,
+    popularity,
 };
 
 /// The scorer's name in a release: JSON, whose form ranking owns.
@@ -68,7 +68,9 @@ impl Release {
     /// When the parts do not fit each other, as [`crate::Store::load`].
     pub fn in_memory(tenant: TenantId, meta: Meta, parts: Parts) -> Result<Self, Error> {
         let files = encode(&parts)?;
-        let entries = files.iter().map(|(name, bytes)| (name.clone(), manifest::FileEntry { blake3: hash(bytes), bytes: bytes.len() as u64 }));
+        let entries = files.iter().map(|(name, bytes)| {
+            (name.clone(), manifest::FileEntry { blake3: hash(bytes), bytes: bytes.len() as u64 })
+        });
         let (_, manifest) = manifest::seal(tenant, meta, entries.collect())?;
         Self::read(manifest, files)
     }

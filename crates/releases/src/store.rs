@@ -78,7 +78,9 @@ impl Store {
         let length = match fs::metadata(&path) {
             Ok(metadata) => metadata.len(),
             Err(error) if error.kind() == io::ErrorKind::NotFound && !folder.is_dir() => return Err(not_found()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Error::refused(MANIFEST, Refusal::Missing)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(Error::refused(MANIFEST, Refusal::Missing));
+            }
             Err(error) => return Err(Error::io("read", path)(error)),
         };
         if length > MAX_MANIFEST_BYTES {
@@ -201,7 +203,11 @@ fn read_verified(path: &Path, name: &str, entry: &manifest::FileEntry) -> Result
         Err(error) => return Err(Error::io("read", path)(error)),
     };
     let check = |found: u64| {
-        if found == entry.bytes { Ok(()) } else { Err(Error::refused(name, Refusal::Size { expected: entry.bytes, found })) }
+        if found == entry.bytes {
+            Ok(())
+        } else {
+            Err(Error::refused(name, Refusal::Size { expected: entry.bytes, found }))
+        }
     };
     check(metadata.len())?;
     let bytes = fs::read(path).map_err(Error::io("read", path))?;

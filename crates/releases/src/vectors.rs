@@ -149,7 +149,8 @@ mod tests {
     }
 
     fn vectors() -> impl Strategy<Value = (Vec<f32>, Vec<f32>)> {
-        (0_usize..200).prop_flat_map(|n| (prop::collection::vec(-1.0_f32..1.0, n), prop::collection::vec(-1.0_f32..1.0, n)))
+        (0_usize..200)
+            .prop_flat_map(|n| (prop::collection::vec(-1.0_f32..1.0, n), prop::collection::vec(-1.0_f32..1.0, n)))
     }
 
     proptest! {

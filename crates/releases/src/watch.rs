@@ -208,7 +208,9 @@ impl Watch {
 
     fn require(&self, release: Release) -> Result<Release, Error> {
         let found = release.manifest.schema.feature_schema;
-        if let Some(expected) = self.requirements.feature_schema.filter(|expected| release.scorer.is_some() && *expected != found) {
+        if let Some(expected) =
+            self.requirements.feature_schema.filter(|expected| release.scorer.is_some() && *expected != found)
+        {
             return Err(Error::refused(crate::release::SCORER, Refusal::Schema { expected, found }));
         }
         if let Some(check) = &self.requirements.check {
@@ -230,6 +232,9 @@ impl Watch {
 
 impl fmt::Debug for Watch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watch").field("tenant", &self.tenant).field("current", &self.current.load()).finish_non_exhaustive()
+        f.debug_struct("Watch")
+            .field("tenant", &self.tenant)
+            .field("current", &self.current.load())
+            .finish_non_exhaustive()
     }
 }

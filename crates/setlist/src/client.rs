@@ -134,14 +134,9 @@ impl Client {
 
     async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
         let url = format!("{}{path}", self.base);
-        let response = self
-            .http
-            .post(&url)
-            .bearer_auth(&self.key)
-            .json(body)
-            .send()
-            .await
-            .with_context(|| format!("{url} does not answer; is the platform running? (setlist demo, or setlist serve)"))?;
+        let response = self.http.post(&url).bearer_auth(&self.key).json(body).send().await.with_context(|| {
+            format!("{url} does not answer; is the platform running? (setlist demo, or setlist serve)")
+        })?;
         let status = response.status();
         let text = response.text().await.context("the answer broke off")?;
         if !status.is_success() {

@@ -249,7 +249,9 @@ impl Validate for Config {
         // Each service checks its own sections as it does alone; what the process holds once is checked once.
         let mut own = |service: &str, all: Vec<Problem>| {
             let section = |problem: &Problem| problem.key.split('.').next().unwrap_or_default().to_owned();
-            problems.extend(all.into_iter().filter(|problem| served(&section(problem))).map(|problem| problem.under(service)));
+            problems.extend(
+                all.into_iter().filter(|problem| served(&section(problem))).map(|problem| problem.under(service)),
+            );
         };
         own("edge", self.edge().problems());
         own("candidates", self.candidates().problems());
@@ -289,7 +291,9 @@ mod tests {
     fn a_wrong_key_names_the_nearest_and_a_wrong_value_its_section() {
         let set = |key: &str, value: &str| {
             let set = [(key.to_owned(), value.to_owned())];
-            service_runtime::config::load::<Config>(*DEFAULTS, None, "SETLIST_TEST_NOTHING", &set).unwrap_err().to_string()
+            service_runtime::config::load::<Config>(*DEFAULTS, None, "SETLIST_TEST_NOTHING", &set)
+                .unwrap_err()
+                .to_string()
         };
         assert!(set("edge.http.lisen", "127.0.0.1:1").contains("listen"));
         assert!(set("ranking.pages.max_candidates", "0").contains("ranking.pages.max_candidates"));

@@ -17,7 +17,8 @@ use learning::{
 };
 use serde::{Deserialize, Serialize};
 use service_runtime::{
-    OnFailure, Runtime, cli::Options,
+    OnFailure, Runtime,
+    cli::Options,
     process::{self, Listening},
 };
 use shared_models::{Clock, Seed, SystemClock, TenantId, Timestamp, UserId};
@@ -51,7 +52,9 @@ struct Mark {
 #[must_use]
 pub fn run(args: cli::Demo) -> ExitCode {
     match prepare(&args) {
-        Ok(Loaded::Run(config)) => process::start("setlist", config.quiet(), move |config, runtime| serve(args, config, runtime)),
+        Ok(Loaded::Run(config)) => {
+            process::start("setlist", config.quiet(), move |config, runtime| serve(args, config, runtime))
+        }
         Ok(Loaded::Exit(code)) => code,
         Err(error) => {
             eprintln!("{error:#}");
@@ -70,7 +73,8 @@ fn prepare(args: &cli::Demo) -> anyhow::Result<Loaded> {
         // A demo that was interrupted half-way: its parts are not worth keeping, and nothing else lies here.
         std::fs::remove_dir_all(folder).with_context(|| format!("{} cannot be cleared", folder.display()))?;
     }
-    std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be made; give another folder with --data", folder.display()))?;
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("{} cannot be made; give another folder with --data", folder.display()))?;
     let entry = key(folder)?;
     let options = Options {
         set: vec![
@@ -93,10 +97,13 @@ fn prepare(args: &cli::Demo) -> anyhow::Result<Loaded> {
 fn key(folder: &Path) -> anyhow::Result<KeyConfig> {
     let (text, entry) = (folder.join(KEY), folder.join("dev-key.json"));
     if let (true, Ok(json)) = (text.exists(), std::fs::read(&entry)) {
-        return serde_json::from_slice(&json).with_context(|| format!("{} is damaged; start with --fresh", entry.display()));
+        return serde_json::from_slice(&json)
+            .with_context(|| format!("{} is damaged; start with --fresh", entry.display()));
     }
-    let (key, made) = Key::generate(&TenantId::new(TENANT)?, &[Scope::Serve, Scope::Events, Scope::Catalog, Scope::Admin]);
-    std::fs::write(&entry, serde_json::to_vec(&made)?).with_context(|| format!("{} cannot be written", entry.display()))?;
+    let (key, made) =
+        Key::generate(&TenantId::new(TENANT)?, &[Scope::Serve, Scope::Events, Scope::Catalog, Scope::Admin]);
+    std::fs::write(&entry, serde_json::to_vec(&made)?)
+        .with_context(|| format!("{} cannot be written", entry.display()))?;
     std::fs::write(&text, key.expose()).with_context(|| format!("{} cannot be written", text.display()))?;
     Ok(made)
 }
@@ -137,7 +144,8 @@ async fn serve(args: cli::Demo, config: Config, runtime: Runtime) -> anyhow::Res
 fn finished(args: &cli::Demo) -> anyhow::Result<Option<Mark>> {
     let path = args.data.join(MARK);
     let Ok(json) = std::fs::read(&path) else { return Ok(None) };
-    let mark: Mark = serde_json::from_slice(&json).with_context(|| format!("{} is damaged; start with --fresh", path.display()))?;
+    let mark: Mark =
+        serde_json::from_slice(&json).with_context(|| format!("{} is damaged; start with --fresh", path.display()))?;
     anyhow::ensure!(
         (mark.tracks, mark.listeners, mark.events, mark.seed) == (args.tracks, args.listeners, args.events, args.seed),
         "{} holds another world ({} tracks, {} listeners, {} events, seed {}); start with --fresh, or give another folder with --data",
@@ -160,7 +168,12 @@ async fn make(args: &cli::Demo, config: &Config, runtime: &Runtime, platform: &P
     );
     let world = {
         let (world, bars) = (shape(args, SystemClock.now()), Arc::clone(&bars));
-        runtime.tasks.work.blocking("world", move || world::generate(&world, &*bars)).await.context("the world broke off")??
+        runtime
+            .tasks
+            .work
+            .blocking("world", move || world::generate(&world, &*bars))
+            .await
+            .context("the world broke off")??
     };
     let guest = guest(&world);
     let import = Import { items: world.items, users: world.users, events: world.events, report: Report::default() };
@@ -170,9 +183,16 @@ async fn make(args: &cli::Demo, config: &Config, runtime: &Runtime, platform: &P
     for control in [platform.core.candidates.release_control(), platform.ranking.release_control()] {
         control.activate(&tenant, &release, Deadline::within(std::time::Duration::from_secs(60))).await?;
     }
-    let mark = Mark { tracks: args.tracks, listeners: args.listeners, events: args.events, seed: args.seed, guest: guest.to_string() };
+    let mark = Mark {
+        tracks: args.tracks,
+        listeners: args.listeners,
+        events: args.events,
+        seed: args.seed,
+        guest: guest.to_string(),
+    };
     let path: PathBuf = args.data.join(MARK);
-    std::fs::write(&path, serde_json::to_vec_pretty(&mark)?).with_context(|| format!("{} cannot be written", path.display()))?;
+    std::fs::write(&path, serde_json::to_vec_pretty(&mark)?)
+        .with_context(|| format!("{} cannot be written", path.display()))?;
     Ok(mark)
 }
 

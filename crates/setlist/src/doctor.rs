@@ -72,7 +72,11 @@ pub fn run(args: cli::Doctor) -> ExitCode {
             State::Note => Cell::new("note").fg(Color::Yellow),
             State::Bad => Cell::new("mend").fg(Color::Red),
         };
-        table.add_row([Cell::new(what), state, Cell::new(if mend.is_empty() { found.clone() } else { format!("{found}\n→ {mend}") })]);
+        table.add_row([
+            Cell::new(what),
+            state,
+            Cell::new(if mend.is_empty() { found.clone() } else { format!("{found}\n→ {mend}") }),
+        ]);
     }
     println!("{table}");
     let bad = findings.iter().filter(|finding| matches!(finding.state, State::Bad)).count();
@@ -82,26 +86,40 @@ pub fn run(args: cli::Doctor) -> ExitCode {
 fn port(what: &'static str, address: SocketAddr) -> Finding {
     match TcpListener::bind(address) {
         Ok(_) => Finding::good(what, format!("{address} is free")),
-        Err(error) => {
-            Finding::bad(what, format!("{address}: {error}"), "stop what listens there (a running setlist, perhaps), or set another address")
-        }
+        Err(error) => Finding::bad(
+            what,
+            format!("{address}: {error}"),
+            "stop what listens there (a running setlist, perhaps), or set another address",
+        ),
     }
 }
 
 fn folder(path: &Path) -> Finding {
     let probe = path.join(".doctor");
     if !path.exists() {
-        return Finding::note("data folder", format!("{} is not there yet", path.display()), "setlist import, or setlist demo, makes it");
+        return Finding::note(
+            "data folder",
+            format!("{} is not there yet", path.display()),
+            "setlist import, or setlist demo, makes it",
+        );
     }
     match std::fs::write(&probe, b"").and_then(|()| std::fs::remove_file(&probe)) {
         Ok(()) => Finding::good("data folder", format!("{} can be written", path.display())),
-        Err(error) => Finding::bad("data folder", format!("{}: {error}", path.display()), "give a folder that this user may write, with --data"),
+        Err(error) => Finding::bad(
+            "data folder",
+            format!("{}: {error}", path.display()),
+            "give a folder that this user may write, with --data",
+        ),
     }
 }
 
 fn keys(config: &Config) -> Finding {
     match config.edge.auth.keys.len() {
-        0 => Finding::note("API keys", "none, so every call is refused", "make one with setlist key and put its entry into the configuration"),
+        0 => Finding::note(
+            "API keys",
+            "none, so every call is refused",
+            "make one with setlist key and put its entry into the configuration",
+        ),
         count => Finding::good("API keys", format!("{count}")),
     }
 }
@@ -110,7 +128,10 @@ fn surfaces(config: &Config) -> Finding {
     let folder = &config.edge.surfaces.folder;
     let folder = (!folder.as_os_str().is_empty()).then_some(folder.as_path());
     match edge_api::surfaces::Surfaces::load(folder) {
-        Ok(surfaces) => Finding::good("surfaces", surfaces.all().map(|one| one.surface.surface.to_string()).collect::<Vec<_>>().join(", ")),
+        Ok(surfaces) => Finding::good(
+            "surfaces",
+            surfaces.all().map(|one| one.surface.surface.to_string()).collect::<Vec<_>>().join(", "),
+        ),
         Err(error) => Finding::bad("surfaces", error, "mend the file at the line it names"),
     }
 }
@@ -120,9 +141,11 @@ fn stream(config: &Config) -> Finding {
         event_bus::config::Kind::Embedded if config.bus.path.exists() => {
             Finding::good("event stream", format!("embedded log at {}", config.bus.path.display()))
         }
-        event_bus::config::Kind::Embedded => {
-            Finding::note("event stream", format!("embedded log at {} is not there yet", config.bus.path.display()), "the first start makes it")
-        }
+        event_bus::config::Kind::Embedded => Finding::note(
+            "event stream",
+            format!("embedded log at {} is not there yet", config.bus.path.display()),
+            "the first start makes it",
+        ),
         event_bus::config::Kind::Nats => reach(&config.bus.url),
     }
 }
@@ -132,7 +155,9 @@ fn reach(url: &str) -> Finding {
     let address = url.split(',').next().unwrap_or(url).trim_start_matches("nats://");
     match std::net::TcpStream::connect(address) {
         Ok(_) => Finding::good("event stream", format!("{url} answers")),
-        Err(error) => Finding::bad("event stream", format!("{url}: {error}"), "start nats-server with JetStream, or set bus.url"),
+        Err(error) => {
+            Finding::bad("event stream", format!("{url}: {error}"), "start nats-server with JetStream, or set bus.url")
+        }
     }
 }
 
@@ -147,8 +172,13 @@ fn release(config: &Config, tenant: &TenantId) -> Finding {
         None => Ok(None),
     });
     match looked {
-        Ok(Some(release)) => Finding::good(what, format!("{} is live and every hash is right ({} items)", release.manifest.id, release.items.len())),
+        Ok(Some(release)) => Finding::good(
+            what,
+            format!("{} is live and every hash is right ({} items)", release.manifest.id, release.items.len()),
+        ),
         Ok(None) => Finding::note(what, format!("{tenant} has none: its pages are cold"), "setlist train makes one"),
-        Err(error) => Finding::bad(what, service_runtime::tasks::chain(&error), "roll back, or train again: setlist train"),
+        Err(error) => {
+            Finding::bad(what, service_runtime::tasks::chain(&error), "roll back, or train again: setlist train")
+        }
     }
 }

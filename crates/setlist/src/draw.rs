@@ -22,7 +22,10 @@ pub fn page(page: &Page, user: &str, elapsed: Duration, cards: usize, before: Op
         page.degraded.level,
     );
     let known: Option<HashSet<(&str, &str)>> = before.map(|page| {
-        page.shelves.iter().flat_map(|shelf| shelf.cards.iter().map(|card| (shelf.id.as_str(), card.item_id.as_str()))).collect()
+        page.shelves
+            .iter()
+            .flat_map(|shelf| shelf.cards.iter().map(|card| (shelf.id.as_str(), card.item_id.as_str())))
+            .collect()
     });
     for shelf in &page.shelves {
         let _ = writeln!(text, "\n  {}", shelf.title);
@@ -60,10 +63,13 @@ fn table(shelf: &Shelf, cards: usize, known: Option<&HashSet<(&str, &str)>>) -> 
 /// What changed between two pages, in one line: cards that came, cards that went, shelves that moved.
 #[must_use]
 pub fn difference(before: &Page, after: &Page) -> String {
-    let cards = |page: &Page| -> HashSet<String> { page.shelves.iter().flat_map(|s| s.cards.iter().map(|c| c.item_id.clone())).collect() };
+    let cards = |page: &Page| -> HashSet<String> {
+        page.shelves.iter().flat_map(|s| s.cards.iter().map(|c| c.item_id.clone())).collect()
+    };
     let (old, new) = (cards(before), cards(after));
     let order = |page: &Page| page.shelves.iter().map(|shelf| shelf.id.clone()).collect::<Vec<_>>();
-    let moved = if order(before) == order(after) { "the shelves keep their order" } else { "the shelves change their order" };
+    let moved =
+        if order(before) == order(after) { "the shelves keep their order" } else { "the shelves change their order" };
     format!("{} cards came, {} went, {moved}", new.difference(&old).count(), old.difference(&new).count())
 }
 
@@ -88,7 +94,10 @@ mod tests {
         let (before, after) = (sample("a"), sample("b"));
         let drawn = page(&after, "ada", Duration::from_millis(4), 5, Some(&before));
         assert!(drawn.contains("+ Glass Harbour · The Pale Rivers"), "{drawn}");
-        assert!(drawn.contains("home for ada · 1 shelves, 1 cards · 4.0 ms · release abcdef01 · degraded: none"), "{drawn}");
+        assert!(
+            drawn.contains("home for ada · 1 shelves, 1 cards · 4.0 ms · release abcdef01 · degraded: none"),
+            "{drawn}"
+        );
         assert_eq!(difference(&before, &after), "1 cards came, 1 went, the shelves keep their order");
     }
 }

@@ -58,7 +58,10 @@ pub fn run(args: cli::Import) -> ExitCode {
 fn read(args: &cli::Import, progress: &dyn Progress) -> anyhow::Result<Import> {
     let options = Options { now: SystemClock.now() };
     let path = &args.path;
-    anyhow::ensure!(args.map.is_none() || args.format == cli::Format::Table, "--map is for tables; the other formats have columns of their own");
+    anyhow::ensure!(
+        args.map.is_none() || args.format == cli::Format::Table,
+        "--map is for tables; the other formats have columns of their own"
+    );
     let user = UserId::new(&args.user)?;
     let files = [path.clone()];
     Ok(match args.format {
@@ -67,7 +70,8 @@ fn read(args: &cli::Import, progress: &dyn Progress) -> anyhow::Result<Import> {
         cli::Format::Listenbrainz => datasets::listenbrainz::import(&files, &user, options, progress)?,
         cli::Format::Spotify => datasets::spotify::import(path, &user, options, progress)?,
         cli::Format::Table => {
-            let mapping = args.map.as_deref().context("a table needs --map, such as --map user=listener,item=track,time=at")?;
+            let mapping =
+                args.map.as_deref().context("a table needs --map, such as --map user=listener,item=track,time=at")?;
             datasets::table::import(&files, &mapping.parse::<Mapping>()?, options, progress)?
         }
     })

@@ -11,13 +11,16 @@ use crate::{
 /// Asks and draws.
 #[must_use]
 pub fn run(args: cli::Page) -> ExitCode {
-    let drawn = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(anyhow::Error::from).and_then(|executor| {
-        executor.block_on(async {
-            let client = Client::new(&args.url, &args.key)?;
-            let (page, elapsed) = client.page(&args.surface, &args.user, args.market.as_deref()).await?;
-            Ok::<(Page, std::time::Duration), anyhow::Error>((page, elapsed))
-        })
-    });
+    let drawn =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(anyhow::Error::from).and_then(
+            |executor| {
+                executor.block_on(async {
+                    let client = Client::new(&args.url, &args.key)?;
+                    let (page, elapsed) = client.page(&args.surface, &args.user, args.market.as_deref()).await?;
+                    Ok::<(Page, std::time::Duration), anyhow::Error>((page, elapsed))
+                })
+            },
+        );
     match drawn {
         Ok((page, elapsed)) => {
             println!("{}", draw::page(&page, &args.user, elapsed, args.cards, None));

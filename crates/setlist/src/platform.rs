@@ -44,8 +44,13 @@ impl Core {
             .context("candidate generation cannot be built")?;
         let archive = open_archive(config, runtime).await?;
         let (intake, handler) = (&runtime.tasks.intake, ArchiveHandler::new(Arc::clone(&archive)));
-        let landing =
-            consume(Arc::clone(&bus), subjects::LEARNING_ARCHIVE, Arc::new(handler), ConsumerMetrics::new(&runtime.metrics), intake.token());
+        let landing = consume(
+            Arc::clone(&bus),
+            subjects::LEARNING_ARCHIVE,
+            Arc::new(handler),
+            ConsumerMetrics::new(&runtime.metrics),
+            intake.token(),
+        );
         intake.spawn("archive", OnFailure::Stop, landing);
         Ok(Self { bus, partitions: config.bus.partitions, candidates, archive })
     }
@@ -95,7 +100,8 @@ impl Platform {
     pub async fn build(config: &Config, runtime: &Runtime, loopback_grpc: bool) -> anyhow::Result<Self> {
         let core = Core::build(config, runtime).await?;
         let ranking = ranking::App::build(config.ranking(), runtime).await.context("ranking cannot be built")?;
-        let backends = if loopback_grpc { over_loopback(&core, &ranking, runtime)? } else { in_this_process(&core, &ranking) };
+        let backends =
+            if loopback_grpc { over_loopback(&core, &ranking, runtime)? } else { in_this_process(&core, &ranking) };
         let edge = edge_api::App::build(&config.edge(), runtime, backends).context("the edge cannot be built")?;
         Ok(Self { core, ranking, edge })
     }
@@ -144,6 +150,10 @@ fn loopback(name: &'static str, services: Services, runtime: &Runtime) -> anyhow
     let listener = listen::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
     let address = listen::address_of(&listener)?;
     let work = &runtime.tasks.work;
-    work.spawn(name, OnFailure::Stop, Server::new(name, listener, services, Limits::default(), runtime).serve_until(work.token()));
+    work.spawn(
+        name,
+        OnFailure::Stop,
+        Server::new(name, listener, services, Limits::default(), runtime).serve_until(work.token()),
+    );
     Ok(grpc::measured_channel(&format!("http://{address}"), &runtime.metrics)?)
 }

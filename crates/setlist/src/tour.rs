@@ -82,15 +82,19 @@ async fn changed(client: &Client, place: &Place, played: &Card) -> anyhow::Resul
     loop {
         let (page, elapsed) = client.page("home", &place.user, None).await?;
         let known = page.shelves.iter().flat_map(|shelf| &shelf.cards).any(|card| {
-            let is_played = card.item_id == played.item_id && card.sources.iter().any(|source| source == "recently-played");
+            let is_played =
+                card.item_id == played.item_id && card.sources.iter().any(|source| source == "recently-played");
             is_played || card.reason.evidence.iter().any(|evidence| evidence.item_id == played.item_id)
         });
         if known {
             return Ok((page, elapsed));
         }
         if Instant::now() > end {
-            return Err(anyhow::anyhow!("{} was played and the page does not show it after {PATIENCE:?}", played.item_id))
-                .context("the intake may be behind: see setlist doctor and the admin listener's /readyz");
+            return Err(anyhow::anyhow!(
+                "{} was played and the page does not show it after {PATIENCE:?}",
+                played.item_id
+            ))
+            .context("the intake may be behind: see setlist doctor and the admin listener's /readyz");
         }
         tokio::time::sleep(LOOK).await;
     }

@@ -38,7 +38,8 @@ pub fn run(args: cli::Train) -> ExitCode {
         println!("{report}");
         if let Some(path) = &args.report {
             // The manifest is the report that stays with the release.
-            let manifest = config.ranking.releases.path.join(tenant.as_str()).join(release.as_str()).join("manifest.json");
+            let manifest =
+                config.ranking.releases.path.join(tenant.as_str()).join(release.as_str()).join("manifest.json");
             std::fs::copy(&manifest, path).with_context(|| format!("{} cannot be written", path.display()))?;
         }
         println!("release {release} is live; next: setlist serve --data {}", args.data.data.display());

@@ -76,11 +76,18 @@ impl CandidateTable {
         if self.evidence_ends.len() != rows {
             return Some(format!("evidence_ends has {} rows, items has {rows}", self.evidence_ends.len()));
         }
-        if !self.evidence_ends.is_sorted() || self.evidence_ends.last().copied().unwrap_or(0) as usize != self.evidence.len() {
+        if !self.evidence_ends.is_sorted()
+            || self.evidence_ends.last().copied().unwrap_or(0) as usize != self.evidence.len()
+        {
             return Some("evidence_ends does not partition the evidence".to_owned());
         }
-        if let Some(evidence) = self.evidence.iter().find(|e| usize::from(e.source) >= self.sources.len() || !e.score.is_finite()) {
-            return Some(format!("evidence of source {} with score {} is out of range", evidence.source, evidence.score));
+        if let Some(evidence) =
+            self.evidence.iter().find(|e| usize::from(e.source) >= self.sources.len() || !e.score.is_finite())
+        {
+            return Some(format!(
+                "evidence of source {} with score {} is out of range",
+                evidence.source, evidence.score
+            ));
         }
         self.facts
             .iter()

@@ -253,7 +253,9 @@ impl FilterName {
         match self {
             Self::NotRecentlyPlayed => FilterParams { within: Some(DAY * 14), max: None },
             Self::ImpressionCap => FilterParams { within: Some(DAY * 7), max: Some(5) },
-            Self::AvailableInMarket | Self::NotHidden | Self::ExplicitContent | Self::ExcludedByRequest => FilterParams::default(),
+            Self::AvailableInMarket | Self::NotHidden | Self::ExplicitContent | Self::ExcludedByRequest => {
+                FilterParams::default()
+            }
         }
     }
 

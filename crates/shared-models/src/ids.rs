@@ -47,7 +47,11 @@ fn any_visible(character: char) -> bool {
 }
 
 fn slug(character: char) -> bool {
-    character.is_ascii_lowercase() || character.is_ascii_digit() || character == '-' || character == '_' || character == '/'
+    character.is_ascii_lowercase()
+        || character.is_ascii_digit()
+        || character == '-'
+        || character == '_'
+        || character == '/'
 }
 
 fn subject_token(character: char) -> bool {

@@ -69,7 +69,9 @@ impl Market {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         match text.as_bytes() {
-            [a, b] if a.is_ascii_alphabetic() && b.is_ascii_alphabetic() => Some(Self([a.to_ascii_uppercase(), b.to_ascii_uppercase()])),
+            [a, b] if a.is_ascii_alphabetic() && b.is_ascii_alphabetic() => {
+                Some(Self([a.to_ascii_uppercase(), b.to_ascii_uppercase()]))
+            }
             _ => None,
         }
     }
@@ -102,8 +104,9 @@ impl Serialize for Market {
 impl<'de> Deserialize<'de> for Market {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        Self::parse(&text)
-            .ok_or_else(|| serde::de::Error::custom(format_args!("market is {text:?}; give an ISO 3166-1 alpha-2 code such as \"SE\"")))
+        Self::parse(&text).ok_or_else(|| {
+            serde::de::Error::custom(format_args!("market is {text:?}; give an ISO 3166-1 alpha-2 code such as \"SE\""))
+        })
     }
 }
 

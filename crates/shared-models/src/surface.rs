@@ -135,7 +135,9 @@ impl<'de> Deserialize<'de> for ShelfFilter {
             type Value = ShelfFilter;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a filter's name, or one name with its settings such as `impression_cap: { max: 5, within: 7d }`")
+                f.write_str(
+                    "a filter's name, or one name with its settings such as `impression_cap: { max: 5, within: 7d }`",
+                )
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<ShelfFilter, E> {
@@ -150,7 +152,9 @@ impl<'de> Deserialize<'de> for ShelfFilter {
                 let name: FilterName = key.parse().map_err(de::Error::custom)?;
                 let given: FilterParams = map.next_value()?;
                 if let Some(second) = map.next_key::<String>()? {
-                    return Err(de::Error::custom(format_args!("a list entry holds two filters, {key} and {second}; give each its own `-`")));
+                    return Err(de::Error::custom(format_args!(
+                        "a list entry holds two filters, {key} and {second}; give each its own `-`"
+                    )));
                 }
                 let defaults = name.defaults();
                 let params = FilterParams { within: given.within.or(defaults.within), max: given.max.or(defaults.max) };

@@ -35,7 +35,7 @@ struct Process {
     worlds: Arc<Worlds>,
 }
 
-pub fn config(folder: &TempDir) -> Config {
+pub(crate) fn config(folder: &TempDir) -> Config {
     let mut config: Config = service_runtime::config::load(config::DEFAULTS, None, "CANDIDATES_TEST", &[]).unwrap();
     config.releases.path = folder.path().join("releases");
     config.store =

@@ -8,13 +8,13 @@ use crate::{
     world::{NOW, tenant, track},
 };
 
-pub async fn fresh() -> (TempDir, SqliteStore) {
+pub(crate) async fn fresh() -> (TempDir, SqliteStore) {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder).await;
     (folder, store)
 }
 
-pub async fn open(folder: &TempDir) -> SqliteStore {
+pub(crate) async fn open(folder: &TempDir) -> SqliteStore {
     let url = format!("sqlite://{}", folder.path().join("deep/candidates.db").display());
     SqliteStore::open(&Config { url, readers: 2 }).await.unwrap()
 }

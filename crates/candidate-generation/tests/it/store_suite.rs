@@ -46,7 +46,7 @@ async fn put(store: &dyn Store, tenant: &TenantId, items: &[Item]) -> Vec<Writte
 }
 
 /// Items come back as they were written, and a write says what it did.
-pub async fn items_round_trip(store: &dyn Store) {
+pub(crate) async fn items_round_trip(store: &dyn Store) {
     let bare = Item { artist_id: None, artist_name: None, duration_ms: None, ..track("bare", "") };
     assert_eq!(put(store, &tenant(), &[full_item(), bare.clone()]).await, [Written::Created; 2]);
     let changed = Item { title: "changed".to_owned(), ..bare };
@@ -60,7 +60,7 @@ pub async fn items_round_trip(store: &dyn Store) {
 }
 
 /// An id given twice in one call is kept as it stands last.
-pub async fn the_last_of_equals_is_kept(store: &dyn Store) {
+pub(crate) async fn the_last_of_equals_is_kept(store: &dyn Store) {
     let first = track("t", "a");
     let last = Item { title: "last".to_owned(), ..first.clone() };
     put(store, &tenant(), &[first, last.clone()]).await;
@@ -68,7 +68,7 @@ pub async fn the_last_of_equals_is_kept(store: &dyn Store) {
 }
 
 /// Nothing of a tenant shows in another.
-pub async fn tenants_never_meet(store: &dyn Store) {
+pub(crate) async fn tenants_never_meet(store: &dyn Store) {
     put(store, &tenant(), &[track("t", "a")]).await;
     assert_eq!(store.items_after(&other(), None, 10).await.unwrap(), []);
     assert!(!store.delete_item(&other(), &id("t")).await.unwrap());
@@ -97,7 +97,7 @@ async fn save(store: &dyn Store, tenant: &TenantId, name: &str, version: i64) ->
 }
 
 /// What the tenant tells and what was folded are kept apart, and come back together.
-pub async fn users_round_trip(store: &dyn Store) {
+pub(crate) async fn users_round_trip(store: &dyn Store) {
     assert_eq!(store.user(&tenant(), user("u")).await.unwrap(), StoredUser::default());
     let told = UserAttributes {
         id: UserId::new("u").unwrap(),
@@ -127,7 +127,7 @@ pub async fn users_round_trip(store: &dyn Store) {
 }
 
 /// A writer who read an older version is refused, and leaves nothing.
-pub async fn an_outdated_writer_is_refused(store: &dyn Store) {
+pub(crate) async fn an_outdated_writer_is_refused(store: &dyn Store) {
     save(store, &tenant(), "u", 1).await.unwrap();
     save(store, &tenant(), "u", 2).await.unwrap();
     assert!(matches!(save(store, &tenant(), "u", 2).await, Err(Error::Conflict)));
@@ -136,7 +136,7 @@ pub async fn an_outdated_writer_is_refused(store: &dyn Store) {
 }
 
 /// Positions and events can be claimed once; a stream made anew begins again.
-pub async fn claims_hold_once(store: &dyn Store) {
+pub(crate) async fn claims_hold_once(store: &dyn Store) {
     let position = |sequence: u64, envelope: &str| Position {
         stream: "EVENTS",
         partition: 3,
@@ -161,7 +161,7 @@ pub async fn claims_hold_once(store: &dyn Store) {
 }
 
 /// What is not committed never was.
-pub async fn a_dropped_transaction_leaves_nothing(store: &dyn Store) {
+pub(crate) async fn a_dropped_transaction_leaves_nothing(store: &dyn Store) {
     let mut tx = store.begin().await.unwrap();
     tx.claim_events(&tenant(), &[(user("u"), event_key("e"))], NOW).await.unwrap();
     tx.save(&tenant(), &[NextProfile { user: user("u"), version: 1, blob: encode(&profile(1)) }], NOW).await.unwrap();
@@ -173,7 +173,7 @@ pub async fn a_dropped_transaction_leaves_nothing(store: &dyn Store) {
 }
 
 /// Old events are forgotten, new ones are not.
-pub async fn old_events_are_forgotten(store: &dyn Store) {
+pub(crate) async fn old_events_are_forgotten(store: &dyn Store) {
     let mut tx = store.begin().await.unwrap();
     tx.claim_events(&tenant(), &[(user("u"), event_key("old"))], Timestamp(10)).await.unwrap();
     tx.claim_events(&tenant(), &[(user("u"), event_key("new"))], Timestamp(20)).await.unwrap();
@@ -185,7 +185,7 @@ pub async fn old_events_are_forgotten(store: &dyn Store) {
 }
 
 /// Trends are kept over those of before.
-pub async fn trends_round_trip(store: &dyn Store) {
+pub(crate) async fn trends_round_trip(store: &dyn Store) {
     let trend = |item: &str, plays: f64| StoredTrend { key: key(item), plays, at: NOW };
     store.save_trends(&tenant(), &[trend("a", 1.5), trend("b", 2.0)]).await.unwrap();
     store.save_trends(&tenant(), &[trend("a", 2.5)]).await.unwrap();

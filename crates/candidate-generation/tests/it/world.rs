@@ -22,22 +22,22 @@ use shared_models::{
 };
 use smallvec::SmallVec;
 
-pub const DAY: i64 = 86_400_000;
-pub const NOW: Timestamp = Timestamp(20_000 * DAY);
+pub(crate) const DAY: i64 = 86_400_000;
+pub(crate) const NOW: Timestamp = Timestamp(20_000 * DAY);
 
-pub fn tenant() -> TenantId {
+pub(crate) fn tenant() -> TenantId {
     TenantId::new("demo").unwrap()
 }
 
-pub fn id(name: &str) -> ItemId {
+pub(crate) fn id(name: &str) -> ItemId {
     ItemId::new(name).unwrap()
 }
 
-pub fn key(name: &str) -> ItemKey {
+pub(crate) fn key(name: &str) -> ItemKey {
     ItemKey::of(&id(name))
 }
 
-pub fn track(name: &str, artist: &str) -> Item {
+pub(crate) fn track(name: &str, artist: &str) -> Item {
     Item {
         id: id(name),
         kind: ItemKind::Track,
@@ -52,7 +52,7 @@ pub fn track(name: &str, artist: &str) -> Item {
     }
 }
 
-pub fn event(number: u64, user: &str, kind: EventKind, item: &str, at: Timestamp) -> Event {
+pub(crate) fn event(number: u64, user: &str, kind: EventKind, item: &str, at: Timestamp) -> Event {
     Event {
         id: EventId::new(format!("e{number}")).unwrap(),
         user: UserId::new(user).unwrap(),
@@ -72,25 +72,25 @@ pub fn event(number: u64, user: &str, kind: EventKind, item: &str, at: Timestamp
 
 /// A world in the making. Everything is there by default and empty.
 #[derive(Default)]
-pub struct World {
-    pub items: Vec<Item>,
-    pub parts: Option<Parts>,
-    pub profile: Profile,
-    pub attributes: Option<UserAttributes>,
-    pub trending: Option<Trending>,
-    pub seeds: Vec<ItemKey>,
-    pub exclude: Vec<ItemKey>,
-    pub market: Market,
+pub(crate) struct World {
+    pub(crate) items: Vec<Item>,
+    pub(crate) parts: Option<Parts>,
+    pub(crate) profile: Profile,
+    pub(crate) attributes: Option<UserAttributes>,
+    pub(crate) trending: Option<Trending>,
+    pub(crate) seeds: Vec<ItemKey>,
+    pub(crate) exclude: Vec<ItemKey>,
+    pub(crate) market: Market,
     events: u64,
 }
 
 impl World {
-    pub fn of(items: impl IntoIterator<Item = Item>) -> Self {
+    pub(crate) fn of(items: impl IntoIterator<Item = Item>) -> Self {
         Self { items: items.into_iter().collect(), ..Self::default() }
     }
 
     /// The listener did something so many days ago.
-    pub fn did(&mut self, kind: EventKind, item: &str, days_ago: f64) -> &mut Self {
+    pub(crate) fn did(&mut self, kind: EventKind, item: &str, days_ago: f64) -> &mut Self {
         self.events += 1;
         let at = Timestamp(NOW.0 - (days_ago * DAY as f64) as i64);
         let event = event(self.events, "u", kind, item, at);
@@ -104,12 +104,12 @@ impl World {
 
     /// A release over all items: factors in two groups by the parity of their order, neighbours from
     /// each item to the next, popularity falling with order.
-    pub fn released(&mut self) -> &mut Self {
+    pub(crate) fn released(&mut self) -> &mut Self {
         self.parts = Some(parts(&self.items));
         self
     }
 
-    pub fn page(&self, plan: CandidatePlan) -> PageQuery {
+    pub(crate) fn page(&self, plan: CandidatePlan) -> PageQuery {
         let snapshot = Arc::new(Snapshot::of(self.items.iter().cloned()));
         let serving = self.parts.clone().map(|parts| {
             let release = Release::in_memory(tenant(), releases::Meta::default(), parts).unwrap();
@@ -129,7 +129,7 @@ impl World {
     }
 }
 
-pub fn question(plan: CandidatePlan, market: Market) -> CandidateQuery {
+pub(crate) fn question(plan: CandidatePlan, market: Market) -> CandidateQuery {
     CandidateQuery {
         tenant: tenant(),
         user: Some(UserId::new("u").unwrap()),
@@ -148,7 +148,7 @@ pub fn question(plan: CandidatePlan, market: Market) -> CandidateQuery {
     }
 }
 
-pub fn parts(items: &[Item]) -> Parts {
+pub(crate) fn parts(items: &[Item]) -> Parts {
     let mut ordered: Vec<(ItemKey, usize)> =
         items.iter().enumerate().map(|(order, item)| (item.key(), order)).collect();
     ordered.sort_unstable();
@@ -178,18 +178,18 @@ pub fn parts(items: &[Item]) -> Parts {
     }
 }
 
-pub fn source(name: SourceName, limit: u32) -> SourcePlan {
+pub(crate) fn source(name: SourceName, limit: u32) -> SourcePlan {
     SourcePlan { name, limit, params: SourceParams::default(), budget: Duration::from_secs(5) }
 }
 
 /// One shelf that takes everything from these sources.
-pub fn shelf(sources: Vec<SourcePlan>, filters: Vec<FilterPlan>) -> CandidatePlan {
+pub(crate) fn shelf(sources: Vec<SourcePlan>, filters: Vec<FilterPlan>) -> CandidatePlan {
     let uses =
         sources.iter().enumerate().map(|(index, plan)| SourceUse { source: index as u16, limit: plan.limit }).collect();
     let shelf = ShelfCandidatePlan { shelf: ShelfId::new("shelf").unwrap(), sources: uses, filters, limit: 1_000 };
     CandidatePlan { sources, shelves: vec![shelf] }
 }
 
-pub fn pipeline() -> Pipeline {
+pub(crate) fn pipeline() -> Pipeline {
     Pipeline::new(StageMetrics::register(&Metrics::new(), "candidates"))
 }

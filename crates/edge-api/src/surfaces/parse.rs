@@ -78,14 +78,15 @@ pub fn parse(file: &str, text: &str) -> Result<Surface, Vec<Problem>> {
             Err(wrong
                 .into_iter()
                 .map(|wrong| {
-                    let (line, column) = tree.as_ref().map_or((0, 0), |tree| position(tree, &wrong.key));
+                    let (line, column) = tree.as_ref().map_or((1, 1), |tree| position(tree, &wrong.key));
                     at(line, column, wrong.key, wrong.given, wrong.expected)
                 })
                 .collect())
         }
         Err(error) => {
             let error = error.without_snippet();
-            let (line, column) = error.location().map_or((0, 0), |location| (location.line(), location.column()));
+            // What the reader cannot place stands at the head of the file.
+            let (line, column) = error.location().map_or((1, 1), |location| (location.line(), location.column()));
             let (given, expected) = explain(error);
             Err(vec![at(line, column, String::new(), given, expected)])
         }

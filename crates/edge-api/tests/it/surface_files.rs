@@ -53,7 +53,7 @@ fn unknown_names_are_told_with_the_nearest_valid_one() {
 
 #[test]
 fn missing_and_doubled_keys_are_told() {
-    check("owner: team\n", "", &["1 add `owner:`"]);
+    check("owner: team\n", "", &["3 add `owner:`"]);
     check("owner: team\n", "owner: team\nowner: again\n", &["3 given twice"]);
 }
 
@@ -72,7 +72,7 @@ fn wrong_values_are_told_all_at_once() {
     check("not_hidden", "not_hidden: { max: 3 }", &["9 not_hidden does not read \"max\""]);
     check("not_hidden", "impression_cap", &["9 each filter once"]);
     check("play: 1.0", "play: 0", &["10 at least one weight that is not 0"]);
-    check("play: 1.0", "play: .nan", &["10 "]);
+    check("play: 1.0", "play: .nan", &["1 shelves[0].objective.play: NaN"]);
     check("title: One", "title: \"\"", &["6 1 to 200 visible characters"]);
     check("id: one", "id: One", &["5 "]);
     check("    title: One", "    title: One\n    slot: 4", &["7 a slot of the page"]);

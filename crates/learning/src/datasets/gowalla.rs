@@ -73,27 +73,37 @@ impl Error {
 /// When a file is not there, or holds something other than numbers.
 pub fn read(folder: &Path) -> Result<Split, Error> {
     let (train_path, test_path) = (folder.join("train.txt"), folder.join("test.txt"));
-    let (train, test) = (entries(&train_path)?, entries(&test_path)?);
-    let size = |of: fn(&(u32, u32, f32)) -> u32| train.iter().chain(&test).map(of).max().map_or(0, |last| last as usize + 1);
-    let (users, items) = (size(|entry| entry.0), size(|entry| entry.1));
-    let matrix = |path: PathBuf, entries: &[_]| Interactions::from_entries(users, items, entries).map_err(|source| Error::Matrix { path, source });
+    let ((train, train_users), (test, test_users)) = (entries(&train_path)?, entries(&test_path)?);
+    let users = train_users.max(test_users);
+    let items = train.iter().chain(&test).map(|entry| entry.1 as usize + 1).max().unwrap_or(0);
+    let matrix = |path: PathBuf, entries: &[_]| {
+        Interactions::from_entries(users, items, entries).map_err(|source| Error::Matrix { path, source })
+    };
     Ok(Split { train: matrix(train_path, &train)?, test: matrix(test_path, &test)? })
 }
 
-fn entries(path: &Path) -> Result<Vec<(u32, u32, f32)>, Error> {
+/// The pairs of a file, and how many users it numbers: one may have no item.
+fn entries(path: &Path) -> Result<(Vec<(u32, u32, f32)>, usize), Error> {
     let text = fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
-    let mut entries = Vec::new();
+    let (mut entries, mut users) = (Vec::new(), 0);
     for (line, content) in text.lines().enumerate() {
-        let number = |word: &str| word.parse::<u32>().map_err(|_| Error::Word { path: path.to_owned(), line: line + 1, word: word.to_owned() });
+        let number = |word: &str| {
+            word.parse::<u32>().map_err(|_| Error::Word {
+                path: path.to_owned(),
+                line: line + 1,
+                word: word.to_owned(),
+            })
+        };
         let mut words = content.split_ascii_whitespace();
         if let Some(user) = words.next() {
             let user = number(user)?;
+            users = users.max(user as usize + 1);
             for item in words {
                 entries.push((user, number(item)?, 1.0));
             }
         }
     }
-    Ok(entries)
+    Ok((entries, users))
 }
 
 #[cfg(test)]

@@ -75,7 +75,12 @@ impl Error {
 ///
 /// # Errors
 /// When the folder cannot be read or the settings are out of range.
-pub fn run(folder: &Path, part: Part, settings: &Settings, on_epoch: &mut (dyn FnMut(Epoch) + Send)) -> Result<Report, Error> {
+pub fn run(
+    folder: &Path,
+    part: Part,
+    settings: &Settings,
+    on_epoch: &mut (dyn FnMut(Epoch) + Send),
+) -> Result<Report, Error> {
     let data = gowalla::read(folder)?;
     let (seen, held_out) = match part {
         Part::Test => (data.train, data.test),

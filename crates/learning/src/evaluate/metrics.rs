@@ -40,7 +40,11 @@ pub fn coverage(lists: &[Vec<u32>], k: usize, items: usize) -> f64 {
 /// The mean; 0 of nothing.
 #[must_use]
 pub fn mean(values: &[f32]) -> f64 {
-    if values.is_empty() { 0.0 } else { values.iter().map(|value| f64::from(*value)).sum::<f64>() / values.len() as f64 }
+    if values.is_empty() {
+        0.0
+    } else {
+        values.iter().map(|value| f64::from(*value)).sum::<f64>() / values.len() as f64
+    }
 }
 
 #[cfg(test)]

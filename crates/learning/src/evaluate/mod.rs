@@ -9,10 +9,7 @@ pub mod scorers;
 pub mod split;
 pub mod top;
 
-use rayon::{
-    iter::ParallelIterator,
-    slice::ParallelSlice,
-};
+use rayon::{iter::ParallelIterator, slice::ParallelSlice};
 
 use crate::factors::Interactions;
 
@@ -54,7 +51,8 @@ impl At {
 #[must_use]
 pub fn measure(scorer: &dyn Scorer, seen: &Interactions, held_out: &Interactions, lengths: &[usize]) -> Vec<At> {
     let longest = lengths.iter().copied().max().unwrap_or(0);
-    let users: Vec<u32> = (0..held_out.rows() as u32).filter(|user| !held_out.row(*user as usize).0.is_empty()).collect();
+    let users: Vec<u32> =
+        (0..held_out.rows() as u32).filter(|user| !held_out.row(*user as usize).0.is_empty()).collect();
     let items = held_out.columns();
     let lists: Vec<Vec<u32>> = users
         .par_chunks(BATCH)
@@ -75,7 +73,12 @@ pub fn measure(scorer: &dyn Scorer, seen: &Interactions, held_out: &Interactions
             let judge = |metric: fn(&[u32], &[u32], usize) -> f32| -> Vec<f32> {
                 users.iter().zip(&lists).map(|(user, list)| metric(list, held_out.row(*user as usize).0, k)).collect()
             };
-            At { k, recall: judge(metrics::recall), ndcg: judge(metrics::ndcg), coverage: metrics::coverage(&lists, k, items) }
+            At {
+                k,
+                recall: judge(metrics::recall),
+                ndcg: judge(metrics::ndcg),
+                coverage: metrics::coverage(&lists, k, items),
+            }
         })
         .collect()
 }

@@ -35,7 +35,12 @@ impl Interactions {
             sorted[next[row as usize]] = (column, weight);
             next[row as usize] += 1;
         }
-        let mut matrix = Self { columns, offsets: vec![0], indices: Vec::with_capacity(entries.len()), weights: Vec::with_capacity(entries.len()) };
+        let mut matrix = Self {
+            columns,
+            offsets: vec![0],
+            indices: Vec::with_capacity(entries.len()),
+            weights: Vec::with_capacity(entries.len()),
+        };
         for row in 0..rows {
             let row = &mut sorted[offsets[row]..offsets[row + 1]];
             // Stable, so that weights are added in the order in which they were given.

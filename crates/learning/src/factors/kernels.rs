@@ -82,7 +82,13 @@ pub(crate) fn symmetric_product<S: Simd>(simd: S, matrix: &[f32], vector: &[f32]
 
 /// `into += Σ_j weight(j, row_j · vector) · row_j` over the rows of `table`.
 #[inline(always)]
-pub(crate) fn add_weighted<S: Simd>(simd: S, table: &[f32], vector: &[S::f32s], into: &mut [S::f32s], weight: impl Fn(usize, f32) -> f32) {
+pub(crate) fn add_weighted<S: Simd>(
+    simd: S,
+    table: &[f32],
+    vector: &[S::f32s],
+    into: &mut [S::f32s],
+    weight: impl Fn(usize, f32) -> f32,
+) {
     let n = vector.len();
     let table = S::as_simd_f32s(table).0;
     let mut fours = table.chunks_exact(4 * n);
@@ -91,7 +97,12 @@ pub(crate) fn add_weighted<S: Simd>(simd: S, table: &[f32], vector: &[S::f32s], 
         let (ab, cd) = rows.split_at(2 * n);
         let ((a, b), (c, d)) = (ab.split_at(n), cd.split_at(n));
         let products = dot_4(simd, [a, b, c, d], vector);
-        let weights = [weight(at, products[0]), weight(at + 1, products[1]), weight(at + 2, products[2]), weight(at + 3, products[3])];
+        let weights = [
+            weight(at, products[0]),
+            weight(at + 1, products[1]),
+            weight(at + 2, products[2]),
+            weight(at + 3, products[3]),
+        ];
         add_4(simd, weights, [a, b, c, d], into);
         at += 4;
     }
@@ -122,7 +133,9 @@ mod tests {
         fn with_simd<S: Simd>(self, simd: S) {
             symmetric_product(simd, self.matrix, self.vector, S::as_mut_simd_f32s(self.product).0);
             let vector = S::as_simd_f32s(self.vector).0;
-            add_weighted(simd, self.table, vector, S::as_mut_simd_f32s(self.weighted).0, |at, product| product * at as f32);
+            add_weighted(simd, self.table, vector, S::as_mut_simd_f32s(self.weighted).0, |at, product| {
+                product * at as f32
+            });
         }
     }
 

@@ -211,7 +211,11 @@ impl Model {
 ///
 /// # Errors
 /// When the matrix is empty, a setting is out of range, or the factors overflow.
-pub fn train(interactions: &Interactions, settings: &Settings, on_epoch: &mut (dyn FnMut(Epoch) + Send)) -> Result<Model, Error> {
+pub fn train(
+    interactions: &Interactions,
+    settings: &Settings,
+    on_epoch: &mut (dyn FnMut(Epoch) + Send),
+) -> Result<Model, Error> {
     check(settings)?;
     if interactions.is_empty() {
         return Err(Error::Nothing);
@@ -259,7 +263,11 @@ fn initial(rows: usize, settings: &Settings) -> Rows {
 
 fn check(settings: &Settings) -> Result<(), Error> {
     let in_range = |name, value: f32, low: f32, high: f32, expected| {
-        if (low..=high).contains(&value) { Ok(()) } else { Err(Error::Setting { name, given: value.to_string(), expected }) }
+        if (low..=high).contains(&value) {
+            Ok(())
+        } else {
+            Err(Error::Setting { name, given: value.to_string(), expected })
+        }
     };
     in_range("dimensions", settings.dimensions as f32, 1.0, 4_096.0, "1 to 4096")?;
     in_range("epochs", settings.epochs as f32, 1.0, 10_000.0, "1 to 10000")?;

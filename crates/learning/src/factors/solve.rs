@@ -96,7 +96,8 @@ impl Block<'_> {
             scratch.confidences.clear();
             scratch.confidences.extend(weights.iter().map(|weight| settings.alpha * weight));
             let total: f32 = scratch.confidences.iter().sum();
-            let regularisation = settings.regularisation * (interactions.columns() as f32 + total).powf(settings.regularisation_exponent);
+            let regularisation = settings.regularisation
+                * (interactions.columns() as f32 + total).powf(settings.regularisation_exponent);
             let system = System {
                 near: &scratch.near.values()[..columns.len() * stride],
                 confidences: &scratch.confidences,
@@ -105,7 +106,14 @@ impl Block<'_> {
             };
             match solver {
                 Solver::ConjugateGradient(steps) => {
-                    system.approach::<S>(simd, registers, steps.get(), settings.dimensions, solution, scratch.vectors.values_mut());
+                    system.approach::<S>(
+                        simd,
+                        registers,
+                        steps.get(),
+                        settings.dimensions,
+                        solution,
+                        scratch.vectors.values_mut(),
+                    );
                 }
                 Solver::Cholesky => {
                     let solution = &mut solution[..settings.dimensions];
@@ -127,7 +135,15 @@ struct System<'a> {
 impl System<'_> {
     /// Takes steps of conjugate gradient from where `solution` stands. The matrix is never built.
     #[inline(always)]
-    fn approach<S: Simd>(&self, simd: S, registers: usize, steps: usize, dimensions: usize, solution: &mut [f32], vectors: &mut [f32]) {
+    fn approach<S: Simd>(
+        &self,
+        simd: S,
+        registers: usize,
+        steps: usize,
+        dimensions: usize,
+        solution: &mut [f32],
+        vectors: &mut [f32],
+    ) {
         let stride = registers * S::F32_LANES;
         let (residual, rest) = vectors.split_at_mut(stride);
         let (direction, product) = rest.split_at_mut(stride);

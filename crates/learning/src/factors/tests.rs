@@ -14,14 +14,23 @@ fn two_tastes() -> Interactions {
     let entries: Vec<(u32, u32, f32)> = (0..80_u32)
         .flat_map(|user| {
             let taste = user % 2;
-            (0..30_u32).filter(move |item| (user * 7 + item * 13) % 3 == 0).map(move |item| (user, item * 2 + taste, 1.0 + (item % 3) as f32))
+            (0..30_u32)
+                .filter(move |item| (user * 7 + item * 13) % 3 == 0)
+                .map(move |item| (user, item * 2 + taste, 1.0 + (item % 3) as f32))
         })
         .collect();
     Interactions::from_entries(80, 60, &entries).unwrap()
 }
 
 fn settings() -> Settings {
-    Settings { dimensions: 8, epochs: 12, alpha: 5.0, regularisation: 0.01, regularisation_exponent: 1.0, ..Settings::default() }
+    Settings {
+        dimensions: 8,
+        epochs: 12,
+        alpha: 5.0,
+        regularisation: 0.01,
+        regularisation_exponent: 1.0,
+        ..Settings::default()
+    }
 }
 
 fn trained(interactions: &Interactions, settings: &Settings) -> Model {
@@ -45,7 +54,8 @@ fn objective(interactions: &Interactions, model: &Model, settings: &Settings) ->
     }
     let penalty = |matrix: &Interactions, row: usize, vector: &[f32]| {
         let total: f32 = matrix.row(row).1.iter().map(|weight| settings.alpha * weight).sum();
-        let strength = settings.regularisation * (matrix.columns() as f32 + total).powf(settings.regularisation_exponent);
+        let strength =
+            settings.regularisation * (matrix.columns() as f32 + total).powf(settings.regularisation_exponent);
         f64::from(strength * dot(vector, vector))
     };
     sum += (0..interactions.rows()).map(|row| penalty(interactions, row, model.user(row as u32))).sum::<f64>();
@@ -81,7 +91,8 @@ fn both_solvers_reach_the_same_objective() {
 fn tastes_are_told_apart() {
     let interactions = two_tastes();
     let model = trained(&interactions, &settings());
-    let mean = |user: u32, taste: u32| (0..30).map(|n| dot(model.user(user), model.item(n * 2 + taste))).sum::<f32>() / 30.0;
+    let mean =
+        |user: u32, taste: u32| (0..30).map(|n| dot(model.user(user), model.item(n * 2 + taste))).sum::<f32>() / 30.0;
     for user in 0..80 {
         assert!(mean(user, user % 2) > 4.0 * mean(user, 1 - user % 2).abs(), "user {user}");
     }
@@ -96,7 +107,8 @@ fn folding_in_gives_the_vector_of_the_training_user() {
         let factors = model.to_factors().unwrap();
         for user in 0..80 {
             let (items, weights) = interactions.row(user);
-            let confidences: Vec<(u32, f32)> = items.iter().zip(weights).map(|(item, weight)| (*item, factors.confidence(*weight, 0.0))).collect();
+            let confidences: Vec<(u32, f32)> =
+                items.iter().zip(weights).map(|(item, weight)| (*item, factors.confidence(*weight, 0.0))).collect();
             let folded = factors.fold_in(&confidences);
             for (a, b) in folded.iter().zip(model.user(user as u32)) {
                 assert!((a - b).abs() < 1e-3, "{dimensions} factors, user {user}: {a} {b}");
@@ -119,7 +131,8 @@ fn threads_change_nothing_and_seeds_do() {
 #[test]
 fn every_epoch_is_reported() {
     let mut heard = Vec::new();
-    train(&two_tastes(), &Settings { epochs: 3, ..settings() }, &mut |epoch| heard.push((epoch.number, epoch.of))).unwrap();
+    train(&two_tastes(), &Settings { epochs: 3, ..settings() }, &mut |epoch| heard.push((epoch.number, epoch.of)))
+        .unwrap();
     assert_eq!(heard, [(1, 3), (2, 3), (3, 3)]);
 }
 

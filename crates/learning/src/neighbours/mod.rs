@@ -78,7 +78,15 @@ struct Counter {
 }
 
 impl Counter {
-    fn list(&mut self, item: usize, by_user: &Interactions, by_item: &Interactions, lengths: &[f32], settings: &Settings, longest: usize) -> Vec<(u32, f32)> {
+    fn list(
+        &mut self,
+        item: usize,
+        by_user: &Interactions,
+        by_item: &Interactions,
+        lengths: &[f32],
+        settings: &Settings,
+        longest: usize,
+    ) -> Vec<(u32, f32)> {
         let (users, weights) = by_item.row(item);
         for (user, weight) in users.iter().zip(weights) {
             let (others, their_weights) = by_user.row(*user as usize);
@@ -97,7 +105,9 @@ impl Counter {
             .touched
             .iter()
             .filter(|other| **other as usize != item)
-            .map(|other| (*other, self.sums[*other as usize] / (lengths[item] * lengths[*other as usize] + settings.shrinkage)))
+            .map(|other| {
+                (*other, self.sums[*other as usize] / (lengths[item] * lengths[*other as usize] + settings.shrinkage))
+            })
             .filter(|(_, score)| score.is_finite() && *score > 0.0)
             .collect();
         for other in self.touched.drain(..) {
@@ -141,7 +151,13 @@ mod tests {
         let mut list: Vec<(u32, f32)> = (0..interactions.columns() as u32)
             .filter(|other| *other != item)
             .map(|other| (other, column(other)))
-            .map(|(other, theirs)| (other, product(&own, &theirs) / ((product(&own, &own) * product(&theirs, &theirs)).sqrt() + settings.shrinkage)))
+            .map(|(other, theirs)| {
+                (
+                    other,
+                    product(&own, &theirs)
+                        / ((product(&own, &own) * product(&theirs, &theirs)).sqrt() + settings.shrinkage),
+                )
+            })
             .filter(|(_, score)| *score > 0.0)
             .collect();
         list.sort_by(best_first);
@@ -172,7 +188,8 @@ mod tests {
         // Items 0 and 1 share one user and nothing else; 2 and 3 share five users of six.
         let mut entries = vec![(0, 0, 1.0), (0, 1, 1.0), (9, 2, 1.0)];
         entries.extend((1..6).flat_map(|user| [(user, 2, 1.0), (user, 3, 1.0)]));
-        let score = |shrinkage, item| nearest(&matrix(&entries), &Settings { shrinkage, ..Settings::default() }).of(item).1[0];
+        let score =
+            |shrinkage, item| nearest(&matrix(&entries), &Settings { shrinkage, ..Settings::default() }).of(item).1[0];
         assert!(score(0.0, 0) > score(0.0, 2));
         assert!(score(5.0, 0) < score(5.0, 2));
     }
@@ -187,12 +204,15 @@ mod tests {
 
     #[test]
     fn the_result_passes_a_releases_checks() {
-        let entries: Vec<_> = (0..10).flat_map(|user| (0..8).filter(move |item| (user * item) % 3 == 0).map(move |item| (user, item, 1.0))).collect();
+        let entries: Vec<_> = (0..10)
+            .flat_map(|user| (0..8).filter(move |item| (user * item) % 3 == 0).map(move |item| (user, item, 1.0)))
+            .collect();
         let parts = releases::Parts {
             items: (1..=8).map(shared_models::ItemKey).collect(),
             neighbours: Some(nearest(&matrix(&entries), &Settings::default())),
             ..releases::Parts::default()
         };
-        releases::Release::in_memory(shared_models::TenantId::new("demo").unwrap(), releases::Meta::default(), parts).unwrap();
+        releases::Release::in_memory(shared_models::TenantId::new("demo").unwrap(), releases::Meta::default(), parts)
+            .unwrap();
     }
 }

@@ -47,7 +47,8 @@ fn step<'a>(source: &'a dyn Source<(), u32>, limit: usize) -> SourceStep<'a, (),
 }
 
 async fn run(steps: &[SourceStep<'_, (), u32>], groups: &[Group<'_, (), u32>]) -> Result<Run<u32, ()>, Failure> {
-    let pipeline = CandidatePipeline::new(Vec::new(), StageMetrics::register(&service_runtime::metrics::Metrics::new(), "test"));
+    let pipeline =
+        CandidatePipeline::new(Vec::new(), StageMetrics::register(&service_runtime::metrics::Metrics::new(), "test"));
     pipeline.run(&(), steps, groups, |_| (), Deadline::within(Duration::from_secs(5))).await
 }
 

@@ -67,7 +67,9 @@ fn damaged() -> Vec<Case> {
             });
         }));
     }
-    cases.push(case("manifest missing", &["file_missing"], |folder| fs::remove_file(folder.join("manifest.json")).unwrap()));
+    cases.push(case("manifest missing", &["file_missing"], |folder| {
+        fs::remove_file(folder.join("manifest.json")).unwrap()
+    }));
     cases.push(case("manifest of two megabytes", &["wrong_size"], |folder| {
         edit(&folder.join("manifest.json"), |bytes| bytes.resize(2 << 20, b' '));
     }));
@@ -87,8 +89,12 @@ fn forged() -> Vec<Forged> {
     let mut add = |name: &str, file, reason, change: Box<dyn Fn(&mut Vec<u8>)>| {
         cases.push(Forged { name: format!("{file} with {name}"), file, change, reason });
     };
-    let put = |at: usize, value: [u8; 4]| -> Box<dyn Fn(&mut Vec<u8>)> { Box::new(move |bytes| bytes[at..at + 4].copy_from_slice(&value)) };
-    let put_8 = |at: usize, value: u64| -> Box<dyn Fn(&mut Vec<u8>)> { Box::new(move |bytes| bytes[at..at + 8].copy_from_slice(&value.to_le_bytes())) };
+    let put = |at: usize, value: [u8; 4]| -> Box<dyn Fn(&mut Vec<u8>)> {
+        Box::new(move |bytes| bytes[at..at + 4].copy_from_slice(&value))
+    };
+    let put_8 = |at: usize, value: u64| -> Box<dyn Fn(&mut Vec<u8>)> {
+        Box::new(move |bytes| bytes[at..at + 8].copy_from_slice(&value.to_le_bytes()))
+    };
 
     for file in ["items.bin", "factors.bin", "neighbours.bin", "popularity.bin"] {
         add("nothing in it", file, "empty", Box::new(Vec::clear));
@@ -98,19 +104,34 @@ fn forged() -> Vec<Forged> {
         add("another version", file, "wrong_header", put(12, 2_u32.to_le_bytes()));
         add("reserved bits", file, "wrong_header", put_8(56, 1));
         add("NaN as a parameter", file, "not_finite", put(40, f32::NAN.to_le_bytes()));
-        add("2^63 rows", file, if file == "factors.bin" { "wrong_dimension" } else { "wrong_length" }, put_8(16, 1 << 63));
+        add(
+            "2^63 rows",
+            file,
+            if file == "factors.bin" { "wrong_dimension" } else { "wrong_length" },
+            put_8(16, 1 << 63),
+        );
         add("trailing bytes", file, "wrong_length", Box::new(|bytes| bytes.extend([0; 4])));
         for cut in 1..16 {
             let reason = "wrong_length";
-            add(&format!("its last {cut} words cut"), file, reason, Box::new(move |bytes| bytes.truncate(bytes.len() - 4 * cut)));
+            add(
+                &format!("its last {cut} words cut"),
+                file,
+                reason,
+                Box::new(move |bytes| bytes.truncate(bytes.len() - 4 * cut)),
+            );
         }
     }
     add("two keys swapped", "items.bin", "out_of_order", Box::new(|bytes| bytes[HEADER..HEADER + 16].rotate_left(8)));
     add("key 0", "items.bin", "out_of_range", put_8(HEADER, 0));
-    add("no rows", "items.bin", "empty", Box::new(|bytes| {
-        bytes[16..24].fill(0);
-        bytes.truncate(HEADER);
-    }));
+    add(
+        "no rows",
+        "items.bin",
+        "empty",
+        Box::new(|bytes| {
+            bytes[16..24].fill(0);
+            bytes.truncate(HEADER);
+        }),
+    );
     for (name, value) in [("NaN", f32::NAN), ("infinity", f32::INFINITY), ("minus infinity", f32::NEG_INFINITY)] {
         let value = value.to_le_bytes();
         for at in [0, 77, ROWS * 16 - 1] {
@@ -133,8 +154,18 @@ fn forged() -> Vec<Forged> {
     add("only zeros", "factors.bin", "check_failed", Box::new(|bytes| bytes[HEADER..].fill(0)));
     add("offsets from 1", "neighbours.bin", "out_of_order", put(HEADER, 1_u32.to_le_bytes()));
     add("offsets that go back", "neighbours.bin", "out_of_order", put(HEADER + 4 * 7, 99_u32.to_le_bytes()));
-    add("an item past the end", "neighbours.bin", "out_of_range", put(HEADER + 4 * (ROWS + 1), (ROWS as u32).to_le_bytes()));
-    add("rising scores", "neighbours.bin", "out_of_order", put(HEADER + 4 * (ROWS + 1 + 2 * ROWS), 0.1_f32.to_le_bytes()));
+    add(
+        "an item past the end",
+        "neighbours.bin",
+        "out_of_range",
+        put(HEADER + 4 * (ROWS + 1), (ROWS as u32).to_le_bytes()),
+    );
+    add(
+        "rising scores",
+        "neighbours.bin",
+        "out_of_order",
+        put(HEADER + 4 * (ROWS + 1 + 2 * ROWS), 0.1_f32.to_le_bytes()),
+    );
     add("a negative share", "popularity.bin", "out_of_range", put(HEADER, (-1.0_f32).to_le_bytes()));
     add("a market of digits", "popularity.bin", "out_of_range", put(HEADER + 4 * ROWS, *b"12\0\0"));
     add("markets out of order", "popularity.bin", "out_of_order", put(HEADER + 4 * ROWS, *b"ZZ\0\0"));

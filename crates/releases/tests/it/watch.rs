@@ -89,7 +89,8 @@ fn going_back_needs_no_files() {
 fn readers_see_one_whole_release_through_many_swaps() {
     let world = world();
     let (watch, _) = watch(&world, Requirements::default());
-    let ids: Vec<_> = (1..4).map(|n| world.store.write(&world.tenant, &parts(20 + n, n as u64), meta(1)).unwrap()).collect();
+    let ids: Vec<_> =
+        (1..4).map(|n| world.store.write(&world.tenant, &parts(20 + n, n as u64), meta(1)).unwrap()).collect();
     watch.activate(&ids[0]).unwrap();
     std::thread::scope(|scope| {
         let readers: Vec<_> = (0..2)

@@ -27,7 +27,11 @@ fn check(arguments: &[&str], code: i32, said: &[&str]) {
 fn a_wrong_configuration_exits_64_and_says_everything_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("setlist.toml");
-    std::fs::write(&file, "[edge.http]\nlisten = \"127.0.0.1:0\"\nlisen = \"x\"\n\n[ranking.pages]\nmax_candidates = 0\n").unwrap();
+    std::fs::write(
+        &file,
+        "[edge.http]\nlisten = \"127.0.0.1:0\"\nlisen = \"x\"\n\n[ranking.pages]\nmax_candidates = 0\n",
+    )
+    .unwrap();
     let file = file.to_str().unwrap();
     check(&["serve", "--config", file], 64, &["setlist.toml:3", "lisen", "listen", "max_candidates"]);
     for service in ["edge", "candidates", "ranking"] {
