@@ -55,7 +55,7 @@ async fn run(data: &Path, user: &str) -> Result<()> {
 async fn listening_data_in_the_lastfm_format_becomes_a_page_that_makes_sense() -> Result<()> {
     let folder = Folder::new()?;
     write(folder.path())?;
-    run(folder.path(), "2").await
+    run(folder.path(), "lastfm-2").await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -69,7 +69,7 @@ async fn the_lastfm_data_itself_becomes_a_page_that_makes_sense() -> Result<()> 
         );
         return Ok(());
     };
-    run(&data, "2").await
+    run(&data, "lastfm-2").await
 }
 
 /// A folder in the HetRec format: 120 listeners, 200 artists in four scenes, each listener mostly in one.

@@ -31,14 +31,6 @@ pub async fn eventually(client: &Client, user: &str, wanted: impl Fn(&Page) -> b
     }
 }
 
-/// Whether the page shows that its listener played `item`: among the recently played, or as the reason for another card.
-pub fn knows(page: &Page, item: &str) -> bool {
-    page.shelves.iter().flat_map(|shelf| &shelf.cards).any(|card| {
-        (card.item_id == item && card.sources.iter().any(|source| source == "recently-played"))
-            || card.reason.evidence.iter().any(|evidence| evidence.item_id == item)
-    })
-}
-
 /// A page is whole: enough shelves, no card twice, every card with a title, a source, a propensity and a reason.
 pub fn check(page: &Page) -> Result<()> {
     ensure!(page.shelves.len() >= 5, "{} shelves", page.shelves.len());
@@ -60,7 +52,7 @@ pub async fn tell(client: &Client, user: &str) -> Result<Told> {
         .shelves
         .iter()
         .flat_map(|shelf| &shelf.cards)
-        .find(|card| !knows(&before, &card.item_id))
+        .find(|card| !before.knows(&card.item_id))
         .context("no card that the listener does not know")?;
     let played = fresh.item_id.clone();
     let events = json!([
@@ -69,7 +61,7 @@ pub async fn tell(client: &Client, user: &str) -> Result<Told> {
         { "event_id": format!("{user}-like"), "user_id": user, "type": "like", "item_id": played },
     ]);
     client.events(&events).await?;
-    let after = eventually(client, user, |page| knows(page, &played)).await?;
+    let after = eventually(client, user, |page| page.knows(&played)).await?;
     check(&after)?;
     // Somebody nobody has heard of has a page too.
     let (cold, _) = client.page("home", "nobody-has-heard-of", None).await?;

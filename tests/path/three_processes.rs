@@ -212,7 +212,7 @@ async fn fill(api: &str, key: &str, world: &world::World) -> Result<()> {
             .iter()
             .map(|item| {
                 json!({
-                    "id": item.id, "type": item.kind.as_str(), "title": item.title, "artist_id": item.artist_id,
+                    "item_id": item.id, "type": item.kind.as_str(), "title": item.title, "artist_id": item.artist_id,
                     "artist_name": item.artist_name, "genres": item.genres, "duration_ms": item.duration_ms,
                 })
             })

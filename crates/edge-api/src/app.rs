@@ -216,7 +216,6 @@ fn layered(routes: Router<()>, config: &Config, guard: Guard, metrics: Metrics) 
             .layer(middleware::from_fn(access::name))
             // The server's span: everything below is inside it.
             .layer(trace)
-            .layer(middleware::from_fn(access::label))
             // The trace id becomes the request's id, in every answer.
             .layer(middleware::from_fn(request_id::identify))
             // Counts and times everything that gets an answer, refusals too.

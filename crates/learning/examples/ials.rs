@@ -2,7 +2,8 @@
 //!
 //! `cargo run --release -p learning --example ials -- <folder> [name=value ...]`
 //!
-//! Names: `factors`, `epochs`, `alpha`, `regularisation`, `exponent`, `deviation`, `steps` (0 solves
+//! Names: `factors`, `epochs`, `alpha`, `regularisation`, `exponent`, `unobserved`,
+//! `leave_out` (`true`, `false`), `deviation`, `steps` (0 solves
 //! exactly), `threads`, `seed`, `part` (`test`, `validation`). Prints one JSON object.
 
 use std::{error::Error, num::NonZeroUsize, path::Path, process::ExitCode};
@@ -60,6 +61,8 @@ fn set(settings: &mut Settings, part: &mut Part, name: &str, value: &str) -> Res
         "alpha" => settings.alpha = value.parse()?,
         "regularisation" => settings.regularisation = value.parse()?,
         "exponent" => settings.regularisation_exponent = value.parse()?,
+        "unobserved" => settings.unobserved_exponent = value.parse()?,
+        "leave_out" => settings.leave_out = value.parse()?,
         "deviation" => settings.initial_deviation = value.parse()?,
         "steps" => {
             settings.solver = NonZeroUsize::new(value.parse()?).map_or(Solver::Cholesky, Solver::ConjugateGradient);

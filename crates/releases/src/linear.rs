@@ -39,17 +39,24 @@ pub fn solve<S: Simd>(simd: S, matrix: &mut [f32], right: &mut [f32]) -> bool {
         }
         row[i] = 1.0 / pivot.sqrt();
     }
+    substitute(simd, matrix, right);
+    true
+}
+
+/// Solves for another right side with the factor that [`solve`] has left in `factor`.
+#[inline(always)]
+pub fn substitute<S: Simd>(simd: S, factor: &[f32], right: &mut [f32]) {
+    let n = right.len();
     for i in 0..n {
-        let row = &matrix[i * n..i * n + i + 1];
+        let row = &factor[i * n..i * n + i + 1];
         right[i] = (right[i] - dot(simd, &row[..i], &right[..i])) * row[i];
     }
     for i in (0..n).rev() {
-        let row = &matrix[i * n..i * n + i + 1];
+        let row = &factor[i * n..i * n + i + 1];
         let value = right[i] * row[i];
         right[i] = value;
         axpy(simd, -value, &row[..i], &mut right[..i]);
     }
-    true
 }
 
 #[cfg(test)]

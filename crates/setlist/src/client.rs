@@ -89,6 +89,16 @@ impl Page {
     pub fn cards(&self) -> usize {
         self.shelves.iter().map(|shelf| shelf.cards.len()).sum()
     }
+
+    /// Whether the page shows that its listener played an item: it stands among the recently played, or it is the
+    /// reason for another card.
+    #[must_use]
+    pub fn knows(&self, item: &str) -> bool {
+        self.shelves.iter().flat_map(|shelf| &shelf.cards).any(|card| {
+            (card.item_id == item && card.sources.iter().any(|source| source == "recently-played"))
+                || card.reason.evidence.iter().any(|evidence| evidence.item_id == item)
+        })
+    }
 }
 
 /// A client with a key.

@@ -79,7 +79,7 @@ fn prepare(args: &cli::Demo) -> anyhow::Result<Loaded> {
     let options = Options {
         set: vec![
             ("edge.http.listen".to_owned(), format!("127.0.0.1:{}", args.port)),
-            ("ops.listen".to_owned(), if args.port == 0 { "127.0.0.1:0" } else { "127.0.0.1:9100" }.to_owned()),
+            ("ops.listen".to_owned(), if args.port == 0 { free_address()? } else { "127.0.0.1:9100".to_owned() }),
             ("telemetry.otlp_endpoint".to_owned(), args.otlp.clone()),
         ],
         ..Options::default()
@@ -91,6 +91,11 @@ fn prepare(args: &cli::Demo) -> anyhow::Result<Loaded> {
         }
         exit => exit,
     })
+}
+
+/// An address nobody listens on at the moment.
+fn free_address() -> anyhow::Result<String> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
 }
 
 /// The development key of this folder; made once.

@@ -43,8 +43,8 @@ fn table(shelf: &Shelf, cards: usize, known: Option<&HashSet<(&str, &str)>>) -> 
     for (rank, card) in shelf.cards.iter().take(cards).enumerate() {
         let is_new = known.is_some_and(|known| !known.contains(&(shelf.id.as_str(), card.item_id.as_str())));
         let title = match &card.artist_name {
-            Some(artist) => format!("{} · {artist}", card.title),
-            None => card.title.clone(),
+            Some(artist) if *artist != card.title => format!("{} · {artist}", card.title),
+            _ => card.title.clone(),
         };
         let mut title = Cell::new(if is_new { format!("+ {title}") } else { format!("  {title}") });
         if is_new {

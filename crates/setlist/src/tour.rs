@@ -70,10 +70,10 @@ pub async fn walk(place: &Place) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The first card that the listener did not know: one that a play would change something for.
+/// The first card that the page does not already know as played: one that a play changes something for.
 fn fresh_card(page: &Page) -> Option<(&Shelf, &Card)> {
-    let cards = || page.shelves.iter().flat_map(|shelf| shelf.cards.iter().map(move |card| (shelf, card)));
-    cards().find(|(_, card)| !card.sources.iter().any(|source| source == "recently-played")).or_else(|| cards().next())
+    let mut cards = page.shelves.iter().flat_map(|shelf| shelf.cards.iter().map(move |card| (shelf, card)));
+    cards.find(|(_, card)| !page.knows(&card.item_id))
 }
 
 /// Asks until the played card shows as played: it leads the recently played, or is gone from where it stood.
@@ -81,12 +81,7 @@ async fn changed(client: &Client, place: &Place, played: &Card) -> anyhow::Resul
     let end = Instant::now() + PATIENCE;
     loop {
         let (page, elapsed) = client.page("home", &place.user, None).await?;
-        let known = page.shelves.iter().flat_map(|shelf| &shelf.cards).any(|card| {
-            let is_played =
-                card.item_id == played.item_id && card.sources.iter().any(|source| source == "recently-played");
-            is_played || card.reason.evidence.iter().any(|evidence| evidence.item_id == played.item_id)
-        });
-        if known {
+        if page.knows(&played.item_id) {
             return Ok((page, elapsed));
         }
         if Instant::now() > end {

@@ -8,6 +8,7 @@ use axum::{
     response::Response,
 };
 use http::Method;
+use service_runtime::layers::DocumentedRoute;
 
 use crate::auth::Scope;
 
@@ -109,19 +110,8 @@ pub(crate) async fn name(mut request: Request, next: Next) -> Response {
         }
         if let Some(template) = template {
             request.extensions_mut().insert(RouteTemplate(template));
+            request.extensions_mut().insert(DocumentedRoute(template));
         }
-    }
-    next.run(request).await
-}
-
-/// Gives the server's span the documented route where the router matched something else.
-pub(crate) async fn label(request: Request, next: Next) -> Response {
-    if let Some(RouteTemplate(template)) = request.extensions().get()
-        && request.extensions().get::<MatchedPath>().is_none()
-    {
-        let span = tracing::Span::current();
-        span.record("http.route", template);
-        span.record("otel.name", format_args!("{} {template}", request.method()).to_string());
     }
     next.run(request).await
 }

@@ -33,7 +33,7 @@ async fn a_publish_without_an_answer_fails_and_the_next_one_works() {
     let receive = async {
         // A set: an answer that the crash swallowed brings its message again.
         let mut all = BTreeSet::new();
-        while all.len() < 2 {
+        while !(all.contains(&1) && all.contains(&2)) {
             if let Ok(batch) = seat.next_batch(10).await {
                 let _again = seat.ack(&sequences(&batch)).await;
                 all.extend(numbers(&batch));
@@ -42,7 +42,7 @@ async fn a_publish_without_an_answer_fails_and_the_next_one_works() {
         all
     };
     let ((), all) = within(join(keep, receive)).await;
-    assert_eq!(all, BTreeSet::from([1, 2]));
+    assert!(all.is_superset(&BTreeSet::from([1, 2])), "{all:?}: 0 may come again, when the crash swallowed its answer");
 }
 
 #[tokio::test]

@@ -3,8 +3,9 @@
 //!
 //! Artists become items of the kind `artist`; the five tags given most often are their genres. The
 //! data set has one listening count per pair and no times, so a count becomes a bounded number of
-//! `play` events, `1 + ln(count)` rounded down and at most [`MAX_PLAYS`], spread evenly over the
-//! [`WINDOW`] before the import, each pair with a phase of its own derived from its ids. Orders and
+//! `play` events, `1 + ln(count)` rounded down and at most [`MAX_PLAYS`], over a [`SPELL`] that lies anywhere in the
+//! [`WINDOW`] before the import, at a moment derived from the pair's ids: so that a hold-out by time holds pairs out.
+//! Orders and
 //! recencies in such events mean nothing, and the report says so.
 
 use std::{path::Path, time::Duration};
@@ -28,6 +29,8 @@ use crate::progress::Progress;
 pub const MAX_PLAYS: u32 = 10;
 /// How long before the import the plays are spread.
 pub const WINDOW: Duration = Duration::from_secs(180 * 86_400);
+/// How long the plays of one listener and artist take.
+pub const SPELL: Duration = Duration::from_secs(10 * 86_400);
 
 const GENRES: usize = 5;
 
@@ -52,7 +55,7 @@ pub fn import(folder: &Path, options: Options, progress: &dyn Progress) -> Resul
         plays(fields, builder, now)
     })?;
     builder.note(format!(
-        "listening counts have no times: a count became 1 + ln(count) plays, at most {MAX_PLAYS}, spread evenly over {} days; orders and recencies mean nothing",
+        "listening counts have no times: a count became 1 + ln(count) plays, at most {MAX_PLAYS}, over a spell of 10 days that begins anywhere in {} days; orders and recencies mean nothing",
         WINDOW.as_secs() / 86_400
     ));
     Ok(builder.finish())
@@ -180,11 +183,12 @@ fn plays(fields: &[&str], builder: &mut Builder, now: Timestamp) -> Result<(), R
     let user = UserId::new(format!("lastfm-{user_number}"))
         .map_err(|error| ("the user is no identifier", error.to_string()))?;
     let plays = (1 + f64::from(count).ln() as u32).min(MAX_PLAYS);
-    let step = WINDOW.as_millis() as u64 / u64::from(plays);
-    // Multiplying by an odd constant spreads the pair's bits over the phase.
-    let phase = (UserKey::of(&user).0 ^ ItemKey::of(&item).0).wrapping_mul(0x9e37_79b9_7f4a_7c15) % step;
+    let (window, spell) = (WINDOW.as_millis() as u64, SPELL.as_millis() as u64);
+    let step = spell / u64::from(plays);
+    // Multiplying by an odd constant spreads the pair's bits over the moments.
+    let taken_up = (UserKey::of(&user).0 ^ ItemKey::of(&item).0).wrapping_mul(0x9e37_79b9_7f4a_7c15) % (window - spell);
     for play in 0..plays {
-        let before_now = phase + u64::from(play) * step;
+        let before_now = taken_up + u64::from(play) * step;
         builder.add_event(
             &user,
             &item,

@@ -29,6 +29,8 @@ fn settings() -> Settings {
         alpha: 5.0,
         regularisation: 0.01,
         regularisation_exponent: 1.0,
+        unobserved_exponent: 0.0,
+        leave_out: false,
         ..Settings::default()
     }
 }
@@ -101,8 +103,8 @@ fn tastes_are_told_apart() {
 #[test]
 fn folding_in_gives_the_vector_of_the_training_user() {
     let interactions = two_tastes();
-    for dimensions in [1, 8, 19, 64] {
-        let settings = Settings { dimensions, ..settings() };
+    for (dimensions, unobserved_exponent, leave_out) in [(1, 0.0, false), (8, 0.6, true), (19, 0.6, false), (64, 0.0, true)] {
+        let settings = Settings { dimensions, unobserved_exponent, leave_out, ..settings() };
         let model = trained(&interactions, &settings);
         let factors = model.to_factors().unwrap();
         for user in 0..80 {
@@ -154,6 +156,7 @@ fn nonsense_is_refused() {
         (Settings { alpha: f32::NAN, ..settings() }, "alpha"),
         (Settings { regularisation: 0.0, ..settings() }, "regularisation"),
         (Settings { regularisation_exponent: -1.0, ..settings() }, "regularisation_exponent"),
+        (Settings { unobserved_exponent: -0.1, ..settings() }, "unobserved_exponent"),
         (Settings { initial_deviation: 0.0, ..settings() }, "initial_deviation"),
     ] {
         match train(&two_tastes(), &settings, &mut |_| {}) {

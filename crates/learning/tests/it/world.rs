@@ -23,7 +23,7 @@ fn the_demo_world_has_the_shapes_of_a_music_service() {
     assert_eq!(shapes.implausible().collect::<Vec<_>>(), Vec::<&learning::world::Shape>::new());
     assert_eq!(world.items.len(), config.tracks + config.artists);
     assert_eq!(world.users.len(), config.listeners);
-    let near = |found: f64, wanted: usize| (0.97..1.03).contains(&(found / wanted as f64));
+    let near = |found: f64, wanted: usize| (0.95..1.05).contains(&(found / wanted as f64));
     assert!(near(shapes.value("interactions").unwrap(), config.interactions), "{shapes}");
     assert!(near(shapes.value("impressions").unwrap(), config.impressions), "{shapes}");
 }

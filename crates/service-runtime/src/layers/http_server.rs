@@ -110,7 +110,8 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let method = known_method(request.method());
-        let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+        let documented = request.extensions().get::<DocumentedRoute>().map(|route| route.0);
+        let route = documented.or_else(|| request.extensions().get::<MatchedPath>().map(MatchedPath::as_str));
         let span = self.trace.span(&request, method, route);
         let caller = trace::extract_headers(request.headers());
         if self.trace.trusts_callers {
@@ -134,6 +135,11 @@ where
         )
     }
 }
+
+/// The route of a request as the API documents it, where the router matches something else: put it into the request's
+/// extensions before this layer.
+#[derive(Clone, Copy, Debug)]
+pub struct DocumentedRoute(pub &'static str);
 
 /// A method a stranger made up must become neither a span's name nor a label.
 fn known_method(method: &Method) -> &'static str {

@@ -18,4 +18,4 @@ mod metrics;
 pub use body::TracedBody;
 pub use grpc_client::{GrpcClient, GrpcClientTrace};
 pub use grpc_server::{GrpcServer, GrpcServerTrace};
-pub use http_server::{HttpServer, HttpServerTrace};
+pub use http_server::{DocumentedRoute, HttpServer, HttpServerTrace};
