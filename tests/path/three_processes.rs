@@ -152,6 +152,9 @@ async fn three_processes_on_nats_serve_learn_trace_and_survive_the_death_of_rank
     let client = Client::new(&api, key.expose())?;
     fill(&api, key.expose(), &world).await?;
     let told = story::tell(&client, &user).await?;
+    // Looked at before anything is killed: what a killed process had not yet exported is gone with it.
+    traces::check_page(&collector, &told, true).await?;
+    traces::check_event(&collector, "nats").await?;
 
     // Ranking dies: pages go on in source order, and say so. It comes back: pages are whole again.
     ranking_process.kill()?;
@@ -162,9 +165,7 @@ async fn three_processes_on_nats_serve_learn_trace_and_survive_the_death_of_rank
 
     edge_process.stop()?;
     ranking_process.stop()?;
-    candidates_process.stop()?;
-    traces::check_page(&collector, &told, true).await?;
-    traces::check_event(&collector, "nats").await
+    candidates_process.stop()
 }
 
 fn addresses<const N: usize>() -> Result<[String; N]> {

@@ -1,7 +1,7 @@
 //! What must be seen in the traces of a page and of an event, in every shape.
 
 use anyhow::{Context, Result, ensure};
-use testkit::otlp::{Collector, Kind, Trace};
+use testkit::otlp::{Collector, Kind, Span, Trace};
 
 use crate::story::{PATIENCE, Told};
 
@@ -58,12 +58,10 @@ pub async fn check_page(collector: &Collector, told: &Told, remote: bool) -> Res
 
 /// One event's way: the request at the edge, the message it travelled in, the intake that processed it, the commit.
 pub async fn check_event(collector: &Collector, system: &str) -> Result<()> {
-    let send = collector.span(PATIENCE, |span| span.kind == Kind::Producer && span.name.contains("events.")).await?;
-    ensure!(send.attribute("messaging.system") == system, "{send:?}");
-    let request = collector
-        .span(PATIENCE, |span| span.name == "POST /v1/events" && (send.links_to(span) || send.trace == span.trace))
-        .await?;
-    ensure!(request.kind == Kind::Server, "{request:?}");
+    let request = collector.span(PATIENCE, |span| span.name == "POST /v1/events" && span.kind == Kind::Server).await?;
+    let carried = |span: &Span| span.kind == Kind::Producer && (span.trace == request.trace || span.links_to(&request));
+    let send = collector.span(PATIENCE, carried).await.context("no message carries the event")?;
+    ensure!(send.name.starts_with("send events.") && send.attribute("messaging.system") == system, "{send:?}");
     let process = collector
         .span(PATIENCE, |span| {
             let is_intake = span.attribute("messaging.consumer.group.name").contains("candidates-intake");

@@ -23,6 +23,11 @@ pub mod in_process;
 mod payload;
 
 mod convert;
+#[expect(
+    clippy::allow_attributes,
+    clippy::allow_attributes_without_reason,
+    reason = "written by tonic-prost-build, which allows what it must"
+)]
 mod generated;
 
 pub use candidates::Candidates;

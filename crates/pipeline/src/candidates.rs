@@ -442,7 +442,7 @@ fn gather<Q, K: Key>(query: &Q, merged: &Merged<K>, group: &Group<'_, Q, K>, scr
         }
     }
     let key_of = |row: u32| merged.keys.get(row as usize).copied();
-    scratch.ranked.sort_unstable_by(|a, b| (a.0, a.1, key_of(a.2)).cmp(&(b.0, b.1, key_of(b.2))));
+    scratch.ranked.sort_unstable_by_key(|(rank, place, row)| (*rank, *place, key_of(*row)));
 
     let mut counts = [0_u32; DropReason::ALL.len()];
     let mut kept = Vec::with_capacity(scratch.ranked.len().min(group.limit));

@@ -50,22 +50,22 @@ impl StageMetrics {
             drops: Family::default(),
         };
         metrics.register(
-            &format!("setlist_{service}_pipeline_stage_seconds"),
+            format!("setlist_{service}_pipeline_stage_seconds"),
             "Time one stage of a run took",
             this.seconds.clone(),
         );
         metrics.register(
-            &format!("setlist_{service}_pipeline_stage_runs"),
+            format!("setlist_{service}_pipeline_stage_runs"),
             "Stages run, by outcome",
             this.runs.clone(),
         );
         metrics.register(
-            &format!("setlist_{service}_pipeline_candidates"),
+            format!("setlist_{service}_pipeline_candidates"),
             "Candidates a stage gave",
             this.candidates.clone(),
         );
         metrics.register(
-            &format!("setlist_{service}_pipeline_drops"),
+            format!("setlist_{service}_pipeline_drops"),
             "Candidates dropped, by reason",
             this.drops.clone(),
         );

@@ -66,6 +66,7 @@ impl Release {
     ///
     /// # Errors
     /// When the parts do not fit each other, as [`crate::Store::load`].
+    #[expect(clippy::needless_pass_by_value, reason = "a release takes over what it is made of, as a writer does")]
     pub fn in_memory(tenant: TenantId, meta: Meta, parts: Parts) -> Result<Self, Error> {
         let files = encode(&parts)?;
         let entries = files.iter().map(|(name, bytes)| {

@@ -69,7 +69,7 @@ fn refuse(failure: &Failure) -> Status {
     let Failure { code, reason, message, .. } = failure;
     match code {
         ErrorCode::Internal => {
-            tracing::error!(error.code = %code, error.reason = %reason, error.message = message, "call failed")
+            tracing::error!(error.code = %code, error.reason = %reason, error.message = message, "call failed");
         }
         ErrorCode::Unavailable | ErrorCode::DeadlineExceeded | ErrorCode::ResourceExhausted => {
             tracing::warn!(error.code = %code, error.reason = %reason, error.message = message, "call failed");

@@ -92,13 +92,16 @@ impl Stream {
     }
 }
 
+/// Whoever waits for the word that its messages are kept.
+type Told = oneshot::Sender<Result<Vec<Ack>, Error>>;
+
 /// The replies that wait for a commit.
 #[derive(Default)]
 struct Group {
     rows: Vec<Row>,
     stored: Vec<(StreamName, Arc<Stored>)>,
     publishers: Vec<TraceParent>,
-    acks: Vec<(Vec<Ack>, oneshot::Sender<Result<Vec<Ack>, Error>>)>,
+    acks: Vec<(Vec<Ack>, Told)>,
     saves: Vec<oneshot::Sender<Result<(), Error>>>,
     bytes: usize,
 }

@@ -138,7 +138,8 @@ impl JetStreamBus {
             *self.0.durability.lock() = durability::of(&self.0.config, &version).await;
             Ok(())
         });
-        declared.await.map(|()| ())
+        declared.await?;
+        Ok(())
     }
 
     async fn send(
@@ -272,7 +273,10 @@ impl EventBus for JetStreamBus {
         if pending == 0 {
             return Ok(Lag::default());
         }
-        let subjects = spec.filter.as_ref().map_or(spec.stream.spec().subjects, |filter| filter.as_str());
+        let subjects = match &spec.filter {
+            Some(filter) => filter.as_str(),
+            None => spec.stream.spec().subjects,
+        };
         let oldest = stream
             .raw_message_builder()
             .sequence(info.ack_floor.stream_sequence + 1)

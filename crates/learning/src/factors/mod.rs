@@ -223,7 +223,8 @@ impl Model {
     pub fn to_factors(&self) -> Result<Factors, Error> {
         let values: Vec<f32> = (0..self.items.len()).flat_map(|row| self.item(row as u32)).copied().collect();
         let Settings { dimensions, alpha, regularisation, regularisation_exponent, .. } = self.settings;
-        let mut factors = Factors::new(dimensions, &values, alpha, regularisation, regularisation_exponent).map_err(Error::Artefact)?;
+        let mut factors = Factors::new(dimensions, &values, alpha, regularisation, regularisation_exponent)
+            .map_err(Error::Artefact)?;
         factors.gram = (0..dimensions).flat_map(|row| &self.gram.row(row)[..dimensions]).copied().collect();
         Ok(factors)
     }

@@ -129,7 +129,9 @@ impl Block<'_> {
             }
             scratch.near.resize(columns.len());
             let start = interactions.offsets()[first + at];
-            for ((entry, column), near) in (start..).zip(columns).zip(scratch.near.values_mut().chunks_exact_mut(stride)) {
+            for ((entry, column), near) in
+                (start..).zip(columns).zip(scratch.near.values_mut().chunks_exact_mut(stride))
+            {
                 near.copy_from_slice(match held.left_out {
                     Some((rows, places)) => rows.row(places[entry] as usize),
                     None => held.rows.row(*column as usize),
@@ -166,7 +168,10 @@ impl Block<'_> {
                         system.leave_out::<S>(simd, stride, solution, matrix, right, &mut without);
                     } else {
                         // The row keeps its last value, and so do its entries.
-                        without.by_ref().take(columns.len()).for_each(|into| into[..settings.dimensions].copy_from_slice(solution));
+                        without
+                            .by_ref()
+                            .take(columns.len())
+                            .for_each(|into| into[..settings.dimensions].copy_from_slice(solution));
                     }
                 }
             }
@@ -234,7 +239,14 @@ impl System<'_> {
 
     /// Builds the matrix and solves exactly.
     #[inline(always)]
-    fn solve<S: Simd>(&self, simd: S, stride: usize, solution: &mut [f32], matrix: &mut [f32], right: &mut [f32]) -> bool {
+    fn solve<S: Simd>(
+        &self,
+        simd: S,
+        stride: usize,
+        solution: &mut [f32],
+        matrix: &mut [f32],
+        right: &mut [f32],
+    ) -> bool {
         let k = solution.len();
         for (i, (matrix, gram)) in matrix.chunks_exact_mut(k).zip(self.gram.chunks_exact(stride)).enumerate() {
             matrix.copy_from_slice(&gram[..k]);
@@ -256,7 +268,15 @@ impl System<'_> {
     /// entry's vector and `z = A⁻¹ y`, that is `x + z (c x·y - share - c) / (1 - c y·z)`, by the formula of
     /// Sherman and Morrison. `factor` is what [`linear::solve`] left of `A`.
     #[inline(always)]
-    fn leave_out<S: Simd>(&self, simd: S, stride: usize, solution: &[f32], factor: &[f32], z: &mut [f32], without: &mut ChunksExactMut<'_, f32>) {
+    fn leave_out<S: Simd>(
+        &self,
+        simd: S,
+        stride: usize,
+        solution: &[f32],
+        factor: &[f32],
+        z: &mut [f32],
+        without: &mut ChunksExactMut<'_, f32>,
+    ) {
         let k = solution.len();
         // In this order: an entry takes its place in `without` only if there is one.
         for ((near, c), into) in self.near.chunks_exact(stride).zip(self.confidences).zip(without) {

@@ -103,7 +103,9 @@ fn tastes_are_told_apart() {
 #[test]
 fn folding_in_gives_the_vector_of_the_training_user() {
     let interactions = two_tastes();
-    for (dimensions, unobserved_exponent, leave_out) in [(1, 0.0, false), (8, 0.6, true), (19, 0.6, false), (64, 0.0, true)] {
+    for (dimensions, unobserved_exponent, leave_out) in
+        [(1, 0.0, false), (8, 0.6, true), (19, 0.6, false), (64, 0.0, true)]
+    {
         let settings = Settings { dimensions, unobserved_exponent, leave_out, ..settings() };
         let model = trained(&interactions, &settings);
         let factors = model.to_factors().unwrap();
