@@ -14,8 +14,6 @@ const LOOK: Duration = Duration::from_millis(10);
 pub struct Told {
     /// The trace of the last page.
     pub page_trace: String,
-    /// The item that was played.
-    pub played: String,
 }
 
 /// Asks until `wanted` holds.
@@ -66,5 +64,5 @@ pub async fn tell(client: &Client, user: &str) -> Result<Told> {
     // Somebody nobody has heard of has a page too.
     let (cold, _) = client.page("home", "nobody-has-heard-of", None).await?;
     ensure!(cold.cards() > 10, "a cold page has {} cards", cold.cards());
-    Ok(Told { page_trace: after.trace_id.context("no trace id")?, played })
+    Ok(Told { page_trace: after.trace_id.context("no trace id")? })
 }

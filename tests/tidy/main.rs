@@ -67,7 +67,7 @@ fn error_messages_are_lower_case_without_a_full_stop() {
             let Some(end) = message.rfind('"') else { continue };
             let message = &message[..end];
             let first_word_is_lower =
-                message.chars().next().is_some_and(|c| !c.is_uppercase()) || message.starts_with(|c: char| c == 'I');
+                message.chars().next().is_some_and(|c| !c.is_uppercase()) || message.starts_with('I');
             if !first_word_is_lower || message.ends_with('.') {
                 wrong.push(format!("{path}:{}: {message}", number + 1));
             }

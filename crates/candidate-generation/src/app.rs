@@ -204,7 +204,7 @@ fn forget_old_events(store: &Arc<dyn Store>, config: &Config, runtime: &Runtime)
                 Ok(0) => {}
                 Ok(forgotten) => tracing::info!(forgotten, "old events forgotten"),
                 Err(error) => {
-                    tracing::warn!(error = service_runtime::tasks::chain(&error), "old events could not be forgotten")
+                    tracing::warn!(error = service_runtime::tasks::chain(&error), "old events could not be forgotten");
                 }
             }
         }

@@ -151,6 +151,7 @@ impl Worlds {
         Ok(())
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "the parts move into the world, or nowhere when one is there")]
     fn insert(&self, tenant: TenantId, catalogue: Catalogue, trending: Trending) -> Arc<World> {
         let mut worlds = self.worlds.write();
         let number = u32::try_from(worlds.len()).unwrap_or(u32::MAX);

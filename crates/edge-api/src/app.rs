@@ -159,7 +159,6 @@ impl App {
     }
 
     /// The edge as a service, for tests that need no socket.
-    #[must_use]
     pub fn router(&self) -> Router {
         self.router.clone()
     }

@@ -54,11 +54,7 @@ impl StageMetrics {
             "Time one stage of a run took",
             this.seconds.clone(),
         );
-        metrics.register(
-            format!("setlist_{service}_pipeline_stage_runs"),
-            "Stages run, by outcome",
-            this.runs.clone(),
-        );
+        metrics.register(format!("setlist_{service}_pipeline_stage_runs"), "Stages run, by outcome", this.runs.clone());
         metrics.register(
             format!("setlist_{service}_pipeline_candidates"),
             "Candidates a stage gave",

@@ -48,7 +48,7 @@ impl Finding {
 
 /// Looks at everything, prints a table, and fails when something has to be mended.
 #[must_use]
-pub fn run(args: cli::Doctor) -> ExitCode {
+pub fn run(args: &cli::Doctor) -> ExitCode {
     let config = match config::load(&args.configuration, &args.data.data) {
         Loaded::Run(config) => config,
         Loaded::Exit(code) => return code,

@@ -11,14 +11,14 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Demo(args) => setlist::demo::run(args),
-        Command::Serve(args) => setlist::serve::run(args),
+        Command::Serve(args) => setlist::serve::run(&args),
         Command::Edge(args) => setlist::service::edge(&args),
         Command::Candidates(args) => setlist::service::candidates(&args),
         Command::Ranking(args) => setlist::service::ranking(&args),
         Command::Import(args) => setlist::import::run(args),
         Command::Train(args) => setlist::train::run(args),
-        Command::Page(args) => setlist::page::run(args),
+        Command::Page(args) => setlist::page::run(&args),
         Command::Key(args) => setlist::keys::run(&args),
-        Command::Doctor(args) => setlist::doctor::run(args),
+        Command::Doctor(args) => setlist::doctor::run(&args),
     }
 }

@@ -10,7 +10,7 @@ use crate::{
 
 /// Asks and draws.
 #[must_use]
-pub fn run(args: cli::Page) -> ExitCode {
+pub fn run(args: &cli::Page) -> ExitCode {
     let drawn =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(anyhow::Error::from).and_then(
             |executor| {

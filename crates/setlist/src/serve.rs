@@ -12,7 +12,7 @@ use crate::{
 
 /// Serves.
 #[must_use]
-pub fn run(args: cli::Serve) -> ExitCode {
+pub fn run(args: &cli::Serve) -> ExitCode {
     let config = match config::load(&args.configuration, &args.data.data) {
         Loaded::Run(config) => config,
         Loaded::Exit(code) => return code,

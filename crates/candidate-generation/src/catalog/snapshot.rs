@@ -155,7 +155,7 @@ impl Snapshot {
         if slot == NOWHERE {
             slot = self.used;
             self.used += 1;
-            if slot as usize % CHUNK == 0 {
+            if (slot as usize).is_multiple_of(CHUNK) {
                 self.chunks.push(Arc::new(Vec::with_capacity(CHUNK)));
             }
             if let Some(chunk) = self.chunks.last_mut() {
@@ -212,7 +212,7 @@ impl Snapshot {
     }
 
     /// Merges the changes into the order by release date.
-    fn reorder(&mut self, gone: &mut Vec<(Timestamp, u32)>, mut come: Vec<(Timestamp, u32)>) {
+    fn reorder(&mut self, gone: &mut [(Timestamp, u32)], mut come: Vec<(Timestamp, u32)>) {
         if gone.is_empty() && come.is_empty() {
             return;
         }

@@ -174,8 +174,8 @@ fn next(job: &Job, catalogue: &Snapshot, serving: Option<&Serving>) -> Next {
     let mut profile = job.known.profile.clone();
     for event in &job.events {
         let row = catalogue.find(event.item_key());
-        let facts =
-            row.map_or(ItemFactsForFold::default(), |row| ItemFactsForFold { artist: row.artist, genres: &row.genres });
+        let facts = row
+            .map_or_else(ItemFactsForFold::default, |row| ItemFactsForFold { artist: row.artist, genres: &row.genres });
         profile.apply(event, &facts);
     }
     let version = job.known.version + 1;

@@ -113,9 +113,9 @@ impl Handler for Intake {
         read.iter()
             .map(|message| match message {
                 // There is one outcome for each message that could be read.
-                Ok(_) => {
-                    outcomes.next().unwrap_or(Outcome::Retry { after: AFTER_FAILURE, reason: "no outcome".to_owned() })
-                }
+                Ok(_) => outcomes
+                    .next()
+                    .unwrap_or_else(|| Outcome::Retry { after: AFTER_FAILURE, reason: "no outcome".to_owned() }),
                 Err(reason) => {
                     self.metrics.rejected();
                     Outcome::Reject { reason: reason.clone() }

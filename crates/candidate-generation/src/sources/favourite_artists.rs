@@ -38,7 +38,7 @@ impl FavouriteArtistsSource {
             match artists.iter_mut().find(|(artist, _)| artist == key) {
                 Some((_, share)) => *share = share.max(FOLLOWED_SHARE),
                 None if !query.catalogue.by_artist(*key).is_empty() => {
-                    artists.push((*key, FOLLOWED_SHARE.max(profile.artists.share(*key, query.now()))))
+                    artists.push((*key, FOLLOWED_SHARE.max(profile.artists.share(*key, query.now()))));
                 }
                 None => {}
             }

@@ -158,6 +158,7 @@ pub(crate) async fn similar(
 }
 
 /// The same fields, named as query parameters.
+#[expect(clippy::needless_pass_by_value, reason = "one problem becomes another")]
 fn as_parameters(problem: Problem) -> Problem {
     let named = problem.errors().iter().map(|error| {
         let mut error = error.clone();

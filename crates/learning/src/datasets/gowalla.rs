@@ -82,8 +82,11 @@ pub fn read(folder: &Path) -> Result<Split, Error> {
     Ok(Split { train: matrix(train_path, &train)?, test: matrix(test_path, &test)? })
 }
 
+/// User, item and weight.
+type Entry = (u32, u32, f32);
+
 /// The pairs of a file, and how many users it numbers: one may have no item.
-fn entries(path: &Path) -> Result<(Vec<(u32, u32, f32)>, usize), Error> {
+fn entries(path: &Path) -> Result<(Vec<Entry>, usize), Error> {
     let text = fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
     let (mut entries, mut users) = (Vec::new(), 0);
     for (line, content) in text.lines().enumerate() {

@@ -40,8 +40,11 @@ pub(super) struct Line {
     pub(super) text: Result<String, &'static str>,
 }
 
+/// The bytes of a file, and the stage that counts them.
+pub(super) type Opened = (Box<dyn Read>, Arc<dyn Stage>);
+
 /// Opens a file, unpacking it when its name ends with `.gz`; the stage counts bytes on disk.
-pub(super) fn open(path: &Path, progress: &dyn Progress) -> Result<(Box<dyn Read>, Arc<dyn Stage>), Error> {
+pub(super) fn open(path: &Path, progress: &dyn Progress) -> Result<Opened, Error> {
     let failed = |source| Error::Read { path: path.to_owned(), source };
     let file = File::open(path).map_err(failed)?;
     let bytes = file.metadata().map_err(failed)?.len();

@@ -154,7 +154,7 @@ fn read_ratings(path: &Path, builder: &mut Builder, progress: &dyn Progress, par
                 // The ids were numbers, so they are identifiers.
                 match item_id(&rating.movie.to_string()) {
                     Ok(id) if builder.item(&id).is_none() => {
-                        builder.skip(place, "the film is not in movies.dat", rating.movie)
+                        builder.skip(place, "the film is not in movies.dat", rating.movie);
                     }
                     _ => rows.push(Rating { line: line.number, ..rating }),
                 }

@@ -103,9 +103,9 @@ fn system(rows: &[[f64; SIZE]], labels: &[bool], weights: &[f64; SIZE], l2: f64)
         sum.hessian.iter_mut().zip(&block.hessian).for_each(|(sum, part)| *sum += part);
         sum.gradient.iter_mut().zip(&block.gradient).for_each(|(sum, part)| *sum += part);
     }
-    for at in 0..COLUMNS {
+    for (at, weight) in weights.iter().enumerate().take(COLUMNS) {
         sum.hessian[at * SIZE + at] += l2;
-        sum.gradient[at] += l2 * weights[at];
+        sum.gradient[at] += l2 * weight;
     }
     // A bias that no row constrains would make the system singular.
     sum.hessian[COLUMNS * SIZE + COLUMNS] += 1e-9;

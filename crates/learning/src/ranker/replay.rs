@@ -239,7 +239,7 @@ impl Replayer<'_> {
                     }
                 }
                 Source::SampledNegatives if event.kind == EventKind::Play => {
-                    pages.push((event, vec![event.item_key()]))
+                    pages.push((event, vec![event.item_key()]));
                 }
                 Source::Impressions | Source::SampledNegatives => {}
             }

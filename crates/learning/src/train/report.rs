@@ -103,7 +103,7 @@ impl TrainReport {
                 notes.push("the data have no impressions: the scorer's negatives are items drawn at random, and its probabilities are relative to that draw".to_owned());
             }
             Some(rows) if rows.unusable > 0 => {
-                notes.push(format!("{} rows had a feature that is not finite", rows.unusable))
+                notes.push(format!("{} rows had a feature that is not finite", rows.unusable));
             }
             _ => {}
         }

@@ -281,6 +281,7 @@ impl Life<'_> {
     }
 
     /// Plays a track and does what follows.
+    #[expect(clippy::needless_pass_by_value, reason = "a card is played once")]
     fn play(&mut self, track: usize, card: Option<Card>) -> Result<(), Error> {
         let truth = self.truth;
         let known = &truth.catalogue().tracks[track];

@@ -48,7 +48,11 @@ impl Listener {
 
     pub(super) fn genre(&self, rng: &mut impl Rng) -> usize {
         let at = rng.random::<f32>();
-        self.genres.iter().find(|(_, running)| at < *running).or(self.genres.last()).map_or(0, |(genre, _)| *genre)
+        self.genres
+            .iter()
+            .find(|(_, running)| at < *running)
+            .or_else(|| self.genres.last())
+            .map_or(0, |(genre, _)| *genre)
     }
 }
 
