@@ -234,11 +234,11 @@ fn generate(criterion: &mut Criterion) {
     let vector = listener.vector(&release);
     let index = serving.embedding.as_ref().unwrap();
     criterion.bench_function("embedding/300 of 200k", |bencher| {
-        bencher.iter(|| black_box(index.search(factors, &vector.values, 300)))
+        bencher.iter(|| black_box(index.search(factors, &vector.values, 300)));
     });
     let whole = EmbeddingIndex::build(factors, &embedding::Config { exact_below: ITEMS, ..config });
     criterion.bench_function("embedding/300 of 200k, scanned whole", |bencher| {
-        bencher.iter(|| black_box(whole.search(factors, &vector.values, 300)))
+        bencher.iter(|| black_box(whole.search(factors, &vector.values, 300)));
     });
     let truth = whole.search(factors, &vector.values, 300);
     let found = index.search(factors, &vector.values, 300);

@@ -1,6 +1,6 @@
 //! Problem details (RFC 9457): the only place where a refusal becomes a body, and is logged.
 //!
-//! Handlers and layers return a [`Problem`]; it travels in the response's extensions, and [`render`]
+//! Handlers and layers return a [`Problem`]; it travels in the response's extensions, and `render`
 //! writes the body, because only there the path and the trace are known. Must not know any route.
 
 use std::{borrow::Cow, time::Duration};

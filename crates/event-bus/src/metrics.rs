@@ -118,7 +118,7 @@ impl GroupMetrics {
     }
 }
 
-/// What [`crate::consume`] counts. All consumers of a process share the metrics and differ in labels.
+/// What [`crate::consume()`] counts. All consumers of a process share the metrics and differ in labels.
 #[derive(Clone, Debug)]
 pub struct ConsumerMetrics {
     consumed: Family<OfOutcome, Counter>,

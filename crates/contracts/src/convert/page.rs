@@ -293,7 +293,7 @@ mod tests {
         check("table.evidence_sources: 70000 is too large", &|table| table.evidence_sources[0] = 70_000);
         check("table: evidence of source 1 with score 0.5 is out of range", &|table| table.evidence_sources[0] = 1);
         check("table: evidence of source 0 with score NaN is out of range", &|table| {
-            table.evidence_scores[0] = f32::NAN
+            table.evidence_scores[0] = f32::NAN;
         });
         check("table: fact column 2 has 2 rows, items has 3", &|table| table.facts[0].values.truncate(2));
         check("table.facts: trend is there twice", &|table| table.facts.push(table.facts[0].clone()));

@@ -50,7 +50,7 @@ fn pages_are_the_same_in_process_and_over_grpc() {
         let mut draw = Draw(seed);
         let query = draw.candidate_query(shelves);
         let set = draw.candidate_set(rows, shelves);
-        runtime.block_on(same(sandbox, Answer::Set(set.clone()), |services| services.candidates.generate(query.clone(), soon()))).unwrap();
+        runtime.block_on(same(sandbox, Answer::Set(set), |services| services.candidates.generate(query.clone(), soon()))).unwrap();
 
         let query = draw.rank_query(rows, shelves);
         let page = draw.ranked_page(rows, if rows == 0 { 0 } else { shelves });

@@ -393,8 +393,8 @@ where
     }))
     .await;
     consumed.unwrap();
-    let seen = handler.seen.lock().clone();
-    seen
+
+    handler.seen.lock().clone()
 }
 
 /// Until the consumer has answered everything.

@@ -66,8 +66,8 @@ async fn consume_some(bus: &Arc<dyn EventBus>, spec: &ConsumerSpec, count: usize
     within(consume(Arc::clone(bus), spec.clone(), Arc::clone(&handler) as Arc<dyn Handler>, metrics, stop))
         .await
         .unwrap();
-    let seen = handler.2.lock().clone();
-    seen
+
+    handler.2.lock().clone()
 }
 
 async fn whole(trace_id: &str, names: &[&str]) -> Trace {

@@ -40,7 +40,8 @@ mod tests {
             let mut all: Vec<u32> = (0..scores.len() as u32).filter(|item| !seen.contains(item)).collect();
             all.sort_by(|a, b| scores[*b as usize].total_cmp(&scores[*a as usize]).then(a.cmp(b)));
             all.truncate(k);
-            prop_assert_eq!(best(&mut scores.clone(), &seen, k), all);
+            let mut scores = scores;
+            prop_assert_eq!(best(&mut scores, &seen, k), all);
         }
     }
 

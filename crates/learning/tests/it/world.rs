@@ -62,7 +62,7 @@ fn cards_are_played_as_often_as_the_truth_says() {
             EventKind::Impression => {
                 expected += f64::from(
                     world.truth.probabilities(&event.user, event.item_key(), event.position.unwrap()).unwrap()[0],
-                )
+                );
             }
             EventKind::Play => played += 1.0,
             _ => {}

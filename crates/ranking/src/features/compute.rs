@@ -19,7 +19,7 @@ use super::{
 /// How many recent items the nearest one is looked for among.
 const NEAREST_OF: usize = 10;
 
-/// See [`super::compute`].
+/// See [`super::compute()`].
 #[must_use]
 pub fn compute(query: &RankQuery, gathered: &Gathered) -> Matrix {
     let mut matrix = Matrix { values: listener_row(query).repeat(query.table.len()) };

@@ -68,7 +68,7 @@ fn damaged() -> Vec<Case> {
         }));
     }
     cases.push(case("manifest missing", &["file_missing"], |folder| {
-        fs::remove_file(folder.join("manifest.json")).unwrap()
+        fs::remove_file(folder.join("manifest.json")).unwrap();
     }));
     cases.push(case("manifest of two megabytes", &["wrong_size"], |folder| {
         edit(&folder.join("manifest.json"), |bytes| bytes.resize(2 << 20, b' '));

@@ -47,7 +47,7 @@ fn the_same_content_is_the_same_release() {
 fn in_memory_has_the_id_that_the_disk_would_give() {
     let world = world();
     let id = world.store.write(&world.tenant, &parts(10, 1), meta(1)).unwrap();
-    let release = releases::Release::in_memory(world.tenant.clone(), meta(1), parts(10, 1)).unwrap();
+    let release = releases::Release::in_memory(world.tenant, meta(1), parts(10, 1)).unwrap();
     assert_eq!(release.id(), &id);
 }
 
