@@ -70,7 +70,13 @@ fn prepare(args: &cli::Demo) -> anyhow::Result<Loaded> {
         std::fs::remove_dir_all(folder).with_context(|| format!("{} cannot be cleared", folder.display()))?;
     }
     if !folder.join(MARK).exists() && folder.join("events.db").exists() {
-        // A demo that was interrupted half-way: its parts are not worth keeping, and nothing else lies here.
+        // Only a demo writes a development key: without one, these are somebody's data.
+        anyhow::ensure!(
+            folder.join(KEY).exists(),
+            "{} holds data that no demo made; give another folder with --data",
+            folder.display()
+        );
+        // A demo that was interrupted half-way: its parts are not worth keeping.
         std::fs::remove_dir_all(folder).with_context(|| format!("{} cannot be cleared", folder.display()))?;
     }
     std::fs::create_dir_all(folder)

@@ -72,6 +72,15 @@ fn a_folder_that_cannot_be_written_is_said_so() {
 }
 
 #[test]
+fn a_demo_never_takes_the_folder_of_an_import() {
+    let folder = tempfile::tempdir().unwrap();
+    let events = folder.path().join("events.db");
+    std::fs::write(&events, "somebody's events").unwrap();
+    check(&["demo", "--once", "--port", "0", "--data", folder.path().to_str().unwrap()], 1, &["--data"]);
+    assert_eq!(std::fs::read_to_string(&events).unwrap(), "somebody's events");
+}
+
+#[test]
 fn a_taken_port_is_named_before_any_work_starts() {
     let folder = tempfile::tempdir().unwrap();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
