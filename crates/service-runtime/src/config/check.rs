@@ -1,12 +1,13 @@
 //! Puts the layers together and finds every problem, not just the first.
 //!
-//! The type itself is the judge of a value: each leaf is tried alone on top of the defaults, so one wrong value does
-//! not hide another. A leaf that leaves no trace in the result is a key nobody knows.
+//! The layering itself is the crate `config`'s. The type is the judge of a value: each leaf is tried alone on top of the
+//! defaults, so one wrong value does not hide another. A leaf that leaves no trace in the result is a key nobody knows.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, slice};
 
+use ::config::{Config, ConfigError, File, FileFormat};
 use serde::{Serialize, de::DeserializeOwned};
-use toml::{Table, Value};
+use toml::Table;
 
 use super::{
     Error, Found, Problem, Validate, keys,
@@ -14,13 +15,13 @@ use super::{
 };
 
 pub(super) fn assemble<C: DeserializeOwned + Serialize + Validate>(
-    defaults: &Table,
+    defaults: &str,
     known: &BTreeSet<String>,
     mut leaves: Vec<Leaf>,
 ) -> Result<C, Error> {
-    parse::<C>(defaults).map_err(|message| Error::Defaults { message })?;
+    layered::<C>(defaults, &[]).map_err(|message| Error::Defaults { message })?;
     let mut found = Vec::new();
-    let config = match parse::<C>(&merge(defaults, &leaves)) {
+    let config = match layered::<C>(defaults, &leaves) {
         Ok(config) => {
             // A type that forgot to deny unknown fields ignores them: they are the leaves without a trace.
             let shown = shown(&config);
@@ -29,14 +30,8 @@ pub(super) fn assemble<C: DeserializeOwned + Serialize + Validate>(
             config
         }
         Err(message) => {
-            leaves.retain_mut(|leaf| match try_alone::<C>(defaults, known, leaf) {
-                Ok(()) => true,
-                Err(problem) => {
-                    found.push(problem);
-                    false
-                }
-            });
-            match parse::<C>(&merge(defaults, &leaves)) {
+            leaves.retain(|leaf| try_alone::<C>(defaults, known, leaf).map_err(|problem| found.push(problem)).is_ok());
+            match layered::<C>(defaults, &leaves) {
                 Ok(config) => config,
                 // Each value is fine alone, but not all of them together.
                 Err(together) => {
@@ -51,24 +46,13 @@ pub(super) fn assemble<C: DeserializeOwned + Serialize + Validate>(
     if found.is_empty() { Ok(config) } else { Err(Error::Invalid(found)) }
 }
 
-/// Tries one leaf on top of the defaults. A text whose type was guessed wrongly is taken as a text.
+/// Tries one leaf on top of the defaults.
 fn try_alone<C: DeserializeOwned + Serialize>(
-    defaults: &Table,
+    defaults: &str,
     known: &BTreeSet<String>,
-    leaf: &mut Leaf,
+    leaf: &Leaf,
 ) -> Result<(), Found> {
-    let mut outcome = parse::<C>(&merge(defaults, std::slice::from_ref(leaf)));
-    if outcome.is_err()
-        && !leaf.value.is_str()
-        && let Some(text) = leaf.text.clone()
-    {
-        let guessed = std::mem::replace(&mut leaf.value, Value::String(text));
-        match parse::<C>(&merge(defaults, std::slice::from_ref(leaf))) {
-            Ok(config) => outcome = Ok(config),
-            Err(_) => leaf.value = guessed,
-        }
-    }
-    match outcome {
+    match layered::<C>(defaults, slice::from_ref(leaf)) {
         Ok(config) if find(&shown(&config), &leaf.path).is_some() || known.contains(&leaf.key()) => Ok(()),
         Ok(_) => Err(unknown(leaf, known)),
         Err(message) if message.starts_with("unknown field") && !known.contains(&leaf.key()) => {
@@ -98,16 +82,20 @@ fn locate(problem: Problem, leaves: &[Leaf]) -> Found {
     Found { problem, origin }
 }
 
-fn merge(defaults: &Table, leaves: &[Leaf]) -> Table {
-    let mut merged = defaults.clone();
-    for leaf in leaves {
-        leaf.apply(&mut merged);
-    }
-    merged
+/// The defaults with the leaves on top, read as the type.
+fn layered<C: DeserializeOwned>(defaults: &str, leaves: &[Leaf]) -> Result<C, String> {
+    let base = Config::builder().add_source(File::from_str(defaults, FileFormat::Toml));
+    let layers = leaves.iter().fold(base, |layers, leaf| layers.add_source(leaf.clone()));
+    layers.build().and_then(Config::try_deserialize).map_err(told)
 }
 
-fn parse<C: DeserializeOwned>(table: &Table) -> Result<C, String> {
-    table.clone().try_into().map_err(|error: toml::de::Error| error.message().to_owned())
+/// What is wrong, without the key and place that [`Found`] tells better.
+fn told(error: ConfigError) -> String {
+    match error {
+        ConfigError::At { error, .. } => told(*error),
+        ConfigError::Type { unexpected, expected, .. } => format!("invalid type: {unexpected}, expected {expected}"),
+        other => other.to_string(),
+    }
 }
 
 fn shown<C: Serialize>(config: &C) -> Table {

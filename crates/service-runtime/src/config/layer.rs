@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use config::{ConfigError, Map, Source, ValueKind};
 use toml::{
     Spanned, Table, Value,
     de::{DeTable, DeValue},
@@ -49,28 +50,39 @@ pub(super) struct Leaf {
     pub(super) path: Vec<String>,
     pub(super) value: Value,
     pub(super) origin: Origin,
-    /// The text it was read from, where the type had to be guessed.
-    pub(super) text: Option<String>,
 }
 
 impl Leaf {
     pub(super) fn key(&self) -> String {
         self.path.join(".")
     }
+}
 
-    /// Puts the value into `table`, in place of what is there.
-    pub(super) fn apply(&self, table: &mut Table) {
-        let Some((last, sections)) = self.path.split_last() else { return };
-        let mut table = table;
-        for section in sections {
-            let next = table.entry(section.clone()).or_insert_with(|| Value::Table(Table::new()));
-            if !next.is_table() {
-                *next = Value::Table(Table::new());
-            }
-            let Value::Table(inner) = next else { return };
-            table = inner;
-        }
-        table.insert(last.clone(), self.value.clone());
+/// A leaf is a layer of its own: a table with nothing but its value.
+impl Source for Leaf {
+    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<Map<String, config::Value>, ConfigError> {
+        let Some((first, inner)) = self.path.split_first() else { return Ok(Map::new()) };
+        let value = inner.iter().rev().fold(kind(&self.value), |value, key| {
+            ValueKind::Table(Map::from_iter([(key.clone(), config::Value::new(None, value))]))
+        });
+        Ok(Map::from_iter([(first.clone(), config::Value::new(None, value))]))
+    }
+}
+
+fn kind(value: &Value) -> ValueKind {
+    let whole = |value| config::Value::new(None, kind(value));
+    match value {
+        Value::String(text) => ValueKind::String(text.clone()),
+        Value::Integer(number) => ValueKind::I64(*number),
+        Value::Float(number) => ValueKind::Float(*number),
+        Value::Boolean(yes) => ValueKind::Boolean(*yes),
+        Value::Datetime(moment) => ValueKind::String(moment.to_string()),
+        Value::Array(values) => ValueKind::Array(values.iter().map(whole).collect()),
+        Value::Table(table) => ValueKind::Table(table.iter().map(|(key, value)| (key.clone(), whole(value))).collect()),
     }
 }
 
@@ -94,7 +106,7 @@ pub(super) fn from_file(path: &Path) -> Result<Vec<Leaf>, Error> {
     let mut leaves = Vec::new();
     walk(&mut Vec::new(), &values, spans.get_ref(), &mut |key, value, span| {
         let origin = Origin::File { path: path.to_owned(), line: line_of(&text, &span) };
-        leaves.push(Leaf { path: key.to_vec(), value: value.clone(), origin, text: None });
+        leaves.push(Leaf { path: key.to_vec(), value: value.clone(), origin });
     });
     Ok(leaves)
 }
@@ -134,12 +146,13 @@ fn path_from(segments: impl Iterator<Item = String>) -> Option<Vec<String>> {
     (!path.is_empty() && path.iter().all(|segment| !segment.is_empty())).then_some(path)
 }
 
-/// A text becomes what the default is; without a default, what it looks like.
+/// A text becomes what the default is; without a default, what it looks like, if that is written just so: `1.10` stays.
 fn leaf_of(path: Vec<String>, text: String, origin: Origin, defaults: &Table) -> Leaf {
-    let is_text = find(defaults, &path).is_some_and(Value::is_str);
+    let default = find(defaults, &path);
     let parsed = || format!("value = {text}").parse::<Table>().ok()?.remove("value");
-    let value = if is_text { None } else { parsed() }.unwrap_or_else(|| Value::String(text.clone()));
-    Leaf { path, value, origin, text: Some(text) }
+    let value = if default.is_some_and(Value::is_str) { None } else { parsed() };
+    let value = value.filter(|value| default.is_some() || !value.is_float() || value.to_string() == text);
+    Leaf { path, value: value.unwrap_or(Value::String(text)), origin }
 }
 
 fn walk(

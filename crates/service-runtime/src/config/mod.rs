@@ -1,5 +1,6 @@
 //! Configuration in layers: embedded defaults, one file, environment, command line; later layers win.
 //!
+//! The crate `config` merges them and reads the result; what it cannot say is found here: the line of each value.
 //! The defaults text is the list of valid keys and documents each. A key nobody knows is refused with the nearest one
 //! that exists; all problems are reported at once, each with the file and line, variable or option it came from. This
 //! file must not know any service's keys.
@@ -171,7 +172,7 @@ pub fn load_from<C: DeserializeOwned + Serialize + Validate>(
     }
     leaves.extend(layer::from_environment(env_prefix, environment, &base));
     leaves.extend(layer::from_options(overrides, &base));
-    check::assemble(&base, &keys::known(defaults, &base), leaves)
+    check::assemble(defaults, &keys::known(defaults, &base), leaves)
 }
 
 /// The whole configuration as TOML that [`load`] reads back; secrets are left out.
