@@ -105,6 +105,21 @@ pub trait EventBus: Send + Sync {
     /// # Errors
     /// As [`EventBus::publish`]; some of the messages may be kept, and publishing all again is free.
     async fn publish_many(&self, messages: Vec<(Subject, Envelope)>) -> Result<Vec<Ack>, Error> {
+        self.publish_many_linked(messages, &[]).await
+    }
+
+    /// The same for messages that come of several callers' work: their trace contexts become links of the PRODUCER
+    /// span, which belongs to none of their traces.
+    ///
+    /// # Errors
+    /// As [`EventBus::publish_many`].
+    async fn publish_many_linked(
+        &self,
+        messages: Vec<(Subject, Envelope)>,
+        callers: &[TraceParent],
+    ) -> Result<Vec<Ack>, Error> {
+        // Sent one by one, messages have no span in common that could carry links.
+        let _ = callers;
         let mut acks = Vec::with_capacity(messages.len());
         for (subject, envelope) in messages {
             acks.push(self.publish(&subject, envelope).await?);
@@ -179,20 +194,19 @@ pub trait Subscription: Send {
 /// # Errors
 /// When it cannot be opened or reached, or when it is weak and `config` requires a strong one.
 pub async fn open(config: &Config, runtime: &Runtime) -> Result<Arc<dyn EventBus>, Error> {
-    let bus: Arc<dyn EventBus> = match config.kind {
-        Kind::Embedded => Arc::new(EmbeddedBus::open(config, runtime).await?),
-        Kind::Nats => Arc::new(JetStreamBus::connect(config, runtime).await?),
-    };
-    match bus.durability() {
-        Durability::Strong => tracing::info!(bus = bus.name(), "event bus is open"),
-        Durability::Weak(reason) if config.require_strong => {
-            return Err(Error::Misconfigured {
-                problem: format!("a strong bus is required, and this one is weak: {reason}"),
-            });
-        }
-        Durability::Weak(reason) => {
-            tracing::warn!(bus = bus.name(), reason, "event bus may lose acknowledged messages on power loss");
+    match config.kind {
+        // Judges its servers at each connection by itself.
+        Kind::Nats => Ok(Arc::new(JetStreamBus::connect(config, runtime).await?)),
+        Kind::Embedded => {
+            let bus = EmbeddedBus::open(config, runtime).await?;
+            match bus.durability() {
+                Durability::Weak(reason) if config.require_strong => return Err(Error::weak(&reason)),
+                Durability::Weak(reason) => {
+                    tracing::warn!(bus = bus.name(), reason, "event bus may lose acknowledged messages on power loss");
+                }
+                Durability::Strong => {}
+            }
+            Ok(Arc::new(bus))
         }
     }
-    Ok(bus)
 }

@@ -31,6 +31,12 @@ pub enum Outcome {
         /// Why; it stands on the dead letter when this was the last delivery.
         reason: String,
     },
+    /// Nothing can be dealt with at the moment: a dependency of the handler is away, and the message is not to blame.
+    /// It stays in hand and is tried again until it can, however long that takes, at the cost of no delivery.
+    Pause {
+        /// What is away.
+        reason: String,
+    },
     /// It can never be dealt with: it goes to the dead letters.
     Reject {
         /// Why.
@@ -127,7 +133,7 @@ impl Consumer {
                 batch = seat.next_batch(self.spec.max_batch) => batch?,
             };
             let span = spans::consumer(self.bus.name(), &self.spec, &batch);
-            self.process(seat, &batch, &span).instrument(span.clone()).await?;
+            self.process(seat, &batch, &span, stop).instrument(span.clone()).await?;
         }
     }
 
@@ -136,17 +142,76 @@ impl Consumer {
         seat: &mut dyn Subscription,
         batch: &[Delivery],
         span: &tracing::Span,
+        stop: &CancellationToken,
     ) -> Result<(), Error> {
         let again = batch.iter().filter(|delivery| delivery.attempt > 1).count();
         self.metrics.redelivered.inc_by(again as u64);
         let started = Instant::now();
-        let outcomes = self.handle(seat, batch).await?;
+        let outcomes = self.outlast(seat, batch, stop).await?;
         self.metrics.handle_seconds.observe(started.elapsed().as_secs_f64());
         let answered = self.answer(seat, batch, outcomes, span).await;
         if let Err(failure) = &answered {
             spans::failed(span, failure);
         }
         answered
+    }
+
+    /// Runs the handler until no message has to wait for a dependency, or the consumer is stopped.
+    async fn outlast(
+        &self,
+        seat: &mut dyn Subscription,
+        batch: &[Delivery],
+        stop: &CancellationToken,
+    ) -> Result<Vec<Outcome>, Error> {
+        let mut outcomes = self.handle(seat, batch).await?;
+        let mut pause = BACKOFF.0;
+        loop {
+            let paused: Vec<usize> =
+                (0..batch.len().min(outcomes.len())).filter(|at| is_pause(&outcomes[*at])).collect();
+            let Some(Outcome::Pause { reason }) = paused.first().map(|at| &outcomes[*at]) else {
+                return Ok(outcomes);
+            };
+            self.metrics.paused.inc_by(paused.len() as u64);
+            tracing::warn!(
+                stream = self.spec.stream.as_str(),
+                consumer = self.spec.name.as_ref(),
+                messages = paused.len(),
+                reason,
+                "consumer waits for a dependency"
+            );
+            if !self.rest(seat, batch, pause, stop).await? {
+                return Ok(outcomes);
+            }
+            pause = (pause * 2).min(BACKOFF.1);
+            let again: Vec<Delivery> = paused.iter().map(|at| batch[*at].clone()).collect();
+            let mut answers = self.handle(seat, &again).await?.into_iter();
+            for at in paused {
+                outcomes[at] = answers.next().unwrap_or_else(forgotten);
+            }
+        }
+    }
+
+    /// Waits, and keeps the batch in hand meanwhile. Whether there is time to try again.
+    async fn rest(
+        &self,
+        seat: &mut dyn Subscription,
+        batch: &[Delivery],
+        pause: Duration,
+        stop: &CancellationToken,
+    ) -> Result<bool, Error> {
+        let sequences: Vec<u64> = batch.iter().map(|delivery| delivery.sequence).collect();
+        let end = Instant::now() + pause;
+        loop {
+            seat.extend(&sequences).await?;
+            let step = end.min(Instant::now() + self.spec.ack_wait / 3);
+            tokio::select! {
+                () = stop.cancelled() => return Ok(false),
+                () = tokio::time::sleep_until(step) => {}
+            }
+            if Instant::now() >= end {
+                return Ok(true);
+            }
+        }
     }
 
     /// Runs the handler; a batch whose handler panicked is tried message by message, so that one bad message does
@@ -211,6 +276,8 @@ impl Consumer {
             let outcome = outcomes.next().unwrap_or_else(forgotten);
             match outcome {
                 Outcome::Done => done.push(delivery.sequence),
+                // Only when the consumer stops: unanswered, it is delivered again to whoever comes next.
+                Outcome::Pause { .. } => {}
                 Outcome::Retry { after, .. } if delivery.attempt < self.spec.max_deliver => {
                     self.metrics.retry.inc();
                     seat.retry(delivery.sequence, after).await?;
@@ -249,6 +316,10 @@ impl Consumer {
         self.metrics.rejected.inc();
         seat.reject(delivery, reason).await
     }
+}
+
+fn is_pause(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Pause { .. })
 }
 
 fn forgotten() -> Outcome {

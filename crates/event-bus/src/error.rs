@@ -68,6 +68,11 @@ impl Error {
         }
     }
 
+    /// A strong bus is required, and this one is weak.
+    pub(crate) fn weak(reason: &str) -> Self {
+        Self::Misconfigured { problem: format!("a strong bus is required, and this one is weak: {reason}") }
+    }
+
     /// The failure of `step` because of `cause`.
     pub(crate) fn unavailable(step: &'static str, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Unavailable { step, cause: Arc::from(cause.into()) }

@@ -20,7 +20,7 @@ use service_runtime::{
     trace::{self, TraceParent},
 };
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
     time::Instant,
 };
 
@@ -42,24 +42,26 @@ pub struct Limits {
     pub max_bytes: usize,
     /// How many messages of one subject may be on their way at a time.
     pub in_flight: usize,
-    /// How many items may wait in all; beyond it callers are turned away.
-    pub queue: usize,
+    /// The most bytes of items that may wait or be on their way in all; beyond it callers are turned away. An item
+    /// counts until its caller has the answer.
+    pub waiting_bytes: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { window: Duration::from_millis(3), max_bytes: 64 << 10, in_flight: 2, queue: 16_384 }
+        Self { window: Duration::from_millis(3), max_bytes: 64 << 10, in_flight: 2, waiting_bytes: 64 << 20 }
     }
 }
 
 /// The caller's side: clone it freely.
 pub struct GroupCommit<T> {
-    items: mpsc::Sender<Item<T>>,
+    items: mpsc::UnboundedSender<Item<T>>,
+    room: Arc<Semaphore>,
 }
 
 impl<T> Clone for GroupCommit<T> {
     fn clone(&self) -> Self {
-        Self { items: self.items.clone() }
+        Self { items: self.items.clone(), room: Arc::clone(&self.room) }
     }
 }
 
@@ -69,6 +71,8 @@ struct Item<T> {
     bytes: usize,
     caller: TraceParent,
     reply: oneshot::Sender<Result<Ack, Error>>,
+    /// What it takes of the room for waiting items; given back when it is dropped.
+    room: OwnedSemaphorePermit,
 }
 
 /// The message of a subject that is filling up.
@@ -103,7 +107,9 @@ impl<T: Send + 'static> GroupCommit<T> {
         limits: Limits,
         encode: impl Fn(&Subject, Vec<T>) -> Envelope + Send + 'static,
     ) -> Self {
-        let (items, queue) = mpsc::channel(limits.queue.max(1));
+        // Bounded by `room`.
+        let (items, queue) = mpsc::unbounded_channel();
+        let room = Arc::new(Semaphore::new(limits.waiting_bytes.clamp(1, Semaphore::MAX_PERMITS)));
         let driver = Driver {
             bus,
             limits,
@@ -118,21 +124,20 @@ impl<T: Send + 'static> GroupCommit<T> {
             OnFailure::Stop,
             driver.run(queue),
         );
-        Self { items }
+        Self { items, room }
     }
 
     /// Publishes an item of about `bytes` bytes, and returns when the message that carries it is on disk.
     ///
     /// # Errors
-    /// [`Error::Full`] when too many items wait; otherwise as [`EventBus::publish`], the same for all items of the
+    /// [`Error::Full`] when too much waits; otherwise as [`EventBus::publish`], the same for all items of the
     /// message.
     pub async fn publish(&self, subject: &Subject, item: T, bytes: usize) -> Result<Ack, Error> {
+        let share = u32::try_from(bytes.max(1)).map_err(|_| Error::Full)?;
+        let room = Arc::clone(&self.room).try_acquire_many_owned(share).map_err(|_| Error::Full)?;
         let (reply, answer) = oneshot::channel();
-        let item = Item { subject: subject.clone(), item, bytes, caller: trace::current(), reply };
-        self.items.try_send(item).map_err(|refused| match refused {
-            mpsc::error::TrySendError::Full(_) => Error::Full,
-            mpsc::error::TrySendError::Closed(_) => Error::Closed,
-        })?;
+        let item = Item { subject: subject.clone(), item, bytes, caller: trace::current(), reply, room };
+        self.items.send(item).map_err(|_| Error::Closed)?;
         answer.await.map_err(|_| Error::Closed)?
     }
 }
@@ -147,7 +152,7 @@ struct Driver<T> {
 }
 
 impl<T: Send + 'static> Driver<T> {
-    async fn run(mut self, mut queue: mpsc::Receiver<Item<T>>) -> Result<(), std::convert::Infallible> {
+    async fn run(mut self, mut queue: mpsc::UnboundedReceiver<Item<T>>) -> Result<(), std::convert::Infallible> {
         let mut callers_left = true;
         while callers_left || !self.flights.is_empty() || !self.open.is_empty() {
             let ripe_at = self.ripe_at();
@@ -238,7 +243,7 @@ fn fly<T: Send + 'static>(bus: Arc<dyn EventBus>, subject: Subject, encode: &Enc
     let mut replies = Vec::with_capacity(group.len());
     for item in group {
         items.push(item.item);
-        replies.push(item.reply);
+        replies.push((item.reply, item.room));
         if !item.caller.is_none() && callers.last() != Some(&item.caller) {
             callers.push(item.caller);
         }
@@ -246,7 +251,7 @@ fn fly<T: Send + 'static>(bus: Arc<dyn EventBus>, subject: Subject, encode: &Enc
     let envelope = encode(&subject, items);
     Box::pin(async move {
         let outcome = bus.publish_linked(&subject, envelope, &callers).await;
-        for reply in replies {
+        for (reply, _room) in replies {
             // A caller that has gone does not want the answer.
             let _gone = reply.send(outcome.clone());
         }

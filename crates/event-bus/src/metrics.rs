@@ -4,9 +4,10 @@
 //! |---|---|---|
 //! | `setlist_bus_publish_seconds` | stream | from publish to the word that it is kept |
 //! | `setlist_bus_published_messages_total` | stream, outcome | `kept`, `duplicate`, `failed` |
+//! | `setlist_bus_durability_strong` | | 1 when what is acknowledged survives a power loss, else 0 |
 //! | `setlist_bus_commit_messages` | | messages in one commit of the embedded log |
 //! | `setlist_bus_group_items` | stream | items in one message of a group commit |
-//! | `setlist_bus_consumed_messages_total` | stream, consumer, outcome | `done`, `retry`, `rejected` |
+//! | `setlist_bus_consumed_messages_total` | stream, consumer, outcome | `done`, `retry`, `paused`, `rejected` |
 //! | `setlist_bus_handle_seconds` | stream, consumer | a handler's time for a batch |
 //! | `setlist_bus_redelivered_messages_total` | stream, consumer | deliveries after the first |
 //! | `setlist_bus_lag_messages` | stream, consumer | messages not answered yet |
@@ -21,7 +22,7 @@ use prometheus_client::{
 use service_runtime::metrics::{Metrics, seconds_buckets};
 
 use crate::{
-    bus::{Ack, Lag},
+    bus::{Ack, Durability, Lag},
     error::Error,
     subjects::{ConsumerSpec, StreamName},
 };
@@ -67,6 +68,7 @@ pub(crate) struct BusMetrics {
     publish_seconds: Seconds<OfStream>,
     published: Family<OfPublish, Counter>,
     pub(crate) commit_messages: Histogram,
+    durability: Gauge,
 }
 
 impl BusMetrics {
@@ -87,7 +89,16 @@ impl BusMetrics {
                 "Messages in one commit of the embedded log",
                 counts,
             ),
+            durability: metrics.shared(
+                "setlist_bus_durability_strong",
+                "Whether what the bus acknowledges survives a power loss",
+                Gauge::default,
+            ),
         }
+    }
+
+    pub(crate) fn durability(&self, durability: &Durability) {
+        self.durability.set(i64::from(*durability == Durability::Strong));
     }
 
     pub(crate) fn published(&self, stream: StreamName, took: Duration, outcome: &Result<Ack, Error>) {
@@ -169,6 +180,7 @@ impl ConsumerMetrics {
         OneConsumer {
             done: outcome("done"),
             retry: outcome("retry"),
+            paused: outcome("paused"),
             rejected: outcome("rejected"),
             redelivered: self.redelivered.get_or_create(&label).clone(),
             handle_seconds: self.handle_seconds.get_or_create(&label).clone(),
@@ -183,6 +195,7 @@ impl ConsumerMetrics {
 pub(crate) struct OneConsumer {
     pub(crate) done: Counter,
     pub(crate) retry: Counter,
+    pub(crate) paused: Counter,
     pub(crate) rejected: Counter,
     pub(crate) redelivered: Counter,
     pub(crate) handle_seconds: Histogram,

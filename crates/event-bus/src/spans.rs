@@ -144,7 +144,8 @@ pub(crate) fn from_lines(lines: &str) -> TraceParent {
     })
 }
 
-fn link<'a>(span: &Span, others: impl Iterator<Item = &'a TraceParent>) {
+/// Links a span to others, as one that works for several callers.
+pub(crate) fn link<'a>(span: &Span, others: impl Iterator<Item = &'a TraceParent>) {
     for other in others.take(MOST_LINKS) {
         trace::add_link(span, other);
     }

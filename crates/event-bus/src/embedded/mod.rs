@@ -147,8 +147,12 @@ impl EventBus for EmbeddedBus {
         self.0.publish_linked(subject, envelope, callers).await
     }
 
-    async fn publish_many(&self, messages: Vec<(Subject, Envelope)>) -> Result<Vec<Ack>, Error> {
-        self.0.publish_many(messages).await
+    async fn publish_many_linked(
+        &self,
+        messages: Vec<(Subject, Envelope)>,
+        callers: &[TraceParent],
+    ) -> Result<Vec<Ack>, Error> {
+        self.0.publish_many(messages, callers).await
     }
 
     async fn subscribe(&self, spec: &ConsumerSpec) -> Result<Box<dyn Subscription>, Error> {
@@ -209,10 +213,15 @@ impl Embedded {
         outcome
     }
 
-    async fn publish_many(&self, messages: Vec<(Subject, Envelope)>) -> Result<Vec<Ack>, Error> {
+    async fn publish_many(
+        &self,
+        messages: Vec<(Subject, Envelope)>,
+        callers: &[TraceParent],
+    ) -> Result<Vec<Ack>, Error> {
         let Some((subject, first)) = messages.first() else { return Ok(Vec::new()) };
         let size = messages.iter().map(|(_, envelope)| envelope.payload.len()).sum();
         let span = spans::producer(SYSTEM, subject, &first.id, messages.len(), size, &[]);
+        spans::link(&span, callers.iter());
         let trace = trace::of(&span);
         let (stream, started) = (subject.stream(), Instant::now());
         let messages = messages

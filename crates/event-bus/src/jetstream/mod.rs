@@ -1,8 +1,8 @@
 //! The bus on NATS JetStream.
 //!
 //! A publish returns with the server's PubAck, and fails without one: a server whose disk is full answers nothing.
-//! Streams and consumers are declared from `subjects.rs` when they are first needed, so that a service starts while
-//! NATS is away.
+//! Streams and consumers are declared from `subjects.rs` when they are first needed, and after every connection, so
+//! that a service starts while NATS is away and goes on when a server comes back without its store.
 //!
 //! - `declare`: streams and consumers
 //! - `durability`: whether the server syncs before it acknowledges
@@ -12,7 +12,13 @@ mod declare;
 mod durability;
 mod seat;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use async_nats::{
     Client, ConnectOptions, Event, HeaderMap, HeaderValue, ServerAddr,
@@ -31,10 +37,7 @@ use service_runtime::{
     trace::{self, TraceParent},
 };
 use shared_models::{Clock, Timestamp};
-use tokio::{
-    sync::{OnceCell, watch},
-    time::Instant,
-};
+use tokio::{sync::watch, time::Instant};
 use tracing::Instrument as _;
 
 use crate::{
@@ -62,8 +65,12 @@ struct Shared {
     config: Config,
     clock: Arc<dyn Clock>,
     metrics: BusMetrics,
-    declared: OnceCell<()>,
+    /// The connection whose server is known to have the streams; 0 when none is.
+    declared: AtomicU64,
+    /// Held while streams are declared, so that it happens once.
+    declaring: tokio::sync::Mutex<()>,
     durability: Mutex<Durability>,
+    health: Component,
     /// Counts connections, so that a seat asks anew after a lost one.
     connections: watch::Receiver<u64>,
 }
@@ -88,6 +95,7 @@ impl JetStreamBus {
             .map_err(|error| misconfigured(format!("url {} cannot be read: {error}", config.url)))?;
         let (counter, connections) = watch::channel(0_u64);
         let health = runtime.health.component("event-bus");
+        let events = health.clone();
         // The service answers without its bus, degraded: a lost connection does not take it out of traffic.
         health.ready();
         let mut options = ConnectOptions::new()
@@ -97,7 +105,7 @@ impl JetStreamBus {
             .reconnect_delay_callback(|attempt| Duration::from_millis(50 * 2_u64.pow(attempt.min(6) as u32)))
             .request_timeout(Some(config.publish_timeout))
             .event_callback(move |event| {
-                heard(&event, &counter, &health);
+                heard(&event, &counter, &events);
                 std::future::ready(())
             });
         if !config.credentials.as_os_str().is_empty() {
@@ -118,8 +126,10 @@ impl JetStreamBus {
             config: config.clone(),
             clock: Arc::clone(&runtime.clock),
             metrics: BusMetrics::new(&runtime.metrics),
-            declared: OnceCell::new(),
+            declared: AtomicU64::new(0),
+            declaring: tokio::sync::Mutex::new(()),
             durability: Mutex::new(Durability::Weak("NATS has not been reached yet".to_owned())),
+            health,
             connections,
         }));
         let mut connected = bus.0.connections.clone();
@@ -130,15 +140,32 @@ impl JetStreamBus {
         Ok(bus)
     }
 
-    /// Waits until the streams are declared: once in the life of the bus.
+    /// Waits until the streams are declared, anew after a lost connection: a server may come back without its store.
     async fn ready(&self) -> Result<(), Error> {
-        let declared = self.0.declared.get_or_try_init(|| async {
-            declare::streams(&self.0.context, &self.0.config).await?;
-            let version = self.0.client.try_server_info().map(|info| info.version).unwrap_or_default();
-            *self.0.durability.lock() = durability::of(&self.0.config, &version).await;
-            Ok(())
-        });
-        declared.await?;
+        let connection = *self.0.connections.borrow();
+        if self.0.declared.load(Ordering::Acquire) == connection && connection > 0 {
+            return Ok(());
+        }
+        let _once = self.0.declaring.lock().await;
+        if self.0.declared.load(Ordering::Acquire) == connection && connection > 0 {
+            return Ok(());
+        }
+        declare::streams(&self.0.context, &self.0.config).await?;
+        let version = self.0.client.try_server_info().map(|info| info.version).unwrap_or_default();
+        let durability = durability::of(&self.0.config, &version).await;
+        self.0.metrics.durability(&durability);
+        *self.0.durability.lock() = durability.clone();
+        match durability {
+            Durability::Strong => self.0.health.detail("connected to NATS; durability: strong"),
+            Durability::Weak(reason) => {
+                self.0.health.detail(format!("connected to NATS; durability: weak, {reason}"));
+                if self.0.config.require_strong {
+                    return Err(Error::weak(&reason));
+                }
+                tracing::warn!(bus = SYSTEM, reason, "event bus may lose acknowledged messages on power loss");
+            }
+        }
+        self.0.declared.store(connection, Ordering::Release);
         Ok(())
     }
 
@@ -174,8 +201,11 @@ impl JetStreamBus {
                 let limit = self.0.client.max_payload();
                 Error::TooLarge { bytes: limit + 1, limit }
             }
-            PublishErrorKind::StreamNotFound
-            | PublishErrorKind::WrongLastMessageId
+            PublishErrorKind::StreamNotFound => {
+                self.0.declared.store(0, Ordering::Release);
+                Error::unavailable("publishing", error)
+            }
+            PublishErrorKind::WrongLastMessageId
             | PublishErrorKind::WrongLastSequence
             | PublishErrorKind::BrokenPipe
             | PublishErrorKind::MaxAckPending
@@ -229,10 +259,15 @@ impl EventBus for JetStreamBus {
         outcome
     }
 
-    async fn publish_many(&self, messages: Vec<(Subject, Envelope)>) -> Result<Vec<Ack>, Error> {
+    async fn publish_many_linked(
+        &self,
+        messages: Vec<(Subject, Envelope)>,
+        callers: &[TraceParent],
+    ) -> Result<Vec<Ack>, Error> {
         let Some((subject, first)) = messages.first() else { return Ok(Vec::new()) };
         let size = messages.iter().map(|(_, envelope)| envelope.payload.len()).sum();
         let span = spans::producer(SYSTEM, subject, &first.id, messages.len(), size, &[]);
+        spans::link(&span, callers.iter());
         let trace = trace::of(&span);
         let started = Instant::now();
         let outcome = self.publish_in_order(&messages, &trace).instrument(span.clone()).await;

@@ -56,6 +56,7 @@ promises!(
     a_subscriber_is_woken_by_a_publish,
     the_handler_decides_what_is_acknowledged,
     retries_end_in_a_dead_letter,
+    an_outage_costs_no_delivery,
     poison_does_not_hold_up_its_neighbours,
     an_oversized_message_is_refused,
     a_synced_bus_is_strong,
@@ -435,6 +436,27 @@ async fn retries_end_in_a_dead_letter(rig: Rig) {
     assert_eq!(seen, [(0, 1), (0, 2), (0, 3)]);
     let letter = dead_letter(bus.as_ref()).await.unwrap();
     assert_eq!((letter.reason.as_str(), letter.deliveries), ("given up after 3 deliveries: still busy", 3));
+}
+
+async fn an_outage_costs_no_delivery(rig: Rig) {
+    let bus = rig.open().await;
+    let spec = ConsumerSpec { max_deliver: 2, ack_wait: Duration::from_secs(2), ..spec("reader") };
+    for spec in [&spec, &subjects::DEAD_LETTERS] {
+        drop(bus.subscribe(spec).await.unwrap());
+    }
+    publish(bus.as_ref(), 0, 0..3).await;
+    // More tries than the consumer has deliveries, and longer than a message may go unanswered.
+    let tries = std::sync::atomic::AtomicU32::new(0);
+    let judge = move |number, _| {
+        if number == 1 && tries.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < 6 {
+            return Outcome::Pause { reason: "the store is away".to_owned() };
+        }
+        Outcome::Done
+    };
+    let seen = consume_until(&bus, &spec, judge, until_answered(bus.as_ref(), &spec)).await;
+    assert_eq!(seen.iter().filter(|(number, _)| *number == 1).count(), 7, "{seen:?}");
+    assert!(seen.iter().all(|(_, attempt)| *attempt == 1), "{seen:?}");
+    assert_eq!(bus.lag(&subjects::DEAD_LETTERS).await.unwrap().pending, 0);
 }
 
 async fn poison_does_not_hold_up_its_neighbours(rig: Rig) {

@@ -8,8 +8,8 @@ use event_bus::{Delivery, Handler, Outcome};
 
 use super::{Archive, Message};
 
-/// How long after the disk said no a batch is tried again.
-const PAUSE: Duration = Duration::from_secs(2);
+/// When a batch is tried again whose landing broke off.
+const AFTER_DEFECT: Duration = Duration::from_secs(2);
 
 /// Lands what the stream of events delivers.
 pub struct ArchiveHandler {
@@ -31,7 +31,7 @@ impl Handler for ArchiveHandler {
         let count = batch.len();
         // Decoding, compressing and syncing take milliseconds to seconds: not on the runtime's threads.
         let landed = tokio::task::spawn_blocking(move || land(&archive, &batch)).await;
-        landed.unwrap_or_else(|error| vec![Outcome::Retry { after: PAUSE, reason: error.to_string() }; count])
+        landed.unwrap_or_else(|error| vec![Outcome::Retry { after: AFTER_DEFECT, reason: error.to_string() }; count])
     }
 }
 
@@ -60,7 +60,7 @@ fn land(archive: &Archive, batch: &[Delivery]) -> Vec<Outcome> {
         let reason = releases::error::chain(&error);
         for outcome in &mut outcomes {
             if *outcome == Outcome::Done {
-                *outcome = Outcome::Retry { after: PAUSE, reason: reason.clone() };
+                *outcome = Outcome::Pause { reason: reason.clone() };
             }
         }
     }
