@@ -2,11 +2,7 @@
 //!
 //! Must not know handlers. A test holds the table, the OpenAPI document and the router to each other.
 
-use axum::{
-    extract::{MatchedPath, Request},
-    middleware::Next,
-    response::Response,
-};
+use axum::extract::{MatchedPath, Request};
 use http::Method;
 use service_runtime::layers::DocumentedRoute;
 
@@ -28,12 +24,16 @@ pub struct Route {
     pub method: &'static str,
     /// The path as documentation, traces and metrics name it.
     pub template: &'static str,
+    /// Both, as spans are named.
+    pub name: &'static str,
     /// Who may use it.
     pub access: Access,
 }
 
-const fn route(method: &'static str, template: &'static str, access: Access) -> Route {
-    Route { method, template, access }
+macro_rules! route {
+    ($method:literal, $template:literal, $access:expr) => {
+        Route { method: $method, template: $template, name: concat!($method, " ", $template), access: $access }
+    };
 }
 
 const SERVE: Access = Access::Key(Scope::Serve);
@@ -51,30 +51,34 @@ pub(crate) const ADMIN_SURFACE_MATCHED: &str = "/v1/admin/surfaces/{*surface}";
 
 /// Every route.
 pub const ROUTES: &[Route] = &[
-    route("POST", PAGE, SERVE),
-    route("POST", RECOMMEND, SERVE),
-    route("GET", "/v1/items/{id}/similar", SERVE),
-    route("POST", "/v1/events", EVENTS),
-    route("PUT", "/v1/items/{id}", CATALOG),
-    route("GET", "/v1/items/{id}", CATALOG),
-    route("DELETE", "/v1/items/{id}", CATALOG),
-    route("POST", "/v1/items:batch", CATALOG),
-    route("PUT", "/v1/users/{id}", CATALOG),
-    route("GET", "/v1/users/{id}", CATALOG),
-    route("GET", "/v1/admin/surfaces", ADMIN),
-    route("GET", ADMIN_SURFACE, ADMIN),
-    route("GET", "/v1/schemas/surface.json", Access::Public),
-    route("GET", "/openapi.json", Access::Public),
-    route("GET", "/docs", Access::Public),
-    route("GET", "/docs/style.css", Access::Public),
-    route("GET", "/livez", Access::Public),
-    route("GET", "/readyz", Access::Public),
+    route!("POST", "/v1/surfaces/{surface}:page", SERVE),
+    route!("POST", "/v1/surfaces/{surface}:recommend", SERVE),
+    route!("GET", "/v1/items/{id}/similar", SERVE),
+    route!("POST", "/v1/events", EVENTS),
+    route!("PUT", "/v1/items/{id}", CATALOG),
+    route!("GET", "/v1/items/{id}", CATALOG),
+    route!("DELETE", "/v1/items/{id}", CATALOG),
+    route!("POST", "/v1/items:batch", CATALOG),
+    route!("PUT", "/v1/users/{id}", CATALOG),
+    route!("GET", "/v1/users/{id}", CATALOG),
+    route!("GET", "/v1/admin/surfaces", ADMIN),
+    route!("GET", "/v1/admin/surfaces/{surface}", ADMIN),
+    route!("GET", "/v1/schemas/surface.json", Access::Public),
+    route!("GET", "/openapi.json", Access::Public),
+    route!("GET", "/docs", Access::Public),
+    route!("GET", "/docs/style.css", Access::Public),
+    route!("GET", "/livez", Access::Public),
+    route!("GET", "/readyz", Access::Public),
 ];
 
 /// Who may use a method of a path; `None` is nobody.
 pub(crate) fn of(method: &Method, template: &str) -> Option<Access> {
-    let method = if method == Method::HEAD { "GET" } else { method.as_str() };
-    ROUTES.iter().find(|route| route.template == template && route.method == method).map(|route| route.access)
+    let method = if method == Method::HEAD { &Method::GET } else { method };
+    route_of(method, template).map(|route| route.access)
+}
+
+fn route_of(method: &Method, template: &str) -> Option<&'static Route> {
+    ROUTES.iter().find(|route| route.template == template && route.method == method.as_str())
 }
 
 /// The methods of a path.
@@ -102,18 +106,20 @@ fn template_of(matched: &str, path: &str) -> Option<&'static str> {
 
 /// Finds the template of a request. Where the router matched something else than the template, that is
 /// taken out of sight: a span must carry one route, the documented one.
-pub(crate) async fn name(mut request: Request, next: Next) -> Response {
-    if let Some(matched) = request.extensions().get::<MatchedPath>().cloned() {
-        let template = template_of(matched.as_str(), request.uri().path());
-        if template != Some(matched.as_str()) {
-            request.extensions_mut().remove::<MatchedPath>();
-        }
-        if let Some(template) = template {
-            request.extensions_mut().insert(RouteTemplate(template));
-            request.extensions_mut().insert(DocumentedRoute(template));
-        }
+pub(crate) fn name(mut request: Request) -> Request {
+    let Some(matched) = request.extensions().get::<MatchedPath>() else {
+        return request;
+    };
+    let template = template_of(matched.as_str(), request.uri().path());
+    if template != Some(matched.as_str()) {
+        request.extensions_mut().remove::<MatchedPath>();
     }
-    next.run(request).await
+    if let Some(template) = template {
+        let name = route_of(request.method(), template).map(|route| route.name);
+        request.extensions_mut().insert(RouteTemplate(template));
+        request.extensions_mut().insert(DocumentedRoute { route: template, name });
+    }
+    request
 }
 
 #[cfg(test)]
@@ -135,5 +141,8 @@ mod tests {
         check("/v1/surfaces/artist/similar:recommend", Some(RECOMMEND));
         check("/v1/surfaces/home:explode", None);
         check("/v1/surfaces/home", None);
+        for template in [PAGE, RECOMMEND, ADMIN_SURFACE] {
+            assert!(ROUTES.iter().any(|route| route.template == template), "{template}");
+        }
     }
 }

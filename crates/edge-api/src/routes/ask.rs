@@ -9,6 +9,7 @@ use serde::Deserialize;
 use shared_models::{ItemId, ItemKey, Seed, Timestamp, UserId, item::Market, plan::RequestContext};
 use utoipa::ToSchema;
 
+use super::schemas;
 use crate::{
     plan::{Ask, Shape},
     problem::{FieldError, Problem},
@@ -23,36 +24,37 @@ const ANONYMOUS: &str = "anonymous:";
 #[schema(example = json!({"user_id": "user-1", "market": "SE", "device": "phone", "limit": 10}))]
 pub(crate) struct PageRequest {
     /// The listener, by the tenant's own id.
-    #[schema(min_length = 1, max_length = 128, example = "user-1")]
+    #[schema(value_type = Option<schemas::Id>)]
     pub(crate) user_id: Option<String>,
     /// A listener without an account; not together with `user_id`.
-    #[schema(min_length = 1, max_length = 100)]
+    #[schema(value_type = Option<schemas::AnonymousId>)]
     pub(crate) anonymous_id: Option<String>,
     /// The listener's session.
-    #[schema(min_length = 1, max_length = 128)]
+    #[schema(value_type = Option<schemas::Id>)]
     pub(crate) session_id: Option<String>,
     /// The kind of device, in lower case.
     #[schema(min_length = 1, max_length = 32, pattern = "^[a-z0-9_-]+$", example = "phone")]
     pub(crate) device: Option<String>,
     /// The listener's language and region (BCP 47).
-    #[schema(min_length = 2, max_length = 35, pattern = "^[A-Za-z0-9-]+$", example = "sv-SE")]
+    #[schema(min_length = 2, max_length = 35, pattern = "^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$", example = "sv-SE")]
     pub(crate) locale: Option<String>,
     /// Where the listener is: an ISO 3166-1 alpha-2 code.
-    #[schema(min_length = 2, max_length = 2, pattern = "^[A-Za-z]{2}$", example = "SE")]
+    #[schema(value_type = Option<schemas::Country>)]
     pub(crate) market: Option<String>,
     /// The listener's local time: RFC 3339 with offset, or `HH:MM`.
-    #[schema(example = "2026-11-23T18:30:00+01:00")]
+    #[schema(schema_with = schemas::moment_or_time, required = false)]
     pub(crate) local_time: Option<String>,
     /// Items that the answer must not hold.
-    #[schema(max_items = 500)]
+    #[schema(max_items = 500, value_type = Vec<schemas::Id>)]
     pub(crate) exclude: Vec<String>,
     /// The most cards: on each shelf of a page, or of a flat answer.
     #[schema(minimum = 1, maximum = 100)]
     pub(crate) limit: Option<i64>,
-    /// Where the page starts. No answer has a second page yet: leave it out.
+    /// Where the page starts: empty, the beginning. No answer has a second page yet.
+    #[schema(max_length = 0)]
     pub(crate) cursor: Option<String>,
     /// The items the request is about: needed on surfaces about items.
-    #[schema(max_items = 50)]
+    #[schema(max_items = 50, value_type = Vec<schemas::Id>)]
     pub(crate) seed_items: Vec<String>,
     /// How long the answer may take, in milliseconds; the surface's budget when left out.
     #[schema(minimum = 5, maximum = 10000)]
@@ -159,7 +161,7 @@ impl PageRequest {
         }
         let market = self.market.as_deref().and_then(|text| wrong.market("/market", text)).unwrap_or_default();
         let (local_hour, local_weekday) = local_time(&mut wrong, self.local_time.as_deref(), now);
-        if self.cursor.is_some() {
+        if self.cursor.as_ref().is_some_and(|cursor| !cursor.is_empty()) {
             wrong.add("/cursor", "a cursor", "nothing: answers have no second page yet");
         }
         let exclude = items(&mut wrong, "/exclude", &self.exclude, 500);

@@ -4,7 +4,7 @@
 
 use axum::{
     body::Bytes,
-    extract::{FromRequest, Request, rejection::BytesRejection},
+    extract::{FromRequest, Request},
 };
 use http::{StatusCode, header};
 use serde::{
@@ -29,7 +29,7 @@ pub(crate) struct RawBody(pub(crate) Bytes);
 impl<S: Send + Sync> FromRequest<S> for RawBody {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let content_type =
             request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         if !is_json(content_type) {
@@ -38,21 +38,12 @@ impl<S: Send + Sync> FromRequest<S> for RawBody {
                 .with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE)
                 .with_errors(vec![FieldError::new("content-type", given, "application/json")]));
         }
-        match Bytes::from_request(request, state).await {
+        // It is in memory already: `limits` read it, and cut it off where it must.
+        match axum::body::to_bytes(request.into_body(), usize::MAX).await {
             Ok(bytes) => Ok(Self(bytes)),
-            Err(BytesRejection::FailedToBufferBody(error)) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-                Err(too_large())
-            }
-            Err(error) => Err(Problem::new(ErrorCode::InvalidArgument, "unreadable_body", "the body ended early")
-                .because(error.to_string())),
+            Err(error) => Err(Problem::internal(error.to_string())),
         }
     }
-}
-
-/// The refusal of a body that is too large.
-pub(crate) fn too_large() -> Problem {
-    Problem::new(ErrorCode::InvalidArgument, "body_too_large", "the body is too large; send less at once")
-        .with_status(StatusCode::PAYLOAD_TOO_LARGE)
 }
 
 /// A body of a known form.

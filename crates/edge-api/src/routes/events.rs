@@ -10,15 +10,11 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use contracts::events as wire;
-use event_bus::{Envelope, EventBus, GroupCommit, Subject, group_commit::Limits, subjects};
-use futures_util::future::try_join_all;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use service_runtime::Runtime;
 use shared_models::{
-    ErrorCode, EventId, TenantId, Timestamp, UserKey,
+    EventId, ItemKey, Timestamp, UserId,
     event::{Event, EventKind},
 };
 use utoipa::ToSchema;
@@ -28,6 +24,7 @@ use super::{
     Edge, Json,
     ask::{Findings, listener},
     body::{RawBody, read, read_element},
+    schemas,
 };
 use crate::{
     auth::Caller,
@@ -41,78 +38,6 @@ const MOST_EVENTS: usize = 1_000;
 const MOST_AHEAD: Duration = Duration::from_secs(86_400);
 /// Events from longer ago tell nothing of a listener's taste now.
 const MOST_BEHIND: Duration = Duration::from_secs(400 * 86_400);
-
-/// Where events go: many requests' events in one message, one write to disk for all.
-pub(crate) struct EventSink {
-    commit: GroupCommit<(TenantId, Vec<Event>)>,
-    partitions: u16,
-    patience: Duration,
-}
-
-impl EventSink {
-    /// A sink before a bus.
-    pub(crate) fn new(
-        bus: Arc<dyn EventBus>,
-        config: &crate::config::Events,
-        partitions: u16,
-        runtime: &Runtime,
-    ) -> Self {
-        let clock = Arc::clone(&runtime.clock);
-        let encode = move |_: &Subject, batches: Vec<(TenantId, Vec<Event>)>| {
-            let mut events = Vec::with_capacity(batches.iter().map(|(_, events)| events.len()).sum());
-            // One subject is one tenant's: all batches of a message are of the same one.
-            let tenant = batches.first().map(|(tenant, _)| tenant.clone());
-            for (_, batch) in batches {
-                events.extend(batch);
-            }
-            let payload = tenant.map(|tenant| wire::encode(&tenant, &events)).unwrap_or_default();
-            Envelope::new(wire::KIND, wire::VERSION, clock.now(), payload)
-        };
-        let limits = Limits { window: config.window, max_bytes: config.max_bytes, ..Limits::default() };
-        Self { commit: GroupCommit::new(bus, runtime, limits, encode), partitions, patience: config.ack_timeout }
-    }
-
-    /// Returns when every event is on disk.
-    async fn store(&self, tenant: &TenantId, events: Vec<Event>) -> Result<(), Problem> {
-        let mut partitions: Vec<(u16, usize, Vec<Event>)> = Vec::new();
-        for event in events {
-            let partition = UserKey::of(&event.user).partition(self.partitions);
-            let bytes = size_of_event(&event);
-            match partitions.iter_mut().find(|(known, ..)| *known == partition) {
-                Some((_, size, batch)) => {
-                    *size += bytes;
-                    batch.push(event);
-                }
-                None => partitions.push((partition, bytes, vec![event])),
-            }
-        }
-        let published = partitions.into_iter().map(|(partition, bytes, batch)| {
-            let subject = subjects::events(tenant, partition);
-            async move { self.commit.publish(&subject, (tenant.clone(), batch), bytes).await }
-        });
-        match tokio::time::timeout(self.patience, try_join_all(published)).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(not_stored(service_runtime::tasks::chain(&error))),
-            Err(_) => Err(not_stored("no acknowledgement in time".to_owned())),
-        }
-    }
-}
-
-fn not_stored(cause: String) -> Problem {
-    let detail = "the events are not known to be stored; send them again with the same event_ids";
-    Problem::new(ErrorCode::Unavailable, "events_not_stored", detail).retry_after(Duration::from_secs(1)).because(cause)
-}
-
-/// About how many bytes an event takes on the wire.
-fn size_of_event(event: &Event) -> usize {
-    let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
-    64 + event.id.as_str().len()
-        + event.user.as_str().len()
-        + event.item.as_str().len()
-        + text(&event.shelf)
-        + text(&event.session)
-        + text(&event.device)
-}
 
 /// Events, each taken or refused on its own.
 #[derive(Deserialize)]
@@ -138,15 +63,15 @@ pub(crate) struct EventBatch {
 pub(crate) struct EventBody<'a> {
     /// Your identity of it: sent twice, it counts once. Without one, a resend counts again.
     #[serde(borrow, default)]
-    #[schema(min_length = 1, max_length = 128)]
+    #[schema(value_type = Option<schemas::Id>)]
     event_id: Option<Cow<'a, str>>,
     /// The listener, by the tenant's own id.
     #[serde(borrow, default)]
-    #[schema(min_length = 1, max_length = 128)]
+    #[schema(value_type = Option<schemas::Id>)]
     user_id: Option<Cow<'a, str>>,
     /// A listener without an account; exactly one of this and `user_id`.
     #[serde(borrow, default)]
-    #[schema(min_length = 1, max_length = 100)]
+    #[schema(value_type = Option<schemas::AnonymousId>)]
     anonymous_id: Option<Cow<'a, str>>,
     /// What happened: `impression`, `play`, `complete`, `skip`, `like`, `unlike`, `save`, `follow`, `hide`,
     /// `playlist_add`, `share`, or a kind of your own in lower case.
@@ -155,13 +80,14 @@ pub(crate) struct EventBody<'a> {
     kind: Cow<'a, str>,
     /// The item it happened to.
     #[serde(borrow)]
-    #[schema(min_length = 1, max_length = 128, example = "track-1")]
+    #[schema(value_type = schemas::Id)]
     item_id: Cow<'a, str>,
-    /// When, by the client's clock, in RFC 3339; now when left out.
+    /// When, by the client's clock, in RFC 3339; now when left out. What lies more than a day ahead, or further back
+    /// than 400 days, is moved to the nearest moment that a listener's taste can know, and the result says so.
     #[serde(borrow, default)]
     #[schema(format = "date-time")]
     occurred_at: Option<Cow<'a, str>>,
-    /// For how long it played, in milliseconds; plays only.
+    /// For how long it had played when this happened, in milliseconds.
     #[serde(default)]
     #[schema(minimum = 0, maximum = 86400000)]
     ms_played: Option<i64>,
@@ -171,7 +97,7 @@ pub(crate) struct EventBody<'a> {
     recommendation_id: Option<Cow<'a, str>>,
     /// The shelf the card stood on.
     #[serde(borrow, default)]
-    #[schema(min_length = 1, max_length = 128)]
+    #[schema(value_type = Option<schemas::Id>)]
     shelf: Option<Cow<'a, str>>,
     /// The card's `rank` on the shelf.
     #[serde(default)]
@@ -179,7 +105,7 @@ pub(crate) struct EventBody<'a> {
     position: Option<i64>,
     /// The listener's session.
     #[serde(borrow, default)]
-    #[schema(min_length = 1, max_length = 128)]
+    #[schema(value_type = Option<schemas::Id>)]
     session_id: Option<Cow<'a, str>>,
     /// The kind of device, in lower case.
     #[serde(borrow, default)]
@@ -187,7 +113,7 @@ pub(crate) struct EventBody<'a> {
     device: Option<Cow<'a, str>>,
     /// Where the listener is: an ISO 3166-1 alpha-2 code.
     #[serde(borrow, default)]
-    #[schema(min_length = 2, max_length = 2, pattern = "^[A-Za-z]{2}$")]
+    #[schema(value_type = Option<schemas::Country>)]
     market: Option<Cow<'a, str>>,
 }
 
@@ -218,6 +144,9 @@ pub(crate) struct EventResult {
     /// Why it is refused.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
+    /// What was taken for something else than it said: the field, what was given, and what is stored.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    adjusted: Vec<FieldError>,
 }
 
 /// Send events
@@ -230,6 +159,7 @@ pub(crate) struct EventResult {
     responses(
         (status = 202, description = "Every accepted event is stored; `results` tells of each", body = EventResults),
         (status = 400, description = "The request is wrong, or every event of it; `errors` names the fields", body = ProblemBody<'static>, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large; send less at once", body = ProblemBody<'static>, content_type = "application/problem+json"),
     ),
     security(("api_key" = ["events"])),
 )]
@@ -258,7 +188,7 @@ pub(crate) async fn send(
             .map_err(|error| vec![error])
             .and_then(|event| event.check(&base, now));
         results.push(match event {
-            Ok(event) => {
+            Ok((event, adjusted)) => {
                 let event_id = Some(event.id.to_string());
                 let fresh = seen.insert(event.id.clone());
                 if fresh {
@@ -269,9 +199,10 @@ pub(crate) async fn send(
                     event_id,
                     status: if fresh { "accepted" } else { "duplicate" },
                     errors: Vec::new(),
+                    adjusted: adjusted.into_iter().collect(),
                 }
             }
-            Err(errors) => EventResult { index, event_id: None, status: "refused", errors },
+            Err(errors) => EventResult { index, event_id: None, status: "refused", errors, adjusted: Vec::new() },
         });
     }
 
@@ -283,7 +214,13 @@ pub(crate) async fn send(
         return Err(Problem::fields(errors));
     }
     let accepted = events.len();
-    if let Err(problem) = edge.events.store(&caller.tenant, events).await {
+    let told: Vec<_> = events.iter().filter_map(what_a_kept_page_must_know).collect();
+    let stored = edge.events.store(&caller.tenant, events).await;
+    // Whether or not they are stored: what the listener said holds for this edge's own memory at once.
+    for (user, hid) in told {
+        edge.conductor.fallbacks.listener_changed(&caller.tenant, &user, hid);
+    }
+    if let Err(problem) = stored {
         edge.metrics.events("not_stored", accepted as u64);
         return Err(problem);
     }
@@ -292,8 +229,27 @@ pub(crate) async fn send(
     Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
 }
 
+/// Who said no to something that a page kept for them may show, and what they hid.
+fn what_a_kept_page_must_know(event: &Event) -> Option<(UserId, Option<ItemKey>)> {
+    match event.kind {
+        EventKind::Hide => Some((event.user.clone(), Some(ItemKey::of(&event.item)))),
+        EventKind::Unlike => Some((event.user.clone(), None)),
+        EventKind::Impression
+        | EventKind::Play
+        | EventKind::Complete
+        | EventKind::Skip
+        | EventKind::Like
+        | EventKind::Save
+        | EventKind::Follow
+        | EventKind::PlaylistAdd
+        | EventKind::Share
+        | EventKind::Other(_) => None,
+    }
+}
+
 impl EventBody<'_> {
-    fn check(self, base: &str, now: Timestamp) -> Result<Event, Vec<FieldError>> {
+    /// The event, and what of it was adjusted.
+    fn check(self, base: &str, now: Timestamp) -> Result<(Event, Option<FieldError>), Vec<FieldError>> {
         let mut wrong = Findings::default();
         let at = |field: &str| format!("{base}/{field}");
         let id = match &self.event_id {
@@ -306,14 +262,11 @@ impl EventBody<'_> {
         }
         wrong.word(at("type"), &self.kind, 64);
         let item = wrong.name(at("item_id"), &self.item_id);
-        let occurred_at = match &self.occurred_at {
-            None => now,
+        let (occurred_at, adjusted) = match &self.occurred_at {
+            None => (now, None),
             Some(text) => moment(&mut wrong, at("occurred_at"), text, now),
         };
         let ms_played = whole(&mut wrong, || at("ms_played"), self.ms_played, 86_400_000);
-        if self.ms_played.is_some() && self.kind != "play" {
-            wrong.add(at("ms_played"), format!("given for {:?}", self.kind), "only for plays: leave it out");
-        }
         let position = whole(&mut wrong, || at("position"), self.position, 10_000);
         let recommendation = self.recommendation_id.as_deref().and_then(|text| {
             let id = Uuid::try_parse(text).ok();
@@ -334,7 +287,7 @@ impl EventBody<'_> {
         let (Some(id), Some(user), Some(item), true) = (id, user, item, wrong.0.is_empty()) else {
             return Err(wrong.0);
         };
-        Ok(Event {
+        let event = Event {
             id,
             user,
             kind: EventKind::from(self.kind.as_ref()),
@@ -349,7 +302,8 @@ impl EventBody<'_> {
             session: self.session_id.map(Cow::into_owned),
             device: self.device.map(Cow::into_owned),
             market,
-        })
+        };
+        Ok((event, adjusted))
     }
 }
 
@@ -362,20 +316,19 @@ fn whole(wrong: &mut Findings, field: impl FnOnce() -> String, given: Option<i64
     fits
 }
 
-fn moment(wrong: &mut Findings, field: String, text: &str, now: Timestamp) -> Timestamp {
-    match text.parse::<jiff::Timestamp>() {
-        Ok(moment) => {
-            let moment = Timestamp(moment.as_millisecond());
-            if moment > now.after(MOST_AHEAD) {
-                wrong.add(field, format!("{text:?}"), "a moment that has been: it lies more than a day ahead");
-            } else if moment < now.before(MOST_BEHIND) {
-                wrong.add(field, format!("{text:?}"), "a moment within the last 400 days");
-            }
-            moment
-        }
-        Err(_) => {
-            wrong.add(field, format!("{text:?}"), "a moment such as \"2026-11-23T17:00:00Z\"");
-            now
-        }
-    }
+/// The moment, within what a listener's taste can know; and what was given, where it lies outside.
+fn moment(wrong: &mut Findings, field: String, text: &str, now: Timestamp) -> (Timestamp, Option<FieldError>) {
+    let Ok(moment) = text.parse::<jiff::Timestamp>() else {
+        wrong.add(field, format!("{text:?}"), "a moment such as \"2026-11-23T17:00:00Z\"");
+        return (now, None);
+    };
+    let moment = Timestamp(moment.as_millisecond());
+    let (taken, why) = if moment > now.after(MOST_AHEAD) {
+        (now, "it lies more than a day ahead")
+    } else if moment < now.before(MOST_BEHIND) {
+        (now.before(MOST_BEHIND), "it lies more than 400 days back")
+    } else {
+        return (moment, None);
+    };
+    (taken, Some(FieldError::new(field, format!("{text:?}"), format!("{taken} was stored: {why}"))))
 }

@@ -14,7 +14,7 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use shared_models::{
-    ErrorCode, ItemId, Timestamp,
+    ErrorCode, ItemId, ItemKey, Timestamp,
     item::{Item, ItemKind},
 };
 use utoipa::ToSchema;
@@ -24,7 +24,7 @@ use super::{
     ask::Findings,
     bad_path,
     body::{Body, RawBody, read, read_element},
-    path_name,
+    path_name, schemas,
 };
 use crate::{
     auth::Caller,
@@ -41,30 +41,30 @@ const MOST_ITEMS: usize = 1_000;
 pub(crate) struct ItemBody {
     /// The tenant's id; in a batch only, elsewhere the path tells it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 1, max_length = 128)]
+    #[schema(value_type = Option<schemas::Id>)]
     item_id: Option<String>,
     /// What it is: `track`, `album`, `artist`, `playlist`, `show`, `episode`, or a kind of your own in lower case.
     #[serde(rename = "type", default = "track")]
     #[schema(min_length = 1, max_length = 64, pattern = "^[a-z0-9_-]+$", default = "track", example = "track")]
     kind: String,
     /// What a listener reads on the card.
-    #[schema(min_length = 1, max_length = 512)]
+    #[schema(value_type = schemas::Text)]
     title: String,
     /// The artist's item id.
     #[serde(default)]
-    #[schema(min_length = 1, max_length = 128)]
+    #[schema(value_type = Option<schemas::Id>)]
     artist_id: Option<String>,
     /// The artist's name as a listener reads it.
     #[serde(default)]
-    #[schema(min_length = 1, max_length = 512)]
+    #[schema(value_type = Option<schemas::Text>)]
     artist_name: Option<String>,
     /// Genres and tags, most telling first.
     #[serde(default)]
-    #[schema(max_items = 32)]
+    #[schema(max_items = 32, value_type = Vec<schemas::Genre>)]
     genres: Vec<String>,
     /// When it came out: a date or a moment.
     #[serde(default)]
-    #[schema(example = "2024-05-17")]
+    #[schema(schema_with = schemas::date_or_moment, required = false)]
     released_at: Option<String>,
     /// How long it plays, in milliseconds.
     #[serde(default)]
@@ -75,7 +75,7 @@ pub(crate) struct ItemBody {
     explicit: bool,
     /// Where it may be played, as ISO 3166-1 alpha-2 codes; empty means everywhere.
     #[serde(default)]
-    #[schema(max_items = 250)]
+    #[schema(max_items = 250, value_type = Vec<schemas::Country>)]
     markets: Vec<String>,
 }
 
@@ -130,13 +130,13 @@ pub(crate) struct ItemResults {
 /// Creates it or replaces it whole. The next page shows it as written.
 #[utoipa::path(
     put, path = "/v1/items/{id}", tag = "catalogue", operation_id = "put_item",
-    params(("id" = String, Path, description = "The item, by the tenant's own id", min_length = 1, max_length = 128, example = "track-1")),
+    params(("id" = schemas::Id, Path, description = "The item, by the tenant's own id", example = "track-1")),
     request_body(content = ItemBody),
     responses(
         (status = 200, description = "The item was there; `status` says whether it has changed", body = ItemResult),
         (status = 201, description = "The item is new", body = ItemResult),
         (status = 400, description = "The item is wrong; `errors` names the fields", body = ProblemBody<'static>, content_type = "application/problem+json"),
-        (status = 409, description = "Another item stands in its place", body = ProblemBody<'static>, content_type = "application/problem+json"),
+        (status = 409, description = "The body names another item, or another item stands in its place", body = ProblemBody<'static>, content_type = "application/problem+json"),
     ),
     security(("api_key" = ["catalog"])),
 )]
@@ -150,17 +150,16 @@ pub(crate) async fn put(
     if let Some(given) = &body.item_id
         && given != id.as_str()
     {
-        return Err(Problem::fields(vec![FieldError::new(
-            "/item_id",
-            format!("{given:?}"),
-            "the id of the path, or nothing",
-        )]));
+        let wrong = FieldError::new("/item_id", format!("{given:?}"), "the id of the path, or nothing");
+        let problem =
+            Problem::new(ErrorCode::Conflict, "item_id_mismatch", "the body is of another item than the path");
+        return Err(problem.with_errors(vec![wrong]));
     }
     let item = body.check("", Some(id.clone())).map_err(Problem::fields)?;
     let key = item.key();
     let written = edge.catalogue.put_items(&caller.tenant, vec![item], edge.deadline()).await;
     // Whatever became of it, what this edge remembers may be old.
-    edge.display.forget(&caller.tenant, key);
+    edge.forget_items(&caller.tenant, &[key]);
     let outcome = written?.into_iter().next().ok_or_else(|| Problem::internal("catalogue gave no result"))??;
     let status = if outcome == Put::Created { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(ItemResult { item_id: Some(id.to_string()), status: word(outcome), errors: Vec::new() }))
@@ -170,7 +169,7 @@ pub(crate) async fn put(
 /// Read an item
 #[utoipa::path(
     get, path = "/v1/items/{id}", tag = "catalogue", operation_id = "get_item",
-    params(("id" = String, Path, description = "The item, by the tenant's own id", min_length = 1, max_length = 128, example = "track-1")),
+    params(("id" = schemas::Id, Path, description = "The item, by the tenant's own id", example = "track-1")),
     responses(
         (status = 200, description = "The item", body = ItemBody),
         (status = 400, description = "The id is wrong", body = ProblemBody<'static>, content_type = "application/problem+json"),
@@ -196,7 +195,7 @@ pub(crate) async fn get(
 /// It is on no page from now on. Events about it are kept.
 #[utoipa::path(
     delete, path = "/v1/items/{id}", tag = "catalogue", operation_id = "delete_item",
-    params(("id" = String, Path, description = "The item, by the tenant's own id", min_length = 1, max_length = 128, example = "track-1")),
+    params(("id" = schemas::Id, Path, description = "The item, by the tenant's own id", example = "track-1")),
     responses(
         (status = 204, description = "It is deleted"),
         (status = 400, description = "The id is wrong", body = ProblemBody<'static>, content_type = "application/problem+json"),
@@ -211,7 +210,7 @@ pub(crate) async fn delete(
 ) -> Result<Response, Problem> {
     let id = item_of(path)?;
     let deleted = edge.catalogue.delete_item(&caller.tenant, &id, edge.deadline()).await;
-    edge.display.forget(&caller.tenant, shared_models::ItemKey::of(&id));
+    edge.forget_items(&caller.tenant, &[ItemKey::of(&id)]);
     if deleted? { Ok(StatusCode::NO_CONTENT.into_response()) } else { Err(not_found()) }
 }
 
@@ -267,9 +266,12 @@ pub(crate) async fn batch(
     }
     let keys: Vec<_> = items.iter().map(Item::key).collect();
     let outcomes = edge.catalogue.put_items(&caller.tenant, items, edge.deadline()).await;
-    for key in keys {
-        edge.display.forget(&caller.tenant, key);
-    }
+    // What is written as it was may be remembered; of the rest, and of what nobody knows, nothing may.
+    let same = |index: usize| {
+        outcomes.as_ref().is_ok_and(|outcomes| matches!(outcomes.get(index), Some(Ok(Put::Unchanged | Put::Created))))
+    };
+    let changed: Vec<_> = keys.into_iter().enumerate().filter(|(index, _)| !same(*index)).map(|(_, key)| key).collect();
+    edge.forget_items(&caller.tenant, &changed);
     for (place, outcome) in places.into_iter().zip(outcomes?) {
         if let Some(result) = results.get_mut(place) {
             match outcome {

@@ -11,6 +11,7 @@ pub(crate) mod events;
 pub(crate) mod health;
 pub(crate) mod items;
 pub(crate) mod openapi;
+pub(crate) mod schemas;
 pub(crate) mod surfaces;
 pub(crate) mod users;
 
@@ -24,10 +25,11 @@ use contracts::{Catalogue, Deadline, Profiles};
 use http::{HeaderValue, header};
 use serde::Serialize;
 use service_runtime::Health;
-use shared_models::{Clock, ErrorCode, SurfaceId};
+use shared_models::{Clock, ErrorCode, ItemKey, SurfaceId, TenantId};
 
 use crate::{
     conduct::Conductor,
+    event_sink::EventSink,
     metrics::Metrics,
     page::DisplayCache,
     plan::Blueprint,
@@ -45,7 +47,7 @@ pub(crate) struct Edge {
     pub(crate) catalogue: Arc<dyn Catalogue>,
     pub(crate) profiles: Arc<dyn Profiles>,
     pub(crate) display: Arc<DisplayCache>,
-    pub(crate) events: events::EventSink,
+    pub(crate) events: EventSink,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) health: Health,
     pub(crate) metrics: Metrics,
@@ -72,6 +74,14 @@ impl Edge {
             };
             Problem::not_found("surface_not_found", detail)
         })
+    }
+
+    /// Forgets all this edge remembers of items that were written or deleted.
+    pub(crate) fn forget_items(&self, tenant: &TenantId, keys: &[ItemKey]) {
+        for key in keys {
+            self.display.forget(tenant, *key);
+        }
+        self.conductor.fallbacks.items_changed(tenant, keys.iter().copied());
     }
 
     /// The deadline of a catalogue or user call.

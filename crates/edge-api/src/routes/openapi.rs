@@ -16,7 +16,10 @@ use utoipa::{
 };
 use utoipa_axum::router::OpenApiRouter;
 
-use super::access::{Access, ROUTES};
+use super::{
+    access::{Access, ROUTES},
+    schemas,
+};
 use crate::problem::{FieldError, Problem, ProblemBody};
 
 #[derive(OpenApi)]
@@ -47,6 +50,7 @@ pub(crate) fn router<S: Clone + Send + Sync + 'static>() -> OpenApiRouter<S> {
 /// Adds what holds for every operation: the key, and the errors that layers answer with.
 pub(crate) fn complete(document: &mut utoipa::openapi::OpenApi) {
     document.info.version = env!("CARGO_PKG_VERSION").to_owned();
+    schemas::relate(document);
     let components = document.components.get_or_insert_default();
     let mut key = Http::new(HttpAuthScheme::Bearer);
     key.description = Some(

@@ -20,7 +20,7 @@ use super::{
     ask::PageRequest,
     bad_path,
     body::{RawBody, read},
-    json_bytes, path_name,
+    json_bytes, path_name, schemas,
 };
 use crate::{
     auth::Caller,
@@ -101,10 +101,10 @@ fn unknown_verb() -> Problem {
 #[into_params(parameter_in = Query)]
 pub(crate) struct SimilarQuery {
     /// The listener, by the tenant's own id: what they hid is left out.
-    #[param(min_length = 1, max_length = 128)]
+    #[param(value_type = Option<schemas::Id>)]
     user_id: Option<String>,
     /// Where the listener is: an ISO 3166-1 alpha-2 code.
-    #[param(min_length = 2, max_length = 2, pattern = "^[A-Za-z]{2}$", example = "SE")]
+    #[param(value_type = Option<schemas::Country>)]
     market: Option<String>,
     /// The most cards.
     #[param(minimum = 1, maximum = 100)]
@@ -119,7 +119,7 @@ pub(crate) struct SimilarQuery {
 /// One list of cards from the surface `item-similar`, most similar first.
 #[utoipa::path(
     get, path = "/v1/items/{id}/similar", tag = "serve", operation_id = "similar",
-    params(("id" = String, Path, description = "The item, by the tenant's own id", min_length = 1, max_length = 128, example = "track-1"), SimilarQuery),
+    params(("id" = schemas::Id, Path, description = "The item, by the tenant's own id", example = "track-1"), SimilarQuery),
     responses(
         (status = 200, description = "The cards", body = FlatAnswer<'static>),
         (status = 400, description = "A parameter is wrong; `errors` names it", body = ProblemBody<'static>, content_type = "application/problem+json"),
@@ -210,7 +210,8 @@ async fn answer(
     if let Err(error) = written {
         return Problem::internal(format!("answer is not serialised: {error}")).into_response();
     }
-    edge.recorder.record(record(caller, ready, blueprint, ask, done, recommendation_id, id, began));
+    let record = record(caller, ready, blueprint, ask, done, recommendation_id, id, began);
+    edge.recorder.record(record, blueprint.encoded_candidates());
     json_bytes(bytes)
 }
 

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use shared_models::{ErrorCode, ItemKey, UserId, listener::UserAttributes};
 use utoipa::ToSchema;
 
-use super::{Edge, Json, ask::Findings, bad_path, body::Body, path_name};
+use super::{Edge, Json, ask::Findings, bad_path, body::Body, path_name, schemas};
 use crate::{
     auth::Caller,
     problem::{Problem, ProblemBody},
@@ -26,7 +26,7 @@ use crate::{
 pub(crate) struct UserBody {
     /// Where they are at home: an ISO 3166-1 alpha-2 code.
     #[serde(default)]
-    #[schema(min_length = 2, max_length = 2, pattern = "^[A-Za-z]{2}$", example = "SE")]
+    #[schema(value_type = Option<schemas::Country>)]
     market: Option<String>,
     /// Whether explicit items may be shown.
     #[serde(default = "yes")]
@@ -103,7 +103,7 @@ pub(crate) struct ArtistShare {
 /// What events have taught stays.
 #[utoipa::path(
     put, path = "/v1/users/{id}", tag = "users", operation_id = "put_user",
-    params(("id" = String, Path, description = "The user, by the tenant's own id", min_length = 1, max_length = 128, example = "user-1")),
+    params(("id" = schemas::Id, Path, description = "The user, by the tenant's own id", example = "user-1")),
     request_body(content = UserBody),
     responses(
         (status = 200, description = "The user is written", body = UserWritten),
@@ -129,14 +129,18 @@ pub(crate) async fn put(
         explicit_allowed: attributes.explicit_allowed,
         updated_at: attributes.updated_at.to_string(),
     };
-    edge.profiles.put_user(&caller.tenant, attributes, edge.deadline()).await?;
+    let user = attributes.id.clone();
+    let put = edge.profiles.put_user(&caller.tenant, attributes, edge.deadline()).await;
+    // Whatever became of it, a page that is kept for the listener may show what they must not see now.
+    edge.conductor.fallbacks.listener_changed(&caller.tenant, &user, None);
+    put?;
     Ok(Json(written).into_response())
 }
 
 /// Read a user
 #[utoipa::path(
     get, path = "/v1/users/{id}", tag = "users", operation_id = "get_user",
-    params(("id" = String, Path, description = "The user, by the tenant's own id", min_length = 1, max_length = 128, example = "user-1")),
+    params(("id" = schemas::Id, Path, description = "The user, by the tenant's own id", example = "user-1")),
     responses(
         (status = 200, description = "What the platform knows of the user", body = UserAnswer),
         (status = 400, description = "The id is wrong", body = ProblemBody<'static>, content_type = "application/problem+json"),

@@ -77,7 +77,7 @@ fn corpus() -> Vec<Case> {
         // Items and users.
         case("PUT", "/v1/items/a", "{}", 400, "invalid_field", "the field `title`"),
         case("PUT", "/v1/items/a", r#"{"title": ""}"#, 400, "invalid_field", "\"/title\""),
-        case("PUT", "/v1/items/a", r#"{"title": "t", "item_id": "b"}"#, 400, "invalid_field", "the id of the path"),
+        case("PUT", "/v1/items/a", r#"{"title": "t", "item_id": "b"}"#, 409, "item_id_mismatch", "the id of the path"),
         case("PUT", "/v1/items/a", r#"{"title": "t", "type": "Big Thing"}"#, 400, "invalid_field", "\"/type\""),
         case(
             "PUT",

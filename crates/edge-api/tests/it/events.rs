@@ -6,7 +6,7 @@ use contracts::events as wire;
 use event_bus::{Config as BusConfig, EventBus, embedded::EmbeddedBus, subjects};
 use serde_json::json;
 use service_runtime::Runtime;
-use shared_models::{SystemClock, event::Event};
+use shared_models::{ErrorCode, SystemClock, event::Event};
 
 use crate::support::{Edge, Mood, World};
 
@@ -51,7 +51,7 @@ async fn one_bad_event_does_not_sink_the_others() {
     let body = json!({"events": [
         good, {"event_id": "e-2", "user_id": "u", "type": "like"}, "no event", good,
         {"event_id": "e-3", "user_id": "u", "type": "like", "item_id": "t", "ms_played": 3, "market": "x", "colour": 1},
-        {"event_id": "e-4", "user_id": "u", "type": "Like!", "item_id": "t", "occurred_at": "2099-01-01T00:00:00Z", "recommendation_id": "x"}
+        {"event_id": "e-4", "user_id": "u", "type": "Like!", "item_id": "t", "occurred_at": "soon", "recommendation_id": "x"}
     ]});
     let answer = edge.send("POST", "/v1/events", &body.to_string()).await;
     assert_eq!(answer.status, 202, "{}", answer.text);
@@ -75,15 +75,66 @@ async fn one_bad_event_does_not_sink_the_others() {
 }
 
 #[tokio::test]
+async fn moments_that_cannot_be_are_moved_and_told() {
+    let edge = Edge::start().await;
+    let event = |n: usize, at: &str| json!({"event_id": format!("e-{n}"), "user_id": "u", "type": "skip", "ms_played": 900, "item_id": "t", "occurred_at": at});
+    let moments = ["2099-01-01T00:00:00Z", "1999-01-01T00:00:00Z"];
+    let body = json!({"events": [event(0, moments[0]), event(1, moments[1])]});
+    let answer = edge.send("POST", "/v1/events", &body.to_string()).await;
+    assert_eq!(answer.status, 202, "{}", answer.text);
+    let answer = answer.json();
+    let stored = stored(&edge);
+    for (index, (moment, days)) in moments.into_iter().zip([0, 400]).enumerate() {
+        let event = &stored[index];
+        assert_eq!(event.occurred_at, event.received_at.before(Duration::from_secs(days * 86_400)));
+        let told = &answer["results"][index]["adjusted"][0];
+        assert_eq!(told["field"], format!("/events/{index}/occurred_at"));
+        assert_eq!(told["given"], format!("{moment:?}"));
+        assert!(told["expected"].as_str().unwrap().starts_with(&event.occurred_at.to_string()), "{told}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_stored_is_never_accepted() {
     let edge = Edge::with(|config| config.events.ack_timeout = Duration::from_millis(100)).await;
     let body =
         json!({"events": [{"event_id": "e-1", "user_id": "u", "type": "like", "item_id": "track-1"}]}).to_string();
-    for mood in [Mood::Fails(shared_models::ErrorCode::Unavailable), Mood::Hangs] {
+    for mood in [Mood::Fails(ErrorCode::Unavailable), Mood::Hangs] {
         World::set(&edge.world.bus, mood);
         let answer = edge.send("POST", "/v1/events", &body).await;
         assert_eq!((answer.status, answer.json()["reason"].as_str()), (503, Some("events_not_stored")), "{mood:?}");
         assert_eq!(answer.header("retry-after"), "1");
+    }
+}
+
+#[tokio::test]
+async fn a_large_body_of_one_listener_is_stored() {
+    let edge = Edge::start().await;
+    // More than a message of the bus takes, and all of it for one partition.
+    let long = "\u{1d11e}".repeat(120);
+    let event = |n: usize| json!({"event_id": format!("{n}-{long}"), "user_id": long, "type": "play", "item_id": long});
+    let body = json!({"events": (0..1_000).map(event).collect::<Vec<_>>()}).to_string();
+    assert!((1 << 20..2 << 20).contains(&body.len()), "{} bytes", body.len());
+    let answer = edge.send("POST", "/v1/events", &body).await;
+    assert_eq!((answer.status, answer.json()["accepted"].as_u64()), (202, Some(1_000)), "{}", answer.text);
+    assert_eq!(stored(&edge).len(), 1_000);
+    assert!(edge.world.published.lock().unwrap().iter().all(|(_, envelope)| envelope.payload.len() <= 64 << 10));
+}
+
+#[tokio::test]
+async fn what_the_bus_refuses_is_told_apart() {
+    let edge = Edge::start().await;
+    let body =
+        json!({"events": [{"event_id": "e-1", "user_id": "u", "type": "like", "item_id": "track-1"}]}).to_string();
+    for (code, status, reason, retry) in [
+        (ErrorCode::InvalidArgument, 413, "events_too_large", ""),
+        (ErrorCode::ResourceExhausted, 429, "events_queue_full", "1"),
+        (ErrorCode::Unavailable, 503, "events_not_stored", "1"),
+    ] {
+        World::set(&edge.world.bus, Mood::Fails(code));
+        let answer = edge.send("POST", "/v1/events", &body).await;
+        assert_eq!((answer.status, answer.json()["reason"].as_str()), (status, Some(reason)), "{code:?}");
+        assert_eq!(answer.header("retry-after"), retry, "{code:?}");
     }
 }
 
