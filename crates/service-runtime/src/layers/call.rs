@@ -2,7 +2,7 @@
 //!
 //! This file must not know a transport; the three layers give it their rules.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use tokio::time::Instant;
 use tonic::Code;
@@ -32,14 +32,19 @@ pub(super) struct Call {
     span: Span,
     started: Instant,
     /// What the histogram calls it: a route or a method, never what a stranger sent.
-    label: String,
+    label: Cow<'static, str>,
     durations: Option<Durations>,
     open: bool,
 }
 
 impl Call {
-    pub(super) fn new(side: Side, span: Span, label: String, durations: Option<Durations>) -> Self {
-        Self { side, span, started: Instant::now(), label, durations, open: true }
+    pub(super) fn new(
+        side: Side,
+        span: Span,
+        label: impl Into<Cow<'static, str>>,
+        durations: Option<Durations>,
+    ) -> Self {
+        Self { side, span, started: Instant::now(), label: label.into(), durations, open: true }
     }
 
     /// The call ended with `status`.
@@ -71,7 +76,7 @@ impl Call {
         let Some(durations) = &self.durations else { return };
         // A method nobody serves is the caller's invention; it must not become a label.
         let unknown = self.side == Side::GrpcServer && status == Status::Grpc(Code::Unimplemented);
-        let method = if unknown { String::from("_OTHER") } else { std::mem::take(&mut self.label) };
+        let method = if unknown { Cow::Borrowed("_OTHER") } else { std::mem::take(&mut self.label) };
         durations.get_or_create(&Labels { method, status: name }).observe(took.as_secs_f64());
     }
 }

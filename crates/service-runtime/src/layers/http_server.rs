@@ -4,6 +4,7 @@
 //! is the matched route known.
 
 use std::{
+    borrow::Cow,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -51,16 +52,17 @@ impl HttpServerTrace {
         Self { durations: Some(metrics::http_server(metrics)), ..self }
     }
 
-    fn span<B>(&self, request: &Request<B>, method: &'static str, route: Option<&str>) -> Span {
-        let name;
-        let name = match route {
-            Some(route) => {
-                name = format!("{method} {route}");
-                name.as_str()
+    fn span<B>(&self, request: &Request<B>, method: &'static str, route: Option<&str>, name: Option<&str>) -> Span {
+        let made;
+        let name = match (name, route) {
+            (Some(name), _) => name,
+            (None, Some(route)) => {
+                made = format!("{method} {route}");
+                made.as_str()
             }
             // Without a route the name is the method alone: a path would make as many names as there are strangers.
-            None if method == UNMATCHED => "HTTP",
-            None => method,
+            (None, None) if method == UNMATCHED => "HTTP",
+            (None, None) => method,
         };
         tracing::info_span!(
             "http_server",
@@ -110,18 +112,20 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let method = known_method(request.method());
-        let documented = request.extensions().get::<DocumentedRoute>().map(|route| route.0);
-        let route = documented.or_else(|| request.extensions().get::<MatchedPath>().map(MatchedPath::as_str));
-        let span = self.trace.span(&request, method, route);
+        let documented = request.extensions().get::<DocumentedRoute>().copied();
+        let matched = || request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+        let route = documented.map(|documented| documented.route).or_else(matched);
+        let span = self.trace.span(&request, method, route, documented.and_then(|documented| documented.name));
         let caller = trace::extract_headers(request.headers());
         if self.trace.trusts_callers {
             trace::set_parent(&span, &caller);
         } else {
             trace::add_link(&span, &caller);
         }
-        let label = match &self.trace.durations {
-            Some(_) => format!("{method} {}", route.unwrap_or(UNMATCHED)),
-            None => String::new(),
+        let label = match (&self.trace.durations, documented.and_then(|documented| documented.name)) {
+            (None, _) => Cow::Borrowed(""),
+            (Some(_), Some(name)) => Cow::Borrowed(name),
+            (Some(_), None) => Cow::Owned(format!("{method} {}", route.unwrap_or(UNMATCHED))),
         };
         let call = Call::new(Side::HttpServer, span.clone(), label, self.trace.durations.clone());
         let answer = span.in_scope(|| self.inner.call(request));
@@ -136,10 +140,15 @@ where
     }
 }
 
-/// The route of a request as the API documents it, where the router matches something else: put it into the request's
-/// extensions before this layer.
+/// The route of a request as the API documents it: put it into the request's extensions before this layer, where the
+/// router matches something else, and where the span's name need not be made anew for every request.
 #[derive(Clone, Copy, Debug)]
-pub struct DocumentedRoute(pub &'static str);
+pub struct DocumentedRoute {
+    /// The route, such as `/v1/surfaces/{surface}:page`.
+    pub route: &'static str,
+    /// The method and the route, such as `POST /v1/surfaces/{surface}:page`, when the route has the request's method.
+    pub name: Option<&'static str>,
+}
 
 /// A method a stranger made up must become neither a span's name nor a label.
 fn known_method(method: &Method) -> &'static str {

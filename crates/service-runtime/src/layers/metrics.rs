@@ -2,6 +2,8 @@
 //!
 //! This file must not know which routes and methods exist.
 
+use std::borrow::Cow;
+
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{family::Family, histogram::Histogram},
@@ -12,7 +14,7 @@ use crate::metrics::{Metrics, seconds_buckets};
 /// What a duration is counted under.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct Labels {
-    pub(super) method: String,
+    pub(super) method: Cow<'static, str>,
     pub(super) status: &'static str,
 }
 

@@ -13,13 +13,16 @@ pub mod names;
 
 use http::HeaderMap;
 use opentelemetry::{
-    Context,
+    Array, Context, KeyValue, StringValue, Value,
     propagation::{Extractor, TextMapPropagator as _},
     trace::{SpanContext, TraceContextExt as _, TraceState},
 };
 use opentelemetry_sdk::propagation::TraceContextPropagator;
-use tracing::Span;
+use shared_models::ErrorCode;
+use tracing::{Span, field};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+
+use crate::Deadline;
 
 const TRACEPARENT: &str = "traceparent";
 const TRACESTATE: &str = "tracestate";
@@ -104,17 +107,59 @@ pub fn current_trace_id() -> Option<String> {
     trace_id(&current())
 }
 
+/// What a span can be told beside its fields.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Attribute {
+    /// A text.
+    Text(String),
+    /// Several texts.
+    Texts(Vec<String>),
+    /// A whole number.
+    Count(usize),
+}
+
+impl From<Attribute> for Value {
+    fn from(attribute: Attribute) -> Self {
+        match attribute {
+            Attribute::Text(text) => text.into(),
+            Attribute::Texts(texts) => Self::Array(Array::String(texts.into_iter().map(StringValue::from).collect())),
+            Attribute::Count(count) => i64::try_from(count).unwrap_or(i64::MAX).into(),
+        }
+    }
+}
+
+/// Adds attributes to the current span: for what only the handler of a request knows of it, on the span that a layer
+/// opened. Nothing is made where nobody records.
+pub fn annotate<const N: usize>(attributes: impl FnOnce() -> [(&'static str, Attribute); N]) {
+    Context::map_current(|context| {
+        let span = context.span();
+        if span.is_recording() {
+            span.set_attributes(attributes().map(|(name, attribute)| KeyValue::new(name, Value::from(attribute))));
+        }
+    });
+}
+
 /// A span for a call to a service that lives in this process: it stands where the client and server spans of a remote
 /// call would stand. `method` is the full name of the call, as over gRPC.
 #[must_use]
-pub fn in_process_span(component: &'static str, method: &'static str) -> Span {
+pub fn in_process_span(component: &'static str, method: &'static str, deadline: Deadline) -> Span {
     tracing::info_span!(
         "in_process",
         otel.name = method,
-        setlist.component = component,
-        rpc.method = method,
+        otel.kind = "internal",
+        otel.status_code = field::Empty,
         rpc.system.name = "in_process",
+        rpc.method = method,
+        error.type = field::Empty,
+        setlist.component = component,
+        setlist.deadline.remaining_ms = deadline.remaining().as_secs_f64() * 1e3,
     )
+}
+
+/// Says on an in-process span that the call failed: like a client, it sees every failure as its own error.
+pub fn in_process_failed(span: &Span, code: ErrorCode) {
+    span.record("otel.status_code", "ERROR");
+    span.record("error.type", code.as_str());
 }
 
 /// Writes `parent` to a carrier, one header at a time.

@@ -63,3 +63,18 @@ pub const DB_QUERY_SUMMARY: &str = "db.query.summary";
 pub const COMPONENT: &str = "setlist.component";
 /// How much of the deadline was left when the work began.
 pub const DEADLINE_REMAINING: &str = "setlist.deadline.remaining_ms";
+
+/// The surface that was asked for.
+pub const SURFACE: &str = "setlist.surface";
+/// Whose request it is.
+pub const TENANT: &str = "setlist.tenant";
+/// The release of models that answered; empty while none is live.
+pub const RELEASE: &str = "setlist.release";
+/// How far down the brown-out ladder an answer stands.
+pub const DEGRADED: &str = "setlist.degraded";
+/// What was missing, slow or skipped, as `stage=cause`.
+pub const DEGRADED_REASONS: &str = "setlist.degraded.reasons";
+/// How many shelves an answer has.
+pub const SHELVES: &str = "setlist.shelves";
+/// How many cards an answer has.
+pub const CARDS: &str = "setlist.cards";

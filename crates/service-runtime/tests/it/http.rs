@@ -3,7 +3,11 @@
 use axum::{Router, body::Body, http::StatusCode, routing::get};
 use http::{Method, Request};
 use opentelemetry::trace::{SpanKind, Status};
-use service_runtime::{Metrics, layers::HttpServerTrace, trace};
+use service_runtime::{
+    Metrics,
+    layers::{DocumentedRoute, HttpServerTrace},
+    trace::{self, Attribute, names},
+};
 use tower::ServiceExt as _;
 
 use crate::spans::{Caught, assert_only_pinned_names, attribute};
@@ -14,7 +18,22 @@ fn router(layer: HttpServerTrace) -> Router {
     Router::new()
         .route("/v1/things/{id}", get(|| async { trace::current_trace_id().unwrap_or_default() }))
         .route("/v1/broken", get(|| async { StatusCode::SERVICE_UNAVAILABLE }))
+        .route("/v1/marked", get(marked))
         .layer(layer)
+}
+
+async fn marked() -> StatusCode {
+    // A span below info is in no trace; the mark belongs to the one above it.
+    tracing::debug_span!("detail").in_scope(|| {
+        trace::annotate(|| {
+            [
+                (names::SURFACE, Attribute::Text("home".to_owned())),
+                (names::CARDS, Attribute::Count(7)),
+                (names::DEGRADED_REASONS, Attribute::Texts(vec!["ranking=timeout".to_owned()])),
+            ]
+        });
+    });
+    StatusCode::OK
 }
 
 async fn asked(router: Router, method: Method, path: &str) -> (StatusCode, String) {
@@ -84,4 +103,50 @@ async fn strangers_cannot_invent_names_or_labels() {
         "{page}"
     );
     assert!(!page.contains("INVENTED") && !page.contains("/some/path"), "{page}");
+}
+
+#[tokio::test]
+async fn a_handler_marks_the_span_of_its_request() {
+    let caught = Caught::start();
+    asked(router(HttpServerTrace::new("edge-api")), Method::GET, "/v1/marked").await;
+    let span = &caught.named("GET /v1/marked")[0];
+    assert_eq!(attribute(span, "setlist.surface").as_deref(), Some("home"));
+    assert_eq!(attribute(span, "setlist.cards").as_deref(), Some("7"));
+    assert_eq!(attribute(span, "setlist.degraded.reasons").as_deref(), Some("[\"ranking=timeout\"]"));
+    // Where nobody records, nothing is made.
+    trace::annotate(|| -> [_; 0] { panic!("nobody asked") });
+}
+
+#[tokio::test]
+async fn a_documented_route_gives_span_and_label_their_name() {
+    let caught = Caught::start();
+    let metrics = Metrics::new();
+    let documented = |name| DocumentedRoute { route: "/v1/things/{thing}:read", name };
+    for (name, expected) in
+        [(Some("GET /v1/things/{thing}:read"), "GET /v1/things/{thing}:read"), (None, "PUT /v1/things/{thing}:read")]
+    {
+        let layer = HttpServerTrace::new("edge-api").with_metrics(&metrics);
+        let router = router(layer).layer(axum::Extension(documented(name)));
+        asked(router, if name.is_some() { Method::GET } else { Method::PUT }, "/v1/things/7").await;
+        let spans = caught.named(expected);
+        assert_eq!(attribute(&spans[0], "http.route").as_deref(), Some("/v1/things/{thing}:read"));
+        assert!(metrics.encode().contains(&format!("method=\"{expected}\"")), "{}", metrics.encode());
+    }
+}
+
+#[tokio::test]
+async fn a_call_within_the_process_stands_for_the_remote_one() {
+    let caught = Caught::start();
+    let deadline = service_runtime::Deadline::within(std::time::Duration::from_secs(1));
+    let span = trace::in_process_span("ranking", "setlist.ranking.v1.RankingService/Rank", deadline);
+    trace::in_process_failed(&span, shared_models::ErrorCode::Unavailable);
+    drop(span);
+    let span = &caught.named("setlist.ranking.v1.RankingService/Rank")[0];
+    assert_eq!(span.span_kind, SpanKind::Internal);
+    assert!(matches!(span.status, Status::Error { .. }));
+    assert_eq!(attribute(span, "error.type").as_deref(), Some("unavailable"));
+    assert_eq!(attribute(span, "rpc.system.name").as_deref(), Some("in_process"));
+    assert_eq!(attribute(span, "setlist.component").as_deref(), Some("ranking"));
+    assert!(attribute(span, "setlist.deadline.remaining_ms").is_some());
+    assert_only_pinned_names(span);
 }
