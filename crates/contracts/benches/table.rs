@@ -14,7 +14,7 @@ use contracts::{
     grpc::{CandidatesClient, CandidatesServer},
     records,
 };
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use service_runtime::{CancellationToken, OnFailure, Runtime, grpc, listen};
 use shared_models::{SystemClock, candidates::CandidateSet, plan::CandidateQuery};
 
@@ -36,6 +36,16 @@ fn record(criterion: &mut Criterion) {
     let name = format!("record of {CANDIDATES} candidates, {} bytes", payload.len());
     criterion
         .bench_function(&format!("{name}: encode"), |bencher| bencher.iter(|| records::encode(black_box(&record))));
+    let plan = records::EncodedPlan::of(&record.candidate_plan);
+    for (what, record) in [("all of it", record.clone()), ("what was shown", record.clone().shown_only())] {
+        criterion.bench_function(&format!("{name}: encode {what}, its plan known"), |bencher| {
+            bencher.iter_batched(
+                || record.clone(),
+                |record| records::encode_with(record, black_box(&plan)),
+                BatchSize::SmallInput,
+            );
+        });
+    }
     criterion.bench_function(&format!("{name}: decode"), |bencher| {
         bencher.iter(|| records::decode(records::KIND, records::VERSION, black_box(&payload)));
     });

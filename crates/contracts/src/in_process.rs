@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use service_runtime::deadline;
+use service_runtime::{deadline, trace};
 use shared_models::{
     candidates::CandidateSet,
     plan::{CandidateQuery, RankQuery},
     slate::RankedPage,
 };
-use tracing::{Instrument, field};
+use tracing::Instrument as _;
 
 use crate::{Candidates, Deadline, Failure, Ranking};
 
@@ -20,39 +20,31 @@ pub struct Traced<T: ?Sized>(pub Arc<T>);
 #[async_trait]
 impl Candidates for Traced<dyn Candidates> {
     async fn generate(&self, query: CandidateQuery, deadline: Deadline) -> Result<CandidateSet, Failure> {
-        let span = tracing::info_span!(
-            "call",
-            otel.name = "setlist.candidates.v1.CandidatesService/Generate",
-            otel.kind = "internal",
-            error.r#type = field::Empty
-        );
-        kept(deadline, self.0.generate(query, deadline), span).await
+        let method = "setlist.candidates.v1.CandidatesService/Generate";
+        kept("candidate-generation", method, deadline, self.0.generate(query, deadline)).await
     }
 }
 
 #[async_trait]
 impl Ranking for Traced<dyn Ranking> {
     async fn rank(&self, query: RankQuery, deadline: Deadline) -> Result<RankedPage, Failure> {
-        let span = tracing::info_span!(
-            "call",
-            otel.name = "setlist.ranking.v1.RankingService/Rank",
-            otel.kind = "internal",
-            error.r#type = field::Empty
-        );
-        kept(deadline, self.0.rank(query, deadline), span).await
+        let method = "setlist.ranking.v1.RankingService/Rank";
+        kept("ranking", method, deadline, self.0.rank(query, deadline)).await
     }
 }
 
 async fn kept<T>(
+    component: &'static str,
+    method: &'static str,
     deadline: Deadline,
     call: impl Future<Output = Result<T, Failure>>,
-    span: tracing::Span,
 ) -> Result<T, Failure> {
+    let span = trace::in_process_span(component, method, deadline);
     let answer = deadline::run(deadline, call.instrument(span.clone()))
         .await
         .unwrap_or_else(|_| Err(Failure::deadline_exceeded()));
     if let Err(failure) = &answer {
-        span.record("error.type", failure.code.as_str());
+        trace::in_process_failed(&span, failure.code);
     }
     answer
 }

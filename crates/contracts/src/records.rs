@@ -172,10 +172,33 @@ fn rows_of(table: &CandidateTable, rows: &[u32]) -> CandidateTable {
     }
 }
 
+/// A candidate plan as it stands in a record: encoded once for all the records that hold it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EncodedPlan(Bytes);
+
+impl EncodedPlan {
+    /// Encodes a plan.
+    #[must_use]
+    pub fn of(plan: &CandidatePlan) -> Self {
+        Self(convert::only_plan(plan).encode_to_vec().into())
+    }
+}
+
 /// A record.
 #[must_use]
 pub fn encode(record: &RecommendationRecord) -> Bytes {
-    convert::record_to_wire(record).encode_to_vec().into()
+    encode_with(record.clone(), &EncodedPlan::of(&record.candidate_plan))
+}
+
+/// A record, given the encoding of its own candidate plan. Protobuf lets fields stand in any order, so the plan's bytes
+/// follow the rest.
+#[must_use]
+pub fn encode_with(record: RecommendationRecord, plan: &EncodedPlan) -> Bytes {
+    // Most records fit; a vector grows where one does not, so encoding into it cannot fail.
+    let mut bytes = Vec::with_capacity(4_096 + 96 * record.table.len() + plan.0.len());
+    let _fits = convert::record_to_wire(record).encode(&mut bytes);
+    bytes.extend_from_slice(&plan.0);
+    bytes.into()
 }
 
 /// The record of a payload.

@@ -1,6 +1,6 @@
 //! Recommendation records.
 
-use shared_models::RecommendationId;
+use shared_models::{RecommendationId, plan::CandidatePlan};
 
 use super::{
     Result, candidates, duration_from_wire, duration_to_wire, each,
@@ -13,29 +13,29 @@ use crate::{
     records::{RecommendationRecord, ShelfSummary, Variant},
 };
 
-pub(crate) fn record_to_wire(record: &RecommendationRecord) -> wire::RecommendationRecord {
+/// The record's message, without its candidate plan. What nobody else holds is moved.
+pub(crate) fn record_to_wire(record: RecommendationRecord) -> wire::RecommendationRecord {
     let shelf = |shelf: &ShelfSummary| wire::ShelfSummary {
         shelf: shelf.shelf.as_str().to_owned(),
         kept: shelf.kept,
         dropped: candidates::dropped_to_wire(&shelf.dropped),
     };
-    let variant =
-        |variant: &Variant| wire::Variant { experiment: variant.experiment.clone(), variant: variant.variant.clone() };
+    let variant = |variant: Variant| wire::Variant { experiment: variant.experiment, variant: variant.variant };
     wire::RecommendationRecord {
         id: uuid_to_wire(&record.id.0),
         tenant: record.tenant.as_str().to_owned(),
         user: record.user.as_ref().map(|user| user.as_str().to_owned()),
         surface: record.surface.as_str().to_owned(),
-        surface_version: record.surface_version.clone(),
-        variants: record.variants.iter().map(variant).collect(),
-        context: Some(page::context_to_wire(record.context.clone())),
-        seed_items: page::keys_to_wire(record.seed_items.clone()),
-        exclude: page::keys_to_wire(record.exclude.clone()),
-        candidate_plan: Some(candidates::plan_to_wire(&record.candidate_plan)),
-        rank_shelves: record.rank_shelves.iter().cloned().map(ranking::plan_to_wire).collect(),
+        surface_version: record.surface_version,
+        variants: record.variants.into_iter().map(variant).collect(),
+        context: Some(page::context_to_wire(record.context)),
+        seed_items: page::keys_to_wire(record.seed_items),
+        exclude: page::keys_to_wire(record.exclude),
+        candidate_plan: None,
+        rank_shelves: record.rank_shelves.into_iter().map(ranking::plan_to_wire).collect(),
         order: record.order.to_wire(),
-        listener: Some(page::listener_to_wire(record.listener.clone())),
-        table: Some(page::table_to_wire(record.table.clone())),
+        listener: Some(page::listener_to_wire(record.listener)),
+        table: Some(page::table_to_wire(record.table)),
         table_complete: record.table_complete,
         shelves: record.shelves.iter().map(shelf).collect(),
         sources: page::reports_to_wire(&record.sources),
@@ -43,10 +43,15 @@ pub(crate) fn record_to_wire(record: &RecommendationRecord) -> wire::Recommendat
         candidates_release: record.candidates_release.as_ref().map(|release| release.as_str().to_owned()),
         ranking_release: record.ranking_release.as_ref().map(|release| release.as_str().to_owned()),
         level: record.level.to_wire(),
-        degraded: page::degraded_to_wire(record.degraded.clone()),
+        degraded: page::degraded_to_wire(record.degraded),
         elapsed: Some(duration_to_wire(record.elapsed)),
-        trace_id: record.trace_id.clone(),
+        trace_id: record.trace_id,
     }
+}
+
+/// A record's message that holds a candidate plan and nothing else.
+pub(crate) fn only_plan(plan: &CandidatePlan) -> wire::RecommendationRecord {
+    wire::RecommendationRecord { candidate_plan: Some(candidates::plan_to_wire(plan)), ..Default::default() }
 }
 
 pub(crate) fn record_from_wire(record: wire::RecommendationRecord) -> Result<RecommendationRecord> {

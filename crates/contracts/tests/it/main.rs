@@ -11,6 +11,8 @@ mod server;
 #[cfg(test)]
 mod failures;
 #[cfg(test)]
+mod in_process;
+#[cfg(test)]
 mod parity;
 #[cfg(test)]
 mod payloads;

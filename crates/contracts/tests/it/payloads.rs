@@ -26,6 +26,15 @@ proptest! {
     }
 
     #[test]
+    fn a_plan_that_was_encoded_before_is_read_back_with_its_record(seed: u64, rows in 1..50_usize, shelves in 0..6_usize) {
+        let record = Draw(seed).record(rows, shelves);
+        let plan = records::EncodedPlan::of(&record.candidate_plan);
+        let payload = records::encode_with(record.clone(), &plan);
+        prop_assert_eq!(&payload, &records::encode(&record));
+        prop_assert_eq!(records::decode(records::KIND, records::VERSION, &payload).unwrap(), record);
+    }
+
+    #[test]
     fn a_record_of_what_was_shown_keeps_every_card(seed: u64, rows in 1..150_usize, shelves in 1..6_usize) {
         let full = Draw(seed).record(rows, shelves);
         let shown = full.clone().shown_only();
