@@ -292,7 +292,12 @@ impl<Q: Send + Sync, K: Key, F: Send> CandidatePipeline<Q, K, F> {
         deadline: Deadline,
         degraded: &mut Vec<DegradedStage>,
     ) -> Result<(), Failure> {
-        let span = tracing::info_span!("pipeline.hydrate", stage.r#in = keys.len(), stage.outcome = field::Empty);
+        let span = tracing::info_span!(
+            "pipeline.hydrate",
+            stage.r#in = keys.len(),
+            stage.out = field::Empty,
+            stage.outcome = field::Empty
+        );
         let patches = futures_util::future::join_all(self.hydrators.iter().map(|step| async {
             let started = Instant::now();
             let patch = within(deadline.capped(step.budget), step.stage.hydrate(query, keys)).await;
@@ -306,7 +311,11 @@ impl<Q: Send + Sync, K: Key, F: Send> CandidatePipeline<Q, K, F> {
         for (step, patch) in self.hydrators.iter().zip(patches) {
             match patch {
                 Ok(patch) => patch(facts),
-                Err(failure) if step.need == Need::Required => return Err(failure),
+                Err(failure) if step.need == Need::Required => {
+                    span.record("stage.out", 0);
+                    span.record("stage.outcome", failure.cause.as_str());
+                    return Err(failure);
+                }
                 Err(failure) => {
                     note(&failure, "hydrator", step.stage.name());
                     outcome = failure.cause.as_str();
@@ -314,6 +323,8 @@ impl<Q: Send + Sync, K: Key, F: Send> CandidatePipeline<Q, K, F> {
                 }
             }
         }
+        // A hydrator adds facts; it never drops a candidate.
+        span.record("stage.out", keys.len());
         span.record("stage.outcome", outcome);
         Ok(())
     }
@@ -321,7 +332,9 @@ impl<Q: Send + Sync, K: Key, F: Send> CandidatePipeline<Q, K, F> {
     fn filter(&self, query: &Q, merged: &Merged<K>, sources: usize, groups: &[Group<'_, Q, K>]) -> Vec<Gathered> {
         let span = tracing::info_span!(
             "pipeline.filter",
-            stage.r#in = merged.keys.len(),
+            // What all groups gave to their filters: a candidate that several groups want counts in each.
+            stage.r#in = field::Empty,
+            stage.merged = merged.keys.len(),
             stage.out = field::Empty,
             stage.dropped = field::Empty,
             stage.outcome = "ok"
@@ -345,6 +358,7 @@ impl<Q: Send + Sync, K: Key, F: Send> CandidatePipeline<Q, K, F> {
             text.push('=');
             text.push_str(&count.to_string());
         }
+        span.record("stage.in", kept + totals.iter().map(|count| *count as usize).sum::<usize>());
         span.record("stage.out", kept);
         span.record("stage.dropped", text.as_str());
         self.metrics.ran("filter", "all", "ok", started.elapsed(), kept);

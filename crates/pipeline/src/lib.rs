@@ -26,6 +26,9 @@ pub mod ranking;
 pub mod metrics;
 pub mod score;
 
+#[cfg(test)]
+mod spans;
+
 pub use metrics::StageMetrics;
 pub use score::Score;
 pub use stage::{Failure, Need, Patch, StageResult, Step};

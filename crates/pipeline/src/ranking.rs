@@ -104,9 +104,11 @@ impl<Q: Send + Sync, M: Send + Sync, P: Send + Sync, A: Arrange<Q, P>> RankingPi
     /// When features cannot be computed, or not even the fallback predictor answers.
     pub async fn run(&self, query: &Q, rows: usize, deadline: Deadline) -> Result<Ranked<A::Slate>, Failure> {
         let mut degraded = Vec::new();
-        let matrix = self.timed("features", self.features.name(), rows, || self.features.compute(query))?;
+        let compute = || self.features.compute(query);
+        let matrix = self.timed("features", self.features.name(), rows, compute, |_| rows)?;
         let predictions = self.predict(query, &matrix, rows, deadline, &mut degraded).await?;
-        let slates = self.timed("select", "all", rows, || Ok(self.arrange(query, &predictions)))?;
+        let arrange = || Ok(self.arrange(query, &predictions));
+        let (slates, _) = self.timed("select", "all", rows, arrange, |(_, chosen)| *chosen)?;
         Ok(Ranked { slates, degraded })
     }
 
@@ -116,18 +118,21 @@ impl<Q: Send + Sync, M: Send + Sync, P: Send + Sync, A: Arrange<Q, P>> RankingPi
         name: &'static str,
         rows: usize,
         work: impl FnOnce() -> StageResult<T>,
+        given: impl FnOnce(&T) -> usize,
     ) -> StageResult<T> {
         let span = match kind {
             "features" => tracing::info_span!(
                 "pipeline.features",
                 stage.name = name,
                 stage.r#in = rows,
+                stage.out = field::Empty,
                 stage.outcome = field::Empty
             ),
             _ => tracing::info_span!(
                 "pipeline.select",
                 stage.name = name,
                 stage.r#in = rows,
+                stage.out = field::Empty,
                 stage.outcome = field::Empty
             ),
         };
@@ -135,6 +140,7 @@ impl<Q: Send + Sync, M: Send + Sync, P: Send + Sync, A: Arrange<Q, P>> RankingPi
         let started = Instant::now();
         let done = work();
         let outcome = done.as_ref().map_or_else(|failure| failure.cause.as_str(), |_| "ok");
+        span.record("stage.out", done.as_ref().map_or(0, given));
         span.record("stage.outcome", outcome);
         self.metrics.ran(kind, name, outcome, started.elapsed(), rows);
         done
@@ -149,8 +155,13 @@ impl<Q: Send + Sync, M: Send + Sync, P: Send + Sync, A: Arrange<Q, P>> RankingPi
         degraded: &mut Vec<DegradedStage>,
     ) -> Result<Vec<P>, Failure> {
         let name = self.predictor.stage.name();
-        let span =
-            tracing::info_span!("pipeline.predict", stage.name = name, stage.r#in = rows, stage.outcome = field::Empty);
+        let span = tracing::info_span!(
+            "pipeline.predict",
+            stage.name = name,
+            stage.r#in = rows,
+            stage.out = field::Empty,
+            stage.outcome = field::Empty
+        );
         let started = Instant::now();
         let first = predict_within(&*self.predictor.stage, query, matrix, rows, deadline.capped(self.predictor.budget))
             .instrument(span.clone())
@@ -158,18 +169,21 @@ impl<Q: Send + Sync, M: Send + Sync, P: Send + Sync, A: Arrange<Q, P>> RankingPi
         let outcome = first.as_ref().map_or_else(|failure| failure.cause.as_str(), |_| "ok");
         span.record("stage.outcome", outcome);
         self.metrics.ran("predictor", name, outcome, started.elapsed(), rows);
-        match first {
+        let predictions = match first {
             Ok(predictions) => Ok(predictions),
             Err(failure) => {
                 degraded.push(DegradedStage::new(format!("scorer.{name}"), failure.cause));
                 predict_within(&*self.fallback, query, matrix, rows, deadline.capped(Duration::MAX))
-                    .instrument(span)
+                    .instrument(span.clone())
                     .await
             }
-        }
+        };
+        span.record("stage.out", predictions.as_ref().map_or(0, Vec::len));
+        predictions
     }
 
-    fn arrange(&self, query: &Q, predictions: &[P]) -> Vec<(usize, A::Slate)> {
+    /// The slates, and how many rows they show.
+    fn arrange(&self, query: &Q, predictions: &[P]) -> (Vec<(usize, A::Slate)>, usize) {
         let groups = self.arrange.groups(query);
         let mut unscored = vec![0_u32; groups];
         let mut ranked: Vec<Vec<Scored>> = Vec::with_capacity(groups);
@@ -188,18 +202,20 @@ impl<Q: Send + Sync, M: Send + Sync, P: Send + Sync, A: Arrange<Q, P>> RankingPi
         }
         let mut taken = vec![false; predictions.len()];
         let mut slates = Vec::with_capacity(groups);
+        let mut shown = 0;
         for group in self.arrange.order(query, &ranked) {
             let Some(rows) = ranked.get_mut(group) else { continue };
             rows.retain(|scored| !taken.get(scored.row as usize).copied().unwrap_or(true));
             let slate = self.arrange.select(query, group, rows, predictions, unscored.get(group).copied().unwrap_or(0));
             for row in self.arrange.chosen(&slate) {
+                shown += 1;
                 if let Some(slot) = taken.get_mut(row as usize) {
                     *slot = true;
                 }
             }
             slates.push((group, slate));
         }
-        slates
+        (slates, shown)
     }
 }
 

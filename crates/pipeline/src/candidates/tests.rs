@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
+use crate::spans::Caught;
 
 struct Fixed(&'static str, StageResult<Vec<Found<u32>>>);
 
@@ -88,6 +89,38 @@ async fn a_number_that_is_not_finite_is_no_candidate() {
     let a = Fixed("a", Ok(vec![found(1, f32::NAN), found(2, f32::INFINITY), found(4, 0.5)]));
     let run = run(&[step(&a, 10)], &[]).await.unwrap();
     assert_eq!(run.merged.keys, [4]);
+}
+
+struct Facts(StageResult<()>);
+
+#[async_trait]
+impl Hydrator<(), u32, ()> for Facts {
+    fn name(&self) -> &'static str {
+        "facts"
+    }
+    async fn hydrate(&self, (): &(), _: &[u32]) -> StageResult<Patch<()>> {
+        self.0.clone().map(|()| Box::new(|(): &mut ()| ()) as Patch<()>)
+    }
+}
+
+#[tokio::test]
+async fn hydrating_says_how_many_went_in_and_came_out() {
+    let failed = || Err(Failure::of(DegradedCause::Failed));
+    for (need, facts, out, outcome) in [
+        (Need::BestEffort, Ok(()), "2", "ok"),
+        (Need::BestEffort, failed(), "2", "failed"),
+        (Need::Required, failed(), "0", "failed"),
+    ] {
+        let caught = Caught::start();
+        let hydrator = Step { need, budget: Duration::from_millis(50), stage: Box::new(Facts(facts)) as Box<_> };
+        let metrics = StageMetrics::register(&service_runtime::metrics::Metrics::new(), "test");
+        let good = Fixed("good", Ok(vec![found(2, 1.0), found(4, 0.5)]));
+        let run = CandidatePipeline::new(vec![hydrator], metrics)
+            .run(&(), &[step(&good, 10)], &[], |_| (), Deadline::within(Duration::from_secs(5)))
+            .await;
+        assert_eq!(run.is_ok(), out == "2");
+        assert_eq!(caught.stage("pipeline.hydrate"), ("2".to_owned(), out.to_owned(), outcome.to_owned()));
+    }
 }
 
 proptest! {

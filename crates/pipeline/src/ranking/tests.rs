@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::spans::Caught;
 
 struct Query {
     groups: Vec<Vec<u32>>,
@@ -96,6 +97,20 @@ async fn wrong_length_answer_degrades_to_the_fallback() {
     let ranked = pipeline(Box::new(Wrong(2))).run(&query, 3, Deadline::within(Duration::from_secs(1))).await.unwrap();
     assert_eq!(ranked.slates[0].1.chosen, [2, 1]);
     assert_eq!(ranked.degraded, [DegradedStage::new("scorer.wrong", DegradedCause::Failed)]);
+}
+
+#[tokio::test]
+async fn every_stage_says_how_many_went_in_and_came_out() {
+    let said = |of: (&str, &str, &str)| (of.0.to_owned(), of.1.to_owned(), of.2.to_owned());
+    let query = Query { groups: vec![vec![0, 1, 2], vec![2, 3]], rows: 4, size: 2 };
+    for (predictor, outcome) in [(Box::new(ByRow) as Box<dyn Predictor<_, _, _>>, "ok"), (Box::new(Wrong(2)), "failed")]
+    {
+        let caught = Caught::start();
+        pipeline(predictor).run(&query, 4, Deadline::within(Duration::from_secs(1))).await.unwrap();
+        assert_eq!(caught.stage("pipeline.features"), said(("4", "4", "ok")));
+        assert_eq!(caught.stage("pipeline.predict"), said(("4", "4", outcome)), "the fallback's answer is one");
+        assert_eq!(caught.stage("pipeline.select"), said(("4", "4", "ok")));
+    }
 }
 
 proptest! {
