@@ -175,3 +175,32 @@ async fn a_group_commit_hangs_under_one_caller_and_links_to_the_others() {
         assert!(send.links.contains(&other), "{other:?} is not in {:?}", send.links);
     }
 }
+
+async fn messages_sent_together_link_to_whose_work_they_are(rig: Rig, partition: u16) {
+    collector();
+    let bus = rig.open().await;
+    let callers: Vec<_> = (0..3).map(|_| tracing::info_span!(parent: None, "caller")).collect();
+    let places: Vec<_> = callers.iter().map(trace::of).collect();
+    drop(callers);
+    let messages = (0..3).map(|value| (subject(partition), number(value))).collect();
+    assert_eq!(bus.publish_many_linked(messages, &places).await.unwrap().len(), 3);
+    let name = subject(partition).as_str().to_owned();
+    let sent = |span: &testkit::otlp::Span| {
+        span.kind == Kind::Producer && span.attribute("messaging.destination.name") == name
+    };
+    let send = collector().span(PATIENCE, sent).await.unwrap();
+    assert!(send.parent.is_empty(), "it belongs to none of their traces");
+    let expected: Vec<_> =
+        places.iter().map(|place| (trace::trace_id(place).unwrap(), trace::span_id(place).unwrap())).collect();
+    assert_eq!(send.links, expected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_sent_together_link_to_whose_work_they_are_on_the_embedded_bus() {
+    messages_sent_together_link_to_whose_work_they_are(Rig::embedded().await, 6).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_sent_together_link_to_whose_work_they_are_on_jetstream() {
+    messages_sent_together_link_to_whose_work_they_are(Rig::jetstream().await, 7).await;
+}
