@@ -9,6 +9,9 @@ use crate::{
     listener::ListenerContext,
 };
 
+/// The least cosine between the factors of two items at which one may be called close to the other.
+pub const NEAR: f32 = 0.5;
+
 /// One source's word for one candidate.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Evidence {
@@ -18,7 +21,8 @@ pub struct Evidence {
     pub rank: u32,
     /// The source's own score, finite; scales differ between sources.
     pub score: f32,
-    /// The listener's item that led the source to it, or [`ItemKey::NONE`].
+    /// The item that led the source to it, or [`ItemKey::NONE`]: one that the request is about, or one
+    /// that the listener played. What they only liked, saved or shared is never named.
     pub seed: ItemKey,
 }
 

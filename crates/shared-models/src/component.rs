@@ -139,17 +139,18 @@ names!(
     /// Why a card stands on a shelf, for the listener to read. `evidence` holds the items that
     /// support it: take them from the profile and the card loses its support.
     ReasonCode, "reason", {
-        /// Near the listener's taste; evidence: the recent items nearest to it.
+        /// Near the listener's taste; evidence: the item they played lately that is nearest to it. Without
+        /// evidence it claims nothing.
         TasteMatch = "taste_match",
-        /// Often played with an item of theirs; evidence: that item.
+        /// Often played with an item they played, or by the same artist; evidence: that item.
         BecauseYouPlayed = "because_you_played",
-        /// By an artist they play; evidence: their most played item of the artist, when known.
+        /// By an artist they play often; evidence: their most played item of the artist, when known.
         FavouriteArtist = "favourite_artist",
         /// They played it themselves; evidence: the item.
         PlayedBefore = "played_before",
         /// Rising everywhere; no evidence.
         Trending = "trending",
-        /// New, and of an artist or genre of theirs when evidence is given.
+        /// New; evidence: their most played item of the same artist, when there is one.
         NewRelease = "new_release",
         /// Popular where they are; no evidence.
         PopularInMarket = "popular_in_market",

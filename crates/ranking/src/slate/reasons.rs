@@ -7,20 +7,22 @@
 use releases::vectors;
 use shared_models::{
     ItemKey,
-    candidates::Evidence,
+    candidates::{Evidence, NEAR},
     component::{Fact, ReasonCode, SourceName},
+    item::Market,
     plan::RankQuery,
     slate::Reason,
 };
 use smallvec::SmallVec;
 
-use crate::features::Gathered;
+use crate::features::{Gathered, gather::Units};
 
-/// Recent items at least this near, by cosine, support a match of taste.
-pub const TASTE_THRESHOLD: f32 = 0.5;
+/// An item played lately that is at least this near, by cosine, supports a match of taste.
+pub const TASTE_THRESHOLD: f32 = NEAR;
 
-/// No reason names more items than this.
-const MAX_EVIDENCE: usize = 2;
+/// Plays of an artist, and their share of the listener's decayed plays, from which on the artist is one
+/// they play often.
+pub const OFTEN: (f32, f32) = (3.0, 0.01);
 
 /// A reason and how well it is supported.
 struct Support {
@@ -69,6 +71,7 @@ fn argue(query: &RankQuery, gathered: &Gathered, source: SourceName, word: &Evid
     let support = |kind: f32, code: ReasonCode, evidence: SmallVec<[ItemKey; 2]>| {
         Some(Support { strength: kind * by_rank, reason: Reason { code, evidence } })
     };
+    let fact = |fact| query.table.fact(fact).and_then(|column| column.get(row)).copied().unwrap_or(0.0);
     let seed = || word.seed.is_some().then(|| SmallVec::from_slice(&[word.seed]));
     match source {
         SourceName::RecentlyPlayed => {
@@ -87,49 +90,41 @@ fn argue(query: &RankQuery, gathered: &Gathered, source: SourceName, word: &Evid
                 .all(|other| other.source != word.source || other.score <= word.score);
             if is_largest { support(1.0, ReasonCode::BecauseYouPlayed, seed()?) } else { None }
         }
-        SourceName::FavouriteArtists => {
-            let is_theirs =
-                |fact| query.table.fact(fact).and_then(|column| column.get(row)).is_some_and(|value| *value > 0.0);
-            let evidence = seed();
-            if evidence.is_none()
-                && !is_theirs(Fact::ArtistPlays)
-                && !is_theirs(Fact::ArtistFollowed)
-                && !is_theirs(Fact::ArtistAffinity)
-            {
-                return None;
-            }
-            support(0.95, ReasonCode::FavouriteArtist, evidence.unwrap_or_default())
+        SourceName::FavouriteArtists if fact(Fact::ArtistPlays) >= OFTEN.0 && fact(Fact::ArtistAffinity) >= OFTEN.1 => {
+            support(0.95, ReasonCode::FavouriteArtist, seed().unwrap_or_default())
         }
-        SourceName::Embedding => {
-            let (nearness, evidence) = nearest(query, gathered, row)?;
-            support(nearness, ReasonCode::TasteMatch, evidence)
+        // A play or two do not make a favourite; what was played says why all the same. A follow alone
+        // has no reason of its own.
+        SourceName::FavouriteArtists => support(0.8, ReasonCode::BecauseYouPlayed, seed()?),
+        SourceName::Embedding if query.seed_items.contains(&word.seed) => {
+            let nearness = nearness(&query.seed_items, &gathered.seeds, gathered, row, word.seed)?;
+            support(nearness, ReasonCode::SimilarTo, seed()?)
         }
+        SourceName::Embedding if query.table.items.get(row) != Some(&word.seed) => {
+            let nearness = nearness(&query.listener.recent, &gathered.recent, gathered, row, word.seed)?;
+            support(nearness, ReasonCode::TasteMatch, seed()?)
+        }
+        // An item is no evidence for itself.
+        SourceName::Embedding => None,
         SourceName::NewReleases => {
             support(if word.seed.is_some() { 0.9 } else { 0.7 }, ReasonCode::NewRelease, seed().unwrap_or_default())
         }
         SourceName::Trending => support(0.5, ReasonCode::Trending, SmallVec::new()),
+        // Without a list of the market the source gives what is popular everywhere: then no market may be
+        // named. Where the request names none, neither does the reason.
+        SourceName::PopularInMarket
+            if query.context.market != Market::UNKNOWN && fact(Fact::MarketPopularity) <= 0.0 =>
+        {
+            None
+        }
         SourceName::PopularInMarket => support(0.45, ReasonCode::PopularInMarket, SmallVec::new()),
     }
 }
 
-/// The recent items nearest to a candidate, nearest first, and how near the first is; `None` when no
-/// one is near enough.
-fn nearest(query: &RankQuery, gathered: &Gathered, row: usize) -> Option<(f32, SmallVec<[ItemKey; 2]>)> {
-    let unit = gathered.candidates.unit(row);
-    let item = query.table.items.get(row)?;
-    let mut cosines = vec![0.0; query.listener.recent.len()];
-    vectors::dot_many(unit, gathered.recent.values(), &mut cosines);
-    let mut near: SmallVec<[(f32, ItemKey); 3]> = SmallVec::new();
-    for (cosine, key) in cosines
-        .into_iter()
-        .zip(&query.listener.recent)
-        .filter(|(cosine, key)| *cosine >= TASTE_THRESHOLD && *key != item)
-    {
-        // The newer item comes first where two are equally near.
-        let place = near.partition_point(|(known, _)| *known >= cosine);
-        near.insert(place, (cosine, *key));
-        near.truncate(MAX_EVIDENCE);
-    }
-    let nearness = near.first()?.0;
-    Some((nearness, near.into_iter().map(|(_, key)| key).collect()))
+/// How near the candidate is to the item that its source names; `None` when it is not near enough, or the
+/// item is none of `items`. Which of these the listener played, the source knows.
+fn nearness(items: &[ItemKey], units: &Units, gathered: &Gathered, row: usize, seed: ItemKey) -> Option<f32> {
+    let place = items.iter().position(|key| *key == seed)?;
+    let cosine = vectors::dot(gathered.candidates.unit(row), units.unit(place));
+    (cosine >= TASTE_THRESHOLD).then_some(cosine)
 }

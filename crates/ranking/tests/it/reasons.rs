@@ -8,6 +8,7 @@ use shared_models::{
     ItemKey,
     candidates::Evidence,
     component::{Fact, ReasonCode, SourceName},
+    item::Market,
     plan::RankQuery,
 };
 
@@ -58,13 +59,11 @@ fn each_source_argues_for_its_reason_and_loses_it_with_its_support() {
     let corpus: Vec<Case> = vec![
         (ItemToItem, seed, None, ReasonCode::BecauseYouPlayed, vec![seed]),
         (RecentlyPlayed, NONE, Some(Fact::ItemPlays), ReasonCode::PlayedBefore, vec![pages::key(CARD)]),
-        (FavouriteArtists, seed, None, ReasonCode::FavouriteArtist, vec![seed]),
-        (FavouriteArtists, NONE, Some(Fact::ArtistPlays), ReasonCode::FavouriteArtist, vec![]),
-        (FavouriteArtists, NONE, Some(Fact::ArtistFollowed), ReasonCode::FavouriteArtist, vec![]),
+        (FavouriteArtists, seed, None, ReasonCode::BecauseYouPlayed, vec![seed]),
         (NewReleases, NONE, None, ReasonCode::NewRelease, vec![]),
         (NewReleases, seed, None, ReasonCode::NewRelease, vec![seed]),
         (Trending, NONE, None, ReasonCode::Trending, vec![]),
-        (PopularInMarket, NONE, None, ReasonCode::PopularInMarket, vec![]),
+        (PopularInMarket, NONE, Some(Fact::MarketPopularity), ReasonCode::PopularInMarket, vec![]),
     ];
     for (source, seed, support, code, evidence) in corpus {
         let mut query = page(&[(source, 0, 1.0, seed)], None);
@@ -92,33 +91,65 @@ fn each_source_argues_for_its_reason_and_loses_it_with_its_support() {
 }
 
 #[test]
-fn taste_is_supported_by_the_nearest_recent_items() {
+fn an_artist_is_a_favourite_only_when_played_often() {
+    let seed = pages::key(50);
+    let given = |plays: f32, share: f32, seed: ItemKey| {
+        let mut query = page(&[(SourceName::FavouriteArtists, 0, 1.0, seed)], None);
+        fact(&mut query, Fact::ArtistPlays, plays);
+        fact(&mut query, Fact::ArtistAffinity, share);
+        fact(&mut query, Fact::ArtistFollowed, 1.0);
+        reason(&query, None)
+    };
+    assert_eq!(given(3.0, 0.01, seed), (ReasonCode::FavouriteArtist, vec![seed]));
+    assert_eq!(given(3.0, 0.01, NONE), (ReasonCode::FavouriteArtist, vec![]));
+    // A play or two, or three among thousands, are not often; but they are plays.
+    assert_eq!(given(1.0, 1.0, seed), (ReasonCode::BecauseYouPlayed, vec![seed]));
+    assert_eq!(given(3.0, 0.001, seed), (ReasonCode::BecauseYouPlayed, vec![seed]));
+    // Followed, and never played.
+    assert_eq!(given(0.0, 0.0, NONE), UNSUPPORTED);
+}
+
+#[test]
+fn no_market_is_named_for_what_is_popular_everywhere() {
+    let mut query = page(&[(SourceName::PopularInMarket, 0, 1.0, NONE)], None);
+    assert_eq!(reason(&query, None), UNSUPPORTED, "the release has no list of the market");
+    query.context.market = Market::UNKNOWN;
+    assert_eq!(reason(&query, None).0, ReasonCode::PopularInMarket, "the request names no market");
+}
+
+#[test]
+fn taste_is_supported_by_the_item_that_the_source_names_when_it_is_near() {
     let release = pages::release(16);
-    let mut query = page(&[(SourceName::Embedding, 0, 1.0, NONE)], Some(&release));
-    recent(&mut query, &[4, 23, 5, 43, 63]);
-    let (code, evidence) = reason(&query, Some(&release));
-    assert_eq!(code, ReasonCode::TasteMatch);
-    assert_eq!(evidence.len(), 2);
-    let cluster = [23, 43, 63].map(pages::key);
-    assert!(evidence.iter().all(|item| cluster.contains(item)), "{evidence:?}");
-    // Each piece of evidence supports the card by itself; without any, none is named.
-    let left: Vec<usize> =
-        [4, 23, 5, 43, 63].into_iter().filter(|index| !evidence.contains(&pages::key(*index))).collect();
-    recent(&mut query, &left);
-    let (_, others) = reason(&query, Some(&release));
-    assert!(others.iter().all(|item| !evidence.contains(item)) && others.len() == 1);
-    recent(&mut query, &[4, 5]);
-    assert_eq!(reason(&query, Some(&release)), UNSUPPORTED);
-    recent(&mut query, &[23]);
-    assert_eq!(reason(&query, None), UNSUPPORTED, "without factors nothing is known to be near");
+    let taste = |seed: ItemKey, items: &[usize], release: Option<&Release>| {
+        let mut query = page(&[(SourceName::Embedding, 0, 1.0, seed)], release);
+        recent(&mut query, items);
+        reason(&query, release)
+    };
+    let near = pages::key(23);
+    assert_eq!(taste(near, &[4, 23, 5, 43], Some(&release)), (ReasonCode::TasteMatch, vec![near]));
+    // Recent items that the source does not name may never have been played: none is taken in its place.
+    assert_eq!(taste(NONE, &[4, 23, 5, 43], Some(&release)), UNSUPPORTED);
+    assert_eq!(taste(near, &[4, 5, 43], Some(&release)), UNSUPPORTED, "it is no longer one of the recent");
+    assert_eq!(taste(pages::key(4), &[4, 23], Some(&release)), UNSUPPORTED, "it is far");
+    assert_eq!(taste(near, &[23], None), UNSUPPORTED, "without factors nothing is known to be near");
 }
 
 #[test]
 fn the_item_itself_is_no_evidence_for_a_match_of_taste() {
     let release = pages::release(16);
-    let mut query = page(&[(SourceName::Embedding, 0, 1.0, NONE)], Some(&release));
+    let mut query = page(&[(SourceName::Embedding, 0, 1.0, pages::key(CARD))], Some(&release));
     recent(&mut query, &[CARD]);
     assert_eq!(reason(&query, Some(&release)), UNSUPPORTED);
+}
+
+#[test]
+fn what_a_page_is_about_is_no_match_of_taste() {
+    let release = pages::release(16);
+    for (about, expected) in [(23, (ReasonCode::SimilarTo, vec![pages::key(23)])), (4, UNSUPPORTED)] {
+        let mut query = page(&[(SourceName::Embedding, 0, 1.0, pages::key(about))], Some(&release));
+        query.seed_items = vec![pages::key(about)];
+        assert_eq!(reason(&query, Some(&release)), expected);
+    }
 }
 
 #[test]
