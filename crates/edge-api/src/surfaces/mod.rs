@@ -5,6 +5,7 @@
 mod check;
 mod parse;
 mod schema;
+mod tree;
 
 use std::{
     collections::BTreeMap,

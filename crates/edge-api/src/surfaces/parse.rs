@@ -4,14 +4,16 @@
 
 use std::fmt;
 
-use serde::{
-    Deserialize, Deserializer,
-    de::{MapAccess, SeqAccess, Visitor},
-};
-use serde_saphyr::Spanned;
 use shared_models::{SurfaceId, surface::Surface};
 
-use super::{check::check, nearest};
+use super::{
+    check::check,
+    nearest,
+    tree::{Position, Tree},
+};
+
+/// A file with more unknown keys than this is no surface file.
+const MOST_MENDED: usize = 100;
 
 /// One thing that is wrong in a surface file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,13 +55,31 @@ impl fmt::Display for Problem {
     }
 }
 
+/// A problem without its file.
+struct Wrong {
+    position: Position,
+    key: String,
+    given: String,
+    expected: String,
+}
+
 /// Reads one surface.
 ///
 /// # Errors
-/// With every unknown key and every value that is out of range; where the text is no surface at all,
-/// with the first thing that is wrong.
+/// With every unknown key, every value that is out of range, and the first thing that is wrong otherwise.
 pub fn parse(file: &str, text: &str) -> Result<Surface, Vec<Problem>> {
-    let at = |line, column, key: String, given: String, expected: String| Problem {
+    let wrong = match serde_saphyr::from_str::<Surface>(text) {
+        Ok(surface) => {
+            let wrong = check(&surface);
+            if wrong.is_empty() {
+                return Ok(surface);
+            }
+            // Only a wrong file pays for reading the text a second time, with positions.
+            out_of_range(wrong, Tree::read(text).as_ref())
+        }
+        Err(first) => read_on(text, &first),
+    };
+    let problem = |Wrong { position: (line, column), key, given, expected }| Problem {
         file: file.to_owned(),
         line,
         column,
@@ -67,30 +87,86 @@ pub fn parse(file: &str, text: &str) -> Result<Surface, Vec<Problem>> {
         given,
         expected,
     };
-    match serde_saphyr::from_str::<Surface>(text) {
-        Ok(surface) => {
-            let wrong = check(&surface);
-            if wrong.is_empty() {
-                return Ok(surface);
+    Err(wrong.into_iter().map(problem).collect())
+}
+
+fn out_of_range(wrong: Vec<super::check::Wrong>, tree: Option<&Tree>) -> Vec<Wrong> {
+    let placed = |wrong: super::check::Wrong| Wrong {
+        position: tree.map_or((1, 1), |tree| tree.position(&wrong.key)),
+        key: wrong.key,
+        given: wrong.given,
+        expected: wrong.expected,
+    };
+    wrong.into_iter().map(placed).collect()
+}
+
+/// Everything that can be told of a text that is no surface. Serde stops at the first unknown key: it is mended in a
+/// copy, and the copy is read again.
+fn read_on(text: &str, first: &serde_saphyr::Error) -> Vec<Wrong> {
+    let mut wrong = Vec::new();
+    // Behind something that cannot be mended only unknown keys are certain: the rest may be its consequence.
+    let mut certain = true;
+    if unknown_key(first).is_none() {
+        wrong.push(told(first, position_of(first)));
+        certain = false;
+    }
+    let Some(mut tree) = Tree::read(text) else {
+        return if wrong.is_empty() { vec![told(first, position_of(first))] } else { wrong };
+    };
+    for _ in 0..MOST_MENDED {
+        let copy = tree.rewritten();
+        let error = match serde_saphyr::from_str::<Surface>(&copy.text) {
+            Ok(surface) => {
+                if certain {
+                    wrong.extend(out_of_range(check(&surface), Some(&tree)));
+                }
+                break;
             }
-            // Only a wrong file pays for reading the text a second time, with positions.
-            let tree = serde_saphyr::from_str::<Spanned<Node>>(text).ok();
-            Err(wrong
-                .into_iter()
-                .map(|wrong| {
-                    let (line, column) = tree.as_ref().map_or((1, 1), |tree| position(tree, &wrong.key));
-                    at(line, column, wrong.key, wrong.given, wrong.expected)
-                })
-                .collect())
-        }
-        Err(error) => {
-            let error = error.without_snippet();
-            // What the reader cannot place stands at the head of the file.
-            let (line, column) = error.location().map_or((1, 1), |location| (location.line(), location.column()));
-            let (given, expected) = explain(error);
-            Err(vec![at(line, column, String::new(), given, expected)])
+            Err(error) => error,
+        };
+        let (line, _) = position_of(&error);
+        if let Some((key, known)) = unknown_key(&error) {
+            match tree.mend(line, &copy, key, nearest(key, known.iter().copied())) {
+                Some(position) => wrong.push(told(&error, position)),
+                None => break,
+            }
+        } else {
+            let mut path = copy.path(line);
+            // What is missing is missed at the end of a map: by the map that its last entry is in.
+            if let serde_saphyr::Error::SerdeMissingField { .. } = error.without_snippet() {
+                path = path.split_last().map_or(path, |(_, parent)| parent);
+            }
+            if certain {
+                wrong.push(told(&error, tree.origin(path)));
+                certain = false;
+            }
+            if !tree.remove(path) {
+                break;
+            }
         }
     }
+    if wrong.is_empty() {
+        wrong.push(told(first, position_of(first)));
+    }
+    wrong.sort_by_key(|wrong| wrong.position);
+    wrong
+}
+
+fn unknown_key(error: &serde_saphyr::Error) -> Option<(&str, &[&'static str])> {
+    match error.without_snippet() {
+        serde_saphyr::Error::SerdeUnknownField { field, expected, .. } => Some((field, expected)),
+        _ => None,
+    }
+}
+
+/// What the reader cannot place stands at the head of the file.
+fn position_of(error: &serde_saphyr::Error) -> Position {
+    error.without_snippet().location().map_or((1, 1), |location| (location.line(), location.column()))
+}
+
+fn told(error: &serde_saphyr::Error, position: Position) -> Wrong {
+    let (given, expected) = explain(error.without_snippet());
+    Wrong { position, key: String::new(), given, expected }
 }
 
 fn explain(error: &serde_saphyr::Error) -> (String, String) {
@@ -129,81 +205,4 @@ fn did_you_mean(given: &str, expected: &[&'static str]) -> String {
         Some(name) => format!("did you mean `{name}`? valid here: {all}"),
         None => format!("valid here: {all}"),
     }
-}
-
-/// The document with positions, for pointing at a value.
-enum Node {
-    Map(Vec<(String, Spanned<Node>)>),
-    List(Vec<Spanned<Node>>),
-    Scalar,
-}
-
-impl<'de> Deserialize<'de> for Node {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct AnyNode;
-
-        impl<'de> Visitor<'de> for AnyNode {
-            type Value = Node;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("any YAML value")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
-                let mut entries = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    entries.push(entry);
-                }
-                Ok(Node::Map(entries))
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Node, A::Error> {
-                let mut entries = Vec::new();
-                while let Some(entry) = list.next_element()? {
-                    entries.push(entry);
-                }
-                Ok(Node::List(entries))
-            }
-            fn visit_bool<E>(self, _: bool) -> Result<Node, E> {
-                Ok(Node::Scalar)
-            }
-            fn visit_i64<E>(self, _: i64) -> Result<Node, E> {
-                Ok(Node::Scalar)
-            }
-            fn visit_u64<E>(self, _: u64) -> Result<Node, E> {
-                Ok(Node::Scalar)
-            }
-            fn visit_f64<E>(self, _: f64) -> Result<Node, E> {
-                Ok(Node::Scalar)
-            }
-            fn visit_str<E>(self, _: &str) -> Result<Node, E> {
-                Ok(Node::Scalar)
-            }
-            fn visit_unit<E>(self) -> Result<Node, E> {
-                Ok(Node::Scalar)
-            }
-            fn visit_none<E>(self) -> Result<Node, E> {
-                Ok(Node::Scalar)
-            }
-        }
-
-        deserializer.deserialize_any(AnyNode)
-    }
-}
-
-/// Where `shelves[2].slate.size` stands; the nearest enclosing value where it is left to its default.
-fn position(root: &Spanned<Node>, key: &str) -> (u64, u64) {
-    let mut here = root;
-    for step in key.split(['.', '[']) {
-        let next = match &here.value {
-            Node::Map(entries) => entries.iter().find(|(name, _)| name == step).map(|(_, node)| node),
-            Node::List(entries) => {
-                step.trim_end_matches(']').parse::<usize>().ok().and_then(|index| entries.get(index))
-            }
-            Node::Scalar => None,
-        };
-        match next {
-            Some(node) => here = node,
-            None => break,
-        }
-    }
-    (here.referenced.line(), here.referenced.column())
 }

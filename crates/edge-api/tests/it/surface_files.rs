@@ -45,6 +45,51 @@ fn unknown_keys_are_told_with_the_nearest_valid_one() {
 }
 
 #[test]
+fn all_unknown_keys_are_told_and_what_else_is_certain() {
+    let told = |text: &str| -> Vec<String> {
+        parse("own.yaml", text).expect_err(text).iter().map(ToString::to_string).collect()
+    };
+    let check = |text: &str, expected: &[&str]| {
+        let problems = told(text);
+        assert_eq!(problems.len(), expected.len(), "{problems:#?}");
+        for (problem, expected) in problems.iter().zip(expected) {
+            let (place, words) = expected.split_once(' ').unwrap();
+            assert!(problem.starts_with(&format!("own.yaml:{place}: ")), "{problem} is not at {place}");
+            assert!(problem.contains(words), "{problem} does not say {words}");
+        }
+    };
+    let spoiled = GOOD
+        .replace("owner:", "onwer:")
+        .replace("    title:", "    titel:")
+        .replace("limit: 50", "limt: 50")
+        .replace("max: 5", "most: 5")
+        .replace("play: 1.0", "plays: 1.0, colour: 2.0")
+        .replace("size: 8", "size: 500");
+    let keys = [
+        "2:1 unknown key \"onwer\"; did you mean `owner`?",
+        "6:5 unknown key \"titel\"; did you mean `title`?",
+        "8:27 unknown key \"limt\"; did you mean `limit`?",
+        "9:46 unknown key \"most\"; valid here: within, max",
+        "10:18 unknown key \"plays\"; did you mean `play`?",
+        "10:30 unknown key \"colour\"; valid here:",
+    ];
+    let mut all = keys.to_vec();
+    all.push("11:20 shelves[0].slate.size: 500; give 1 to 100");
+    check(&spoiled, &all);
+    // A value that cannot be read is told once, and hides no key; what follows from it is not told.
+    let mut all = keys.to_vec();
+    all.insert(1, "3:9 soon");
+    check(&spoiled.replace("80ms", "soon"), &all);
+    // A key that is missing and not misspelt is missing.
+    check(
+        &GOOD.replace("title: One", "caption: One"),
+        &["5:5 the key \"title\" is missing", "6:5 unknown key \"caption\""],
+    );
+    let many: String = (0..500).map(|number| format!("key-{number}: 1\n")).collect();
+    assert!(told(&format!("{GOOD}{many}")).len() >= 100);
+}
+
+#[test]
 fn unknown_names_are_told_with_the_nearest_valid_one() {
     check("name: trending", "name: trendin", &["8 did you mean `trending`?"]);
     check("not_hidden", "not_hiden", &["9 did you mean `not_hidden`?"]);
