@@ -6,9 +6,12 @@
 use std::{sync::Arc, time::Duration};
 
 use contracts::{Candidates, Deadline, Failure, Ranking};
-use service_runtime::deadline;
+use service_runtime::{
+    deadline,
+    trace::{self, Attribute, names},
+};
 use shared_models::{
-    ErrorCode, ItemKey, ReleaseId, TenantId,
+    ErrorCode, ReleaseId, TenantId,
     candidates::CandidateSet,
     degraded::{DegradedCause, DegradedLevel, DegradedStage},
     plan::RankQuery,
@@ -16,13 +19,14 @@ use shared_models::{
     surface::Surface,
 };
 
-use tracing::Instrument as _;
-
 use crate::{
-    fallback::{Fallbacks, PageKey},
+    fallback::{Fallbacks, GoodPage, PageKey, Wanted},
     page::{DisplayCache, PageShelf, assemble, keys_of, source_order},
     plan::{Ask, Blueprint},
 };
+
+/// How many popular cards a page falls back to where the client sets no limit.
+const POPULAR_CARDS: u16 = 20;
 
 /// How a budget is divided. What is left is the edge's own: reading titles, assembling, writing.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -70,7 +74,7 @@ pub(crate) struct Conductor {
 }
 
 impl Conductor {
-    /// One page of a surface for a listener, within the budget.
+    /// One page of a surface for a listener, within the budget. What became of it stands in the request's span.
     pub(crate) async fn conduct(
         &self,
         tenant: &TenantId,
@@ -78,17 +82,20 @@ impl Conductor {
         blueprint: &Blueprint,
         ask: &Ask,
     ) -> Conducted {
-        let span = tracing::info_span!(
-            "edge.conduct",
-            setlist.surface = surface.surface.as_str(),
-            setlist.degraded = tracing::field::Empty,
-            setlist.shelves = tracing::field::Empty,
-            setlist.cards = tracing::field::Empty,
-        );
-        let done = self.climb(tenant, surface, blueprint, ask).instrument(span.clone()).await;
-        span.record("setlist.degraded", done.level.as_str());
-        span.record("setlist.shelves", done.shelves.len());
-        span.record("setlist.cards", done.shelves.iter().map(|shelf| shelf.cards.len()).sum::<usize>());
+        let done = self.climb(tenant, surface, blueprint, ask).await;
+        trace::annotate(|| {
+            let reasons = done.stages.iter().map(|stage| format!("{}={}", stage.stage, stage.cause.as_str()));
+            let release = done.release.as_ref().map_or("", ReleaseId::as_str);
+            [
+                (names::TENANT, Attribute::Text(tenant.as_str().to_owned())),
+                (names::SURFACE, Attribute::Text(surface.surface.as_str().to_owned())),
+                (names::RELEASE, Attribute::Text(release.to_owned())),
+                (names::DEGRADED, Attribute::Text(done.level.as_str().to_owned())),
+                (names::DEGRADED_REASONS, Attribute::Texts(reasons.collect())),
+                (names::SHELVES, Attribute::Count(done.shelves.len())),
+                (names::CARDS, Attribute::Count(done.shelves.iter().map(|shelf| shelf.cards.len()).sum())),
+            ]
+        });
         done
     }
 
@@ -97,25 +104,38 @@ impl Conductor {
         let end = Deadline::within(budget);
         let mut stages = Vec::new();
         self.fallbacks.expect(tenant, ask.context.market);
+        let moment = self.fallbacks.now();
         let key = ask.user.as_ref().filter(|_| !surface.about_items).map(|user| PageKey {
             tenant: tenant.clone(),
             surface: surface.surface.clone(),
             user: user.clone(),
             shape: ask.shape,
+            market: ask.context.market,
         });
 
         if let Some(made) = self.make(tenant, blueprint, ask, budget, end, &mut stages).await {
+            // A page about some items is another page than the listener's own.
             if made.level < DegradedLevel::SourceOrder
+                && ask.seed_items.is_empty()
                 && let Some(key) = key
             {
-                self.fallbacks.keep(key, &made.shelves, made.release.as_ref());
+                let (shelves, release) = (Arc::clone(&made.shelves), made.release.clone());
+                let page = GoodPage { shelves, release, level: made.level, limit: ask.limit, made: moment };
+                self.fallbacks.keep(key, page);
             }
             return Conducted { stages, ..made };
         }
 
-        let unwanted: Vec<ItemKey> = ask.exclude.iter().chain(&ask.seed_items).copied().collect();
-        let size = usize::from(ask.limit.unwrap_or(20));
-        let fallen = self.fallbacks.fall(surface.fallback, key.as_ref(), tenant, ask.context.market, size, &unwanted);
+        let fallen = self.fallbacks.fall(&Wanted {
+            kind: surface.fallback,
+            tenant,
+            user: ask.user.as_ref(),
+            market: ask.context.market,
+            key: key.as_ref(),
+            unwanted: ask.exclude.iter().chain(&ask.seed_items).copied().collect(),
+            size: usize::from(ask.limit.unwrap_or(POPULAR_CARDS)),
+            most: &|shelf| usize::from(blueprint.size_of(shelf, ask)),
+        });
         Conducted {
             shelves: Arc::new(fallen.shelves),
             release: fallen.release,

@@ -2,17 +2,22 @@
 //!
 //! Everything here is in memory: a fallback that has to ask somebody is none. Must not know HTTP.
 
+mod changes;
 mod last_good;
 mod popular;
 
 use std::{sync::Arc, time::Duration};
 
+use changes::Changes;
+pub(crate) use changes::Moment;
 use contracts::Catalogue;
 use last_good::LastGood;
-pub(crate) use last_good::PageKey;
+pub(crate) use last_good::{GoodPage, PageKey};
 use popular::Popular;
 use service_runtime::Runtime;
-use shared_models::{ItemKey, ReleaseId, TenantId, degraded::DegradedLevel, item::Market, surface::Fallback};
+use shared_models::{
+    ItemKey, ReleaseId, ShelfId, TenantId, UserId, degraded::DegradedLevel, item::Market, surface::Fallback,
+};
 
 use crate::page::{Card, PageShelf};
 
@@ -29,6 +34,22 @@ pub(crate) struct Limits {
     pub(crate) popular_refresh: Duration,
 }
 
+/// What is asked for when candidates are missing.
+pub(crate) struct Wanted<'a> {
+    pub(crate) kind: Fallback,
+    pub(crate) tenant: &'a TenantId,
+    pub(crate) user: Option<&'a UserId>,
+    pub(crate) market: Market,
+    /// The listener's own page; none where it would be another one, or nobody knows who asks.
+    pub(crate) key: Option<&'a PageKey>,
+    /// Items that the answer must not hold.
+    pub(crate) unwanted: Vec<ItemKey>,
+    /// The most cards of the shelf of popular items.
+    pub(crate) size: usize,
+    /// The most cards of each other shelf.
+    pub(crate) most: &'a dyn Fn(&ShelfId) -> usize,
+}
+
 /// A page from a lower rung.
 pub(crate) struct Fallen {
     pub(crate) level: DegradedLevel,
@@ -40,6 +61,7 @@ pub(crate) struct Fallen {
 pub(crate) struct Fallbacks {
     last_good: LastGood,
     popular: Arc<Popular>,
+    changes: Arc<Changes>,
 }
 
 impl Fallbacks {
@@ -50,8 +72,10 @@ impl Fallbacks {
         tenants: Vec<TenantId>,
         runtime: &Runtime,
     ) -> Self {
-        let popular = Popular::start(catalogue, tenants, limits.popular_items, limits.popular_refresh, runtime);
-        Self { last_good: LastGood::new(limits.pages, limits.page_time_to_live), popular }
+        let changes = Arc::new(Changes::default());
+        let popular =
+            Popular::start(catalogue, tenants, limits.popular_items, limits.popular_refresh, &changes, runtime);
+        Self { last_good: LastGood::new(limits.pages, limits.page_time_to_live), popular, changes }
     }
 
     /// Says that a market is asked for, so that its popular items are kept.
@@ -59,41 +83,76 @@ impl Fallbacks {
         self.popular.expect(tenant, market);
     }
 
-    /// Keeps a good page of a listener.
-    pub(crate) fn keep(&self, key: PageKey, shelves: &Arc<Vec<PageShelf>>, release: Option<&ReleaseId>) {
-        self.last_good.keep(key, shelves, release);
+    /// The moment to note before a page is gathered.
+    pub(crate) fn now(&self) -> Moment {
+        self.changes.now()
+    }
+
+    /// Keeps a good page of a listener. A full page stays as long as it is fresh; a partial one, or one that was asked
+    /// to be short, is only better than none.
+    pub(crate) fn keep(&self, key: PageKey, page: GoodPage) {
+        let (tenant, user) = (key.tenant.clone(), key.user.clone());
+        self.last_good.keep(key, page, |kept| self.changes.trusts_page(&tenant, &user, kept.made));
+    }
+
+    /// Items were written or deleted: what was kept before shows them no more.
+    pub(crate) fn items_changed(&self, tenant: &TenantId, keys: impl IntoIterator<Item = ItemKey>) {
+        self.changes.items(tenant, keys);
+    }
+
+    /// A listener's taste or attributes changed: what was kept for them before is forgotten, and what they hid is shown
+    /// by no fallback.
+    pub(crate) fn listener_changed(&self, tenant: &TenantId, user: &UserId, hid: Option<ItemKey>) {
+        self.changes.listener(tenant, user, hid);
     }
 
     /// The best page that can be had without asking anybody, without the items that must not be there.
-    pub(crate) fn fall(
-        &self,
-        kind: Fallback,
-        key: Option<&PageKey>,
-        tenant: &TenantId,
-        market: Market,
-        size: usize,
-        unwanted: &[ItemKey],
-    ) -> Fallen {
+    pub(crate) fn fall(&self, wanted: &Wanted<'_>) -> Fallen {
         let empty = Fallen { level: DegradedLevel::Empty, shelves: Vec::new(), release: None };
-        if kind == Fallback::Empty {
+        if wanted.kind == Fallback::Empty {
             return empty;
         }
-        if let Some((kept, release)) = key.and_then(|key| self.last_good.page(key)) {
-            let shelves = without(&kept, unwanted);
+        let kept = wanted.key.and_then(|key| {
+            let page = self.last_good.page(key)?;
+            self.changes.trusts_page(&key.tenant, &key.user, page.made).then_some(page)
+        });
+        if let Some(page) = kept {
+            let shelves = self.still_good(&page.shelves, page.made, wanted, wanted.most);
             if !shelves.is_empty() {
-                return Fallen { level: DegradedLevel::LastGood, shelves, release };
+                return Fallen { level: DegradedLevel::LastGood, shelves, release: page.release };
             }
         }
-        let shelves = self.popular.shelf(tenant, market, size, unwanted);
+        let (shelves, read) = self.popular.shelf(wanted.tenant, wanted.market);
+        let shelves = self.still_good(&shelves, read, wanted, &|_| wanted.size);
         if shelves.is_empty() { empty } else { Fallen { level: DegradedLevel::Popular, shelves, release: None } }
     }
-}
 
-/// The shelves without the cards of some items, and without shelves that this empties.
-fn without(shelves: &[PageShelf], unwanted: &[ItemKey]) -> Vec<PageShelf> {
-    let wanted = |card: &&Card| !unwanted.contains(&card.item.key);
-    let shelves = shelves
-        .iter()
-        .map(|shelf| PageShelf { cards: shelf.cards.iter().filter(wanted).cloned().collect(), ..shelf.clone() });
-    shelves.filter(|shelf| !shelf.cards.is_empty()).collect()
+    /// The shelves without the cards that must not be there or have changed since, and as short as they are asked for.
+    fn still_good(
+        &self,
+        shelves: &[PageShelf],
+        made: Moment,
+        wanted: &Wanted<'_>,
+        most: &dyn Fn(&ShelfId) -> usize,
+    ) -> Vec<PageShelf> {
+        let cards = || shelves.iter().flat_map(|shelf| &shelf.cards);
+        let keys =
+            cards().flat_map(|card| std::iter::once(&card.item).chain(&card.reason.evidence).map(|item| item.key));
+        let (changed, hidden) = self.changes.since(wanted.tenant, wanted.user, keys, made);
+        let fits = |card: &&Card| {
+            let key = &card.item.key;
+            !wanted.unwanted.contains(key) && !changed.contains(key) && !hidden.contains(key)
+        };
+        let shown = |card: &Card| {
+            let mut card = card.clone();
+            card.reason.evidence.retain(|item| !changed.contains(&item.key));
+            card
+        };
+        let shelves = shelves.iter().map(|shelf| PageShelf {
+            cards: shelf.cards.iter().filter(fits).take(most(&shelf.id)).map(shown).collect(),
+            id: shelf.id.clone(),
+            title: Arc::clone(&shelf.title),
+        });
+        shelves.filter(|shelf| !shelf.cards.is_empty()).collect()
+    }
 }

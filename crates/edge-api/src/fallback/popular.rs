@@ -8,13 +8,14 @@ use contracts::{Catalogue, Deadline};
 use parking_lot::RwLock;
 use service_runtime::{OnFailure, Runtime, deadline};
 use shared_models::{
-    ItemKey, ShelfId, TenantId,
+    ShelfId, TenantId,
     component::{ReasonCode, SourceName},
     item::{DisplayItem, Market},
 };
 use smallvec::smallvec;
 use tokio::sync::Notify;
 
+use super::changes::{Changes, Moment};
 use crate::page::{Card, CardReason, PageShelf};
 
 /// More tenants times markets than any one edge serves; past it, new markets get the tenant's general list.
@@ -24,11 +25,15 @@ const READ_BUDGET: Duration = Duration::from_secs(5);
 
 type Place = (TenantId, Market);
 
+/// A snapshot, and the moment before it was read.
+type Snapshot = (Arc<[Arc<DisplayItem>]>, Moment);
+
 /// What is popular, by tenant and market.
 pub(super) struct Popular {
     catalogue: Arc<dyn Catalogue>,
     items: usize,
-    places: RwLock<HashMap<Place, Arc<[Arc<DisplayItem>]>>>,
+    places: RwLock<HashMap<Place, Snapshot>>,
+    changes: Arc<Changes>,
     asked: Notify,
 }
 
@@ -38,10 +43,12 @@ impl Popular {
         tenants: Vec<TenantId>,
         items: usize,
         refresh: Duration,
+        changes: &Arc<Changes>,
         runtime: &Runtime,
     ) -> Arc<Self> {
-        let places = tenants.into_iter().map(|tenant| ((tenant, Market::UNKNOWN), Arc::default())).collect();
-        let popular = Arc::new(Self { catalogue, items, places: RwLock::new(places), asked: Notify::new() });
+        let places = tenants.into_iter().map(|tenant| ((tenant, Market::UNKNOWN), Snapshot::default())).collect();
+        let changes = Arc::clone(changes);
+        let popular = Arc::new(Self { catalogue, items, places: RwLock::new(places), changes, asked: Notify::new() });
         let keeper = Arc::clone(&popular);
         let stop = runtime.tasks.intake.token();
         runtime.tasks.intake.spawn("edge-popular", OnFailure::Log, async move {
@@ -79,15 +86,16 @@ impl Popular {
             .places
             .read()
             .iter()
-            .filter(|(_, items)| everything || items.is_empty())
+            .filter(|(_, (items, _))| everything || items.is_empty())
             .map(|(place, _)| place.clone())
             .collect();
         for place in due {
             let until = Deadline::within(READ_BUDGET);
+            let read = self.changes.now();
             match deadline::run(until, self.catalogue.popular(&place.0, place.1, self.items, until)).await {
                 Ok(Ok(items)) if !items.is_empty() => {
                     let items = items.into_iter().map(Arc::new).collect();
-                    self.places.write().insert(place, items);
+                    self.places.write().insert(place, (items, read));
                 }
                 Ok(Ok(_)) => {}
                 Ok(Err(failure)) => tracing::warn!(error.reason = %failure.reason, "popular items are not refreshed"),
@@ -96,30 +104,24 @@ impl Popular {
         }
     }
 
-    /// One shelf of what is popular; none when nothing is known.
-    pub(super) fn shelf(&self, tenant: &TenantId, market: Market, size: usize, unwanted: &[ItemKey]) -> Vec<PageShelf> {
+    /// One shelf of what is popular, and the moment before it was read; none when nothing is known.
+    pub(super) fn shelf(&self, tenant: &TenantId, market: Market) -> (Vec<PageShelf>, Moment) {
         let places = self.places.read();
-        let of = |market| places.get(&(tenant.clone(), market)).filter(|items| !items.is_empty()).cloned();
+        let of = |market| places.get(&(tenant.clone(), market)).filter(|(items, _)| !items.is_empty()).cloned();
         let found = of(market)
-            .map(|items| (items, market))
-            .or_else(|| of(Market::UNKNOWN).map(|items| (items, Market::UNKNOWN)));
+            .map(|snapshot| (snapshot, market))
+            .or_else(|| of(Market::UNKNOWN).map(|snapshot| (snapshot, Market::UNKNOWN)));
         drop(places);
-        let (Some((items, market)), Ok(id)) = (found, ShelfId::new("popular")) else {
-            return Vec::new();
+        let (Some(((items, read), market)), Ok(id)) = (found, ShelfId::new("popular")) else {
+            return Default::default();
         };
-        let cards: Vec<Card> = items
-            .iter()
-            .filter(|item| !unwanted.contains(&item.key))
-            .take(size)
-            .enumerate()
-            .map(|(rank, item)| Card {
-                item: Arc::clone(item),
-                score: 1.0 / (rank + 1) as f32,
-                propensity: 1.0,
-                sources: smallvec![SourceName::PopularInMarket],
-                reason: CardReason { code: ReasonCode::PopularInMarket, evidence: smallvec![], market },
-            })
-            .collect();
-        if cards.is_empty() { Vec::new() } else { vec![PageShelf { id, title: Arc::from("Popular now"), cards }] }
+        let cards = items.iter().enumerate().map(|(rank, item)| Card {
+            item: Arc::clone(item),
+            score: 1.0 / (rank + 1) as f32,
+            propensity: 1.0,
+            sources: smallvec![SourceName::PopularInMarket],
+            reason: CardReason { code: ReasonCode::PopularInMarket, evidence: smallvec![], market },
+        });
+        (vec![PageShelf { id, title: Arc::from("Popular now"), cards: cards.collect() }], read)
     }
 }

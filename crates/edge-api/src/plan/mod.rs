@@ -7,6 +7,7 @@ mod ranking;
 
 use std::{sync::Arc, time::Duration};
 
+use contracts::records::EncodedPlan;
 use shared_models::{
     ItemKey, ShelfId, TenantId, UserId,
     candidates::CandidateSet,
@@ -53,6 +54,7 @@ pub struct Blueprint {
     shelves: Vec<ranking::ShelfRules>,
     order: shared_models::plan::ShelfOrder,
     candidates: Arc<CandidatePlan>,
+    encoded: EncodedPlan,
     source_budget: Duration,
 }
 
@@ -75,7 +77,8 @@ impl Blueprint {
             .zip(&candidates.shelves)
             .map(|(shelf, plan)| ranking::ShelfRules::of(shelf, plan))
             .collect();
-        Self { shelves, order: surface.order, candidates: Arc::new(candidates), source_budget }
+        let encoded = EncodedPlan::of(&candidates);
+        Self { shelves, order: surface.order, candidates: Arc::new(candidates), encoded, source_budget }
     }
 
     /// The question to candidate-generation.
@@ -121,6 +124,13 @@ impl Blueprint {
         self.shelves.iter().find(|rules| rules.id == *shelf).map(|rules| &rules.title)
     }
 
+    /// The most cards that a shelf may have in an answer.
+    #[must_use]
+    pub fn size_of(&self, shelf: &ShelfId, ask: &Ask) -> u16 {
+        let rules = self.shelves.iter().find(|rules| rules.id == *shelf);
+        rules.map_or(u16::MAX, |rules| rules.size(ask))
+    }
+
     /// How shelves are ordered.
     #[must_use]
     pub fn order(&self) -> shared_models::plan::ShelfOrder {
@@ -131,6 +141,12 @@ impl Blueprint {
     #[must_use]
     pub fn candidates(&self) -> &Arc<CandidatePlan> {
         &self.candidates
+    }
+
+    /// The same as it stands in every record.
+    #[must_use]
+    pub fn encoded_candidates(&self) -> &EncodedPlan {
+        &self.encoded
     }
 }
 

@@ -11,7 +11,7 @@ use shared_models::{
     surface::Shelf,
 };
 
-use super::Ask;
+use super::{Ask, Shape};
 
 /// A shelf's half of the plan that ranking reads.
 #[derive(Clone, Debug)]
@@ -45,6 +45,16 @@ impl ShelfRules {
         }
     }
 
+    /// The most cards that the answer may have.
+    pub(super) fn size(&self, ask: &Ask) -> u16 {
+        match (ask.limit, ask.shape) {
+            (None, _) => self.slate.size,
+            // A flat answer is as long as the client asks; a shelf is never longer than its team wants.
+            (Some(limit), Shape::Flat) => limit,
+            (Some(limit), Shape::Page) => limit.min(self.slate.size),
+        }
+    }
+
     /// The shelf's plan for these candidates; `None` when they leave it empty.
     pub(super) fn plan(&self, ask: &Ask, set: &CandidateSet) -> Option<ShelfRankPlan> {
         let candidates = set.shelves.iter().find(|shelf| shelf.shelf == self.id)?;
@@ -53,9 +63,8 @@ impl ShelfRules {
         }
         let known = set.table.sources.len();
         let mut slate = self.slate.clone();
-        if let Some(limit) = ask.limit {
-            // A flat answer is as long as the client asks; a shelf is never longer than its team wants.
-            slate.size = if ask.shape == super::Shape::Flat { limit } else { limit.min(slate.size) };
+        slate.size = self.size(ask);
+        if ask.limit.is_some() {
             slate.pins.retain(|pin| pin.position < slate.size);
         }
         if !ask.explore {
