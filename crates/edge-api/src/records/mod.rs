@@ -3,15 +3,21 @@
 //! An answer never waits for its record: where the queue is full the record is dropped and counted. Must
 //! not know HTTP.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use contracts::{RecommendationRecord, records};
+use contracts::{
+    RecommendationRecord,
+    records::{self, EncodedPlan},
+};
 use event_bus::{Envelope, EventBus, Subject, subjects};
-use service_runtime::{OnFailure, Runtime};
+use service_runtime::{
+    CancellationToken, OnFailure, Runtime,
+    trace::{self, TraceParent},
+};
 use shared_models::{Clock, UserKey};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 
-use crate::metrics::Metrics;
+use crate::{config, metrics::Metrics};
 
 /// How many records go to the bus together.
 const BATCH: usize = 64;
@@ -19,8 +25,17 @@ const BATCH: usize = 64;
 /// Where records are put.
 #[derive(Clone)]
 pub(crate) struct Recorder {
-    queue: mpsc::Sender<RecommendationRecord>,
+    queue: mpsc::Sender<Waiting>,
     metrics: Metrics,
+}
+
+/// A record that waits for others to share a write to disk.
+struct Waiting {
+    record: RecommendationRecord,
+    /// Its candidate plan, encoded once for all records of the surface.
+    plan: EncodedPlan,
+    /// The request that was answered.
+    page: TraceParent,
 }
 
 impl Recorder {
@@ -28,14 +43,19 @@ impl Recorder {
     pub(crate) fn start(
         bus: Arc<dyn EventBus>,
         partitions: u16,
-        queue: usize,
-        complete_share: f64,
+        config: &config::Records,
         runtime: &Runtime,
         metrics: Metrics,
     ) -> Self {
-        let (tx, rx) = mpsc::channel(queue.max(1));
-        let publisher =
-            Publisher { bus, partitions, complete_share, clock: Arc::clone(&runtime.clock), metrics: metrics.clone() };
+        let (tx, rx) = mpsc::channel(config.queue.max(1));
+        let publisher = Publisher {
+            bus,
+            partitions,
+            linger: config.linger,
+            complete_share: config.complete_share,
+            clock: Arc::clone(&runtime.clock),
+            metrics: metrics.clone(),
+        };
         let stop = runtime.tasks.observers.token();
         runtime.tasks.observers.spawn("edge-records", OnFailure::Log, async move {
             publisher.run(rx, stop).await;
@@ -44,10 +64,11 @@ impl Recorder {
         Self { queue: tx, metrics }
     }
 
-    /// Puts a record into the queue, or drops it.
-    pub(crate) fn record(&self, record: RecommendationRecord) {
-        if self.queue.try_send(record).is_err() {
-            self.metrics.record("dropped");
+    /// Puts the record of the current request into the queue, or drops it.
+    pub(crate) fn record(&self, record: RecommendationRecord, plan: &EncodedPlan) {
+        let waiting = Waiting { record, plan: plan.clone(), page: trace::current() };
+        if self.queue.try_send(waiting).is_err() {
+            self.metrics.records("dropped", 1);
         }
     }
 }
@@ -55,56 +76,70 @@ impl Recorder {
 struct Publisher {
     bus: Arc<dyn EventBus>,
     partitions: u16,
+    linger: Duration,
     complete_share: f64,
     clock: Arc<dyn Clock>,
     metrics: Metrics,
 }
 
 impl Publisher {
-    async fn run(&self, mut rx: mpsc::Receiver<RecommendationRecord>, stop: service_runtime::CancellationToken) {
+    /// Publishes batch by batch. What was answered before the stop is still published; nothing new comes in, and
+    /// nothing is waited for.
+    async fn run(&self, mut rx: mpsc::Receiver<Waiting>, stop: CancellationToken) {
         let mut batch = Vec::with_capacity(BATCH);
         loop {
             tokio::select! {
                 biased;
-                count = rx.recv_many(&mut batch, BATCH) => {
-                    if count == 0 {
-                        return;
-                    }
-                    self.publish(batch.drain(..)).await;
+                count = rx.recv_many(&mut batch, BATCH) => if count == 0 { return },
+                () = stop.cancelled(), if !rx.is_closed() => {
+                    rx.close();
+                    continue;
                 }
-                // What was answered before the stop is still published; nothing new comes in.
-                () = stop.cancelled() => rx.close(),
             }
+            let end = Instant::now() + self.linger;
+            while batch.len() < BATCH {
+                let room = BATCH - batch.len();
+                tokio::select! {
+                    biased;
+                    count = rx.recv_many(&mut batch, room) => if count == 0 { break },
+                    () = stop.cancelled() => {
+                        rx.close();
+                        break;
+                    }
+                    () = tokio::time::sleep_until(end) => break,
+                }
+            }
+            self.publish(&mut batch).await;
         }
     }
 
-    async fn publish(&self, batch: impl Iterator<Item = RecommendationRecord>) {
-        let messages: Vec<_> = batch.map(|record| self.message(record)).collect();
+    async fn publish(&self, batch: &mut Vec<Waiting>) {
+        let pages: Vec<TraceParent> = batch.iter().map(|waiting| waiting.page.clone()).collect();
+        let messages: Vec<_> = batch.drain(..).map(|waiting| self.message(waiting)).collect();
         let count = messages.len();
-        let outcome = match self.bus.publish_many(messages).await {
+        let outcome = match self.bus.publish_many_linked(messages, &pages).await {
             Ok(_) => "published",
             Err(error) => {
                 tracing::warn!(error = %service_runtime::tasks::chain(&error), count, "recommendation records are not published");
                 "failed"
             }
         };
-        for _ in 0..count {
-            self.metrics.record(outcome);
-        }
+        self.metrics.records(outcome, count as u64);
     }
 
-    fn message(&self, record: RecommendationRecord) -> (Subject, Envelope) {
+    fn message(&self, Waiting { record, plan, .. }: Waiting) -> (Subject, Envelope) {
         // The seed is a uniform draw that the request already has.
         let draw = record.context.seed.0 as f64 / u64::MAX as f64;
         let record = if draw < self.complete_share { record } else { record.shown_only() };
         let partition = record.user.as_ref().map_or(0, |user| UserKey::of(user).partition(self.partitions));
+        let subject = subjects::recommendations(&record.tenant, partition);
         let envelope = Envelope {
             id: record.id.to_string(),
             kind: records::KIND.to_owned(),
             version: records::VERSION,
             occurred_at: self.clock.now(),
-            payload: records::encode(&record),
+            payload: records::encode_with(record, &plan),
         };
-        (subjects::recommendations(&record.tenant, partition), envelope)
+        (subject, envelope)
     }
 }

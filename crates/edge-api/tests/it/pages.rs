@@ -125,6 +125,28 @@ async fn decisions_are_recorded_after_the_reply() {
 }
 
 #[tokio::test]
+async fn decisions_wait_for_each_other_and_not_for_long() {
+    let edge = Edge::with(|config| config.records.linger = std::time::Duration::from_millis(300)).await;
+    let began = std::time::Instant::now();
+    for _ in 0..3 {
+        edge.page("{}").await;
+    }
+    while edge.world.published.lock().unwrap().len() < 3 {
+        assert!(began.elapsed() < std::time::Duration::from_secs(10));
+        tokio::task::yield_now().await;
+    }
+    assert!(began.elapsed() >= std::time::Duration::from_millis(300));
+    assert_eq!(*edge.world.batches.lock().unwrap(), [3], "one write for all");
+    // A stop does not wait.
+    edge.page("{}").await;
+    let began = std::time::Instant::now();
+    edge.runtime.tasks.observers.drain(std::time::Duration::from_secs(5)).await;
+    assert!(began.elapsed() < std::time::Duration::from_millis(250), "{:?}", began.elapsed());
+    assert_eq!(*edge.world.batches.lock().unwrap(), [3, 1]);
+    assert!(edge.runtime.metrics.encode().contains("setlist_edge_records_total{outcome=\"published\"} 4"));
+}
+
+#[tokio::test]
 async fn operators_read_surfaces() {
     let edge = Edge::start().await;
     let list = edge.send("GET", "/v1/admin/surfaces", "").await.json();
