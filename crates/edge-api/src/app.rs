@@ -2,12 +2,10 @@
 //!
 //! Must not know where the services run: it holds their traits.
 
-use std::{convert::Infallible, net::TcpListener, sync::Arc, time::Duration};
+use std::{net::TcpListener, sync::Arc};
 
 use axum::{
-    Router,
-    extract::{DefaultBodyLimit, Request, State},
-    middleware::{self, Next},
+    Router, middleware,
     response::{IntoResponse, Response},
     routing::post,
 };
@@ -15,29 +13,30 @@ use contracts::{Candidates, Catalogue, Profiles, Ranking};
 use event_bus::EventBus;
 use service_runtime::{Runtime, layers::HttpServerTrace};
 use shared_models::ErrorCode;
-use tokio::sync::Semaphore;
-use tower::ServiceBuilder;
+use tower::{ServiceBuilder, util::MapRequestLayer};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::routes;
 
 use crate::{
     accept::{self, Acceptor},
-    auth::{Guard, Keys, authorise},
+    auth::{Guard, Keys},
     conduct::{Conductor, Shares},
     config::Config,
+    event_sink::EventSink,
     fallback::{self, Fallbacks},
+    limits::{Admission, Bodies, Quotas},
     metrics::Metrics,
     page::DisplayCache,
     plan::{Blueprint, Shape},
-    problem::{self, Problem},
+    problem::Problem,
     records::Recorder,
-    request_id,
     routes::{
         Edge, Ready,
         access::{self, ADMIN_SURFACE_MATCHED, SURFACE_ACTION},
         admin, docs, events, health, items, openapi, surfaces, users,
     },
     surfaces::{self as surface_files, Surfaces},
+    way::{self, Way},
 };
 
 /// Why the edge does not start.
@@ -135,23 +134,31 @@ impl App {
             recorder: Recorder::start(
                 Arc::clone(&backends.bus),
                 config.bus.partitions,
-                config.records.queue,
-                config.records.complete_share,
+                &config.records,
                 runtime,
                 metrics.clone(),
             ),
             catalogue: backends.catalogue,
             profiles: backends.profiles,
             display,
-            events: events::EventSink::new(backends.bus, &config.events, config.bus.partitions, runtime),
+            events: EventSink::new(backends.bus, &config.events, config.bus.partitions, runtime),
             clock: Arc::clone(&runtime.clock),
             health: runtime.health.clone(),
             metrics: metrics.clone(),
             call_budget: serving.call_timeout,
             documents: docs::Documents::new(&openapi),
         });
-        let guard = Guard { keys, clock: Arc::clone(&runtime.clock) };
-        let router = layered(routes.with_state(edge), config, guard, metrics.clone());
+        let limits = &config.limits;
+        let seats = (limits.concurrency, limits.tenant_concurrency);
+        let way = Way {
+            quotas: Quotas::new(&config.quota, keys.callers(), metrics.clone()),
+            bodies: Bodies::new(limits, metrics.clone()),
+            admission: Admission::new(seats.0, seats.1, keys.tenants(), metrics.clone()),
+            limit: limits.request_timeout,
+            guard: Guard { keys, clock: Arc::clone(&runtime.clock) },
+            metrics: metrics.clone(),
+        };
+        let router = layered(routes.with_state(edge), way, config.http.trust_traceparent);
         let component = runtime.health.component("edge");
         component.ready();
         let acceptor = Acceptor { http: config.http.clone(), runtime: runtime.clone(), metrics };
@@ -202,35 +209,21 @@ fn declared() -> (Router<Arc<Edge>>, utoipa::openapi::OpenApi) {
     (router, document)
 }
 
-/// The way of a request, from the outside in.
-fn layered(routes: Router<()>, config: &Config, guard: Guard, metrics: Metrics) -> Router {
+/// The routes within what stands around them, from the outside in.
+fn layered(routes: Router<()>, way: Way, trust_traceparent: bool) -> Router {
     let routes = routes.fallback(no_route).method_not_allowed_fallback(no_route);
-    let admission =
-        Admission { permits: Arc::new(Semaphore::new(config.limits.concurrency)), metrics: metrics.clone() };
     let trace = HttpServerTrace::new("edge-api");
-    let trace = if config.http.trust_traceparent { trace } else { trace.linking_callers() };
+    let trace = if trust_traceparent { trace } else { trace.linking_callers() };
     routes.layer(
         ServiceBuilder::new()
             // A name for the route, for the trace, the metrics and the guard.
-            .layer(middleware::from_fn(access::name))
+            .layer(MapRequestLayer::new(access::name))
             // The server's span: everything below is inside it.
             .layer(trace)
-            // The trace id becomes the request's id, in every answer.
-            .layer(middleware::from_fn(request_id::identify))
-            // Counts and times everything that gets an answer, refusals too.
-            .layer(middleware::from_fn_with_state(metrics, measured))
-            // Every refusal below becomes a body here, and only here.
-            .layer(middleware::from_fn(problem::render))
+            // Who may come in, and how an answer comes out.
+            .layer(middleware::from_fn_with_state(Arc::new(way), way::lead))
             // A panic is an answer, not a closed connection.
-            .layer(CatchPanicLayer::custom(panicked))
-            // More than we can do is refused at once: a queue would only make everybody late.
-            .layer(middleware::from_fn_with_state(admission, admitted))
-            // Nobody waits for ever, whatever hangs below: slow bodies count.
-            .layer(middleware::from_fn_with_state(config.limits.request_timeout, timed))
-            // A body is cut off before it fills memory.
-            .layer(DefaultBodyLimit::max(config.limits.body_bytes))
-            // Nothing below runs for a caller without the route's scope.
-            .layer(middleware::from_fn_with_state(guard, authorise)),
+            .layer(CatchPanicLayer::custom(panicked)),
     )
 }
 
@@ -242,41 +235,4 @@ async fn no_route() -> Problem {
 fn panicked(panic: Box<dyn std::any::Any + Send + 'static>) -> Response {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     Problem::internal(format!("panic: {}", text.unwrap_or("without a message"))).into_response()
-}
-
-async fn measured(State(metrics): State<Metrics>, request: Request, next: Next) -> Response {
-    let route = request.extensions().get::<access::RouteTemplate>().map_or("none", |template| template.0);
-    let began = std::time::Instant::now();
-    let response = next.run(request).await;
-    metrics.request(route, response.status(), began.elapsed());
-    response
-}
-
-#[derive(Clone)]
-struct Admission {
-    permits: Arc<Semaphore>,
-    metrics: Metrics,
-}
-
-async fn admitted(State(admission): State<Admission>, request: Request, next: Next) -> Response {
-    // A probe must tell a busy process from a dead one.
-    if let Some(access::RouteTemplate("/livez" | "/readyz")) = request.extensions().get() {
-        return next.run(request).await;
-    }
-    match admission.permits.try_acquire() {
-        Ok(_permit) => next.run(request).await,
-        Err(_) => {
-            admission.metrics.shed();
-            Problem::new(ErrorCode::ResourceExhausted, "overloaded", "too many requests at once")
-                .retry_after(Duration::from_secs(1))
-                .into_response()
-        }
-    }
-}
-
-async fn timed(State(limit): State<Duration>, request: Request, next: Next) -> Result<Response, Infallible> {
-    let answer = tokio::time::timeout(limit, next.run(request)).await;
-    Ok(answer.unwrap_or_else(|_| {
-        Problem::new(ErrorCode::DeadlineExceeded, "request_timeout", "the request took too long").into_response()
-    }))
 }

@@ -31,6 +31,8 @@ pub struct Config {
     pub http: Http,
     /// What a client may use of this process.
     pub limits: Limits,
+    /// How often keys and tenants may ask.
+    pub quota: Quota,
     /// Who may call.
     pub auth: Auth,
     /// Where surfaces come from.
@@ -71,11 +73,34 @@ pub struct Http {
 pub struct Limits {
     /// The most requests in flight; more are refused at once.
     pub concurrency: usize,
-    /// The longest that any request may take.
+    /// The most requests of one tenant in flight; what is above it stays free for others.
+    pub tenant_concurrency: usize,
+    /// The longest that any request may take, once its body is there.
     #[serde(with = "humantime_serde")]
     pub request_timeout: Duration,
     /// The largest body, in bytes.
     pub body_bytes: usize,
+    /// The longest that a body may take.
+    #[serde(with = "humantime_serde")]
+    pub body_timeout: Duration,
+    /// The least speed of a body.
+    pub body_bytes_per_second: u64,
+    /// How many bytes the bodies of all requests in hand may take together.
+    pub bodies_bytes: usize,
+}
+
+/// How often keys and tenants may ask.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quota {
+    /// The requests a second of one API key, in the long run.
+    pub key_requests_per_second: u32,
+    /// How many requests of a key may come at once.
+    pub key_burst: u32,
+    /// The requests a second of all keys of a tenant, in the long run.
+    pub tenant_requests_per_second: u32,
+    /// How many requests of a tenant may come at once.
+    pub tenant_burst: u32,
 }
 
 /// Who may call.
@@ -106,7 +131,7 @@ pub struct Serving {
     #[serde(with = "humantime_serde")]
     pub call_timeout: Duration,
     /// How many items' titles are remembered for each tenant.
-    pub display_items: u64,
+    pub display_items: usize,
     /// How long an item's title is remembered.
     #[serde(with = "humantime_serde")]
     pub display_ttl: Duration,
@@ -142,6 +167,9 @@ pub struct Events {
 pub struct Records {
     /// How many decisions may wait for the bus; more are dropped and counted.
     pub queue: usize,
+    /// How long the first decision of a batch waits for others.
+    #[serde(with = "humantime_serde")]
+    pub linger: Duration,
     /// The share of decisions that are recorded with all candidates, so that they can be replayed.
     pub complete_share: f64,
 }
@@ -168,7 +196,7 @@ impl Validate for Config {
             (Duration::from_millis(least)..=Duration::from_millis(most)).contains(&given)
         };
         let shown = |given: Duration| humantime_text(given);
-        let Self { http, limits, serving, events, records, services, .. } = self;
+        let Self { http, limits, quota, serving, events, records, services, .. } = self;
         check(
             (1..=1_000_000).contains(&http.max_connections),
             "http.max_connections",
@@ -200,6 +228,38 @@ impl Validate for Config {
             limits.body_bytes.to_string(),
             "1024 to 67108864",
         );
+        check(
+            (1..=100_000).contains(&limits.tenant_concurrency),
+            "limits.tenant_concurrency",
+            limits.tenant_concurrency.to_string(),
+            "1 to 100000",
+        );
+        check(
+            span(limits.body_timeout, 100, 120_000),
+            "limits.body_timeout",
+            shown(limits.body_timeout),
+            "100ms to 2m",
+        );
+        check(
+            (1..=1 << 30).contains(&limits.body_bytes_per_second),
+            "limits.body_bytes_per_second",
+            limits.body_bytes_per_second.to_string(),
+            "1 to 1073741824",
+        );
+        check(
+            limits.bodies_bytes >= limits.body_bytes,
+            "limits.bodies_bytes",
+            limits.bodies_bytes.to_string(),
+            "at least limits.body_bytes",
+        );
+        for (key, number) in [
+            ("quota.key_requests_per_second", quota.key_requests_per_second),
+            ("quota.key_burst", quota.key_burst),
+            ("quota.tenant_requests_per_second", quota.tenant_requests_per_second),
+            ("quota.tenant_burst", quota.tenant_burst),
+        ] {
+            check((1..=1_000_000).contains(&number), key, number.to_string(), "1 to 1000000");
+        }
         let shares = serving.candidates_share + serving.ranking_share;
         for (key, share) in
             [("serving.candidates_share", serving.candidates_share), ("serving.ranking_share", serving.ranking_share)]
@@ -239,12 +299,13 @@ impl Validate for Config {
         );
         check(span(events.window, 0, 100), "events.window", shown(events.window), "0ms to 100ms");
         check(
-            (1_024..=1 << 20).contains(&events.max_bytes),
+            (1_024..=768 << 10).contains(&events.max_bytes),
             "events.max_bytes",
             events.max_bytes.to_string(),
-            "1024 to 1048576",
+            "1024 to 786432: the bus takes messages of 1 MiB, and an envelope has its own bytes",
         );
         check(span(events.ack_timeout, 10, 60_000), "events.ack_timeout", shown(events.ack_timeout), "10ms to 1m");
+        check(span(records.linger, 0, 5_000), "records.linger", shown(records.linger), "0ms to 5s");
         check((1..=1_000_000).contains(&records.queue), "records.queue", records.queue.to_string(), "1 to 1000000");
         check(
             (0.0..=1.0).contains(&records.complete_share),

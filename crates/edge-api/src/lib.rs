@@ -11,10 +11,13 @@ pub mod app;
 pub mod config;
 
 mod accept;
+mod way;
+
 pub mod problem;
 pub mod request_id;
 
 pub mod auth;
+mod limits;
 pub mod routes;
 
 pub mod surfaces;
@@ -26,6 +29,8 @@ pub mod page;
 
 mod fallback;
 mod records;
+
+mod event_sink;
 
 pub mod metrics;
 

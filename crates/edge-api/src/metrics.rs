@@ -33,6 +33,16 @@ struct OutcomeLabels {
     outcome: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfLabels {
+    of: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WhoseLabels {
+    whose: &'static str,
+}
+
 /// The edge's metrics. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -42,7 +52,9 @@ pub struct Metrics {
     events: Family<OutcomeLabels, Counter>,
     records: Family<OutcomeLabels, Counter>,
     display: Family<OutcomeLabels, Counter>,
-    shed: Counter,
+    shed: Family<OfLabels, Counter>,
+    quota_exceeded: Family<WhoseLabels, Counter>,
+    bodies_refused: Family<OutcomeLabels, Counter>,
     connections: Gauge,
     connections_refused: Counter,
 }
@@ -84,8 +96,18 @@ impl Metrics {
             ),
             shed: registry.shared(
                 "setlist_edge_requests_shed",
-                "Requests refused because too many were in flight",
-                Counter::default,
+                "Requests refused because too much was in hand: requests of all, requests of one tenant, or bodies",
+                Family::default,
+            ),
+            quota_exceeded: registry.shared(
+                "setlist_edge_quota_exceeded",
+                "Requests refused because a key or a tenant asked more often than it may",
+                Family::default,
+            ),
+            bodies_refused: registry.shared(
+                "setlist_edge_bodies_refused",
+                "Bodies refused as too slow or too large",
+                Family::default,
             ),
             connections: registry.shared("setlist_edge_connections", "Open connections", Gauge::default),
             connections_refused: registry.shared(
@@ -119,8 +141,8 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn record(&self, outcome: &'static str) {
-        self.records.get_or_create(&OutcomeLabels { outcome }).inc();
+    pub(crate) fn records(&self, outcome: &'static str, count: u64) {
+        self.records.get_or_create(&OutcomeLabels { outcome }).inc_by(count);
     }
 
     pub(crate) fn display_lookups(&self, hits: u64, misses: u64) {
@@ -130,8 +152,16 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn shed(&self) {
-        self.shed.inc();
+    pub(crate) fn shed(&self, of: &'static str) {
+        self.shed.get_or_create(&OfLabels { of }).inc();
+    }
+
+    pub(crate) fn quota_exceeded(&self, whose: &'static str) {
+        self.quota_exceeded.get_or_create(&WhoseLabels { whose }).inc();
+    }
+
+    pub(crate) fn body_refused(&self, outcome: &'static str) {
+        self.bodies_refused.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
     pub(crate) fn connection_opened(&self) {

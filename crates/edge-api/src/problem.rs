@@ -5,11 +5,7 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use axum::{
-    extract::Request,
-    middleware::Next,
-    response::{IntoResponse, Response},
-};
+use axum::response::{IntoResponse, Response};
 use contracts::Failure;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
@@ -242,11 +238,8 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Writes the body of every problem, and logs it once: 5xx as errors, the rest for debugging.
-pub(crate) async fn render(request: Request, next: Next) -> Response {
-    let path = request.uri().path().to_owned();
-    let id = request.extensions().get::<RequestId>().cloned().unwrap_or_default();
-    let mut response = next.run(request).await;
+/// Writes the body of a problem, when the answer is one, and logs it once: 5xx as errors, the rest for debugging.
+pub(crate) fn render(mut response: Response, path: &str, id: &RequestId) -> Response {
     let Some(problem) = response.extensions_mut().remove::<Box<Problem>>() else {
         return response;
     };
@@ -267,7 +260,7 @@ pub(crate) async fn render(request: Request, next: Next) -> Response {
         title: problem.status.canonical_reason().unwrap_or("Error"),
         status: problem.status.as_u16(),
         detail: &problem.detail,
-        instance: &path,
+        instance: path,
         code: problem.code.as_str(),
         reason: &problem.reason,
         request_id: id.as_str(),

@@ -103,6 +103,8 @@ pub struct Edge {
     pub http: edge_api::config::Http,
     /// What a client may use of this process.
     pub limits: edge_api::config::Limits,
+    /// How often keys and tenants may ask.
+    pub quota: edge_api::config::Quota,
     /// Who may call.
     pub auth: edge_api::config::Auth,
     /// Where surfaces come from.
@@ -187,7 +189,7 @@ impl Config {
     /// The edge's configuration.
     #[must_use]
     pub fn edge(&self) -> edge_api::Config {
-        let Edge { http, limits, auth, surfaces, serving, events, records } = self.edge.clone();
+        let Edge { http, limits, quota, auth, surfaces, serving, events, records } = self.edge.clone();
         edge_api::Config {
             telemetry: self.telemetry.clone(),
             ops: self.ops.clone(),
@@ -196,6 +198,7 @@ impl Config {
             bus: self.bus.clone(),
             http,
             limits,
+            quota,
             auth,
             surfaces,
             serving,

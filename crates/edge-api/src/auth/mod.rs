@@ -3,18 +3,18 @@
 //! A key names a tenant and scopes; a route names the scope it needs; whatever is not named is refused.
 //! Must not know what a route does.
 
+mod guard;
 mod key;
-mod layer;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use shared_models::{Clock, TenantId, Timestamp};
 use subtle::ConstantTimeEq;
 
+pub(crate) use guard::Guard;
 pub use key::{Key, KeyConfig};
-pub(crate) use layer::{Guard, authorise};
 
 /// What a key may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -52,7 +52,14 @@ pub struct Caller {
     /// Whose data the request is about.
     pub tenant: TenantId,
     /// Which key was shown.
-    pub key_id: String,
+    pub key_id: Arc<str>,
+}
+
+impl Caller {
+    /// Whose data the request is about.
+    pub(crate) fn tenant(&self) -> &TenantId {
+        &self.tenant
+    }
 }
 
 /// The keys, ready to be compared.
@@ -86,9 +93,14 @@ impl Keys {
         Self { by_id }
     }
 
-    /// The tenants that have a key.
+    /// Everybody who has a key.
+    pub(crate) fn callers(&self) -> impl Iterator<Item = &Caller> {
+        self.by_id.values().map(|entry| &entry.caller)
+    }
+
+    /// The tenants that have a key; one may be there twice.
     pub fn tenants(&self) -> impl Iterator<Item = &TenantId> {
-        self.by_id.values().map(|entry| &entry.caller.tenant)
+        self.callers().map(Caller::tenant)
     }
 
     /// Whether the bearer of `text` may do what `scope` covers.
@@ -111,7 +123,7 @@ impl Entry {
     fn read(config: &KeyConfig) -> Option<Self> {
         Some(Self {
             digest: config.digest()?,
-            caller: Caller { tenant: TenantId::new(&config.tenant).ok()?, key_id: config.id.clone() },
+            caller: Caller { tenant: TenantId::new(&config.tenant).ok()?, key_id: Arc::from(config.id.as_str()) },
             scopes: config.scopes.clone(),
             expires_at: config.expiry().ok()?,
         })

@@ -15,7 +15,7 @@ use crate::{
     problem::{FieldError, Problem},
 };
 
-/// What stands before an anonymous id, so that it is never a user's.
+/// What stands before an anonymous id. No `user_id` begins with it, so that the two are never the same listener.
 const ANONYMOUS: &str = "anonymous:";
 
 /// Who asks, when and where. Everything may be left out: an unknown listener gets a page too.
@@ -23,8 +23,8 @@ const ANONYMOUS: &str = "anonymous:";
 #[serde(deny_unknown_fields, default)]
 #[schema(example = json!({"user_id": "user-1", "market": "SE", "device": "phone", "limit": 10}))]
 pub(crate) struct PageRequest {
-    /// The listener, by the tenant's own id.
-    #[schema(value_type = Option<schemas::Id>)]
+    /// The listener, by the tenant's own id, which does not begin with `anonymous:`.
+    #[schema(value_type = Option<schemas::UserId>)]
     pub(crate) user_id: Option<String>,
     /// A listener without an account; not together with `user_id`.
     #[schema(value_type = Option<schemas::AnonymousId>)]
@@ -128,6 +128,12 @@ pub(crate) fn listener(
     match (user, anonymous) {
         (Some(_), Some(_)) => {
             wrong.add(format!("{base}/anonymous_id"), "given beside `user_id`", "one of `user_id` and `anonymous_id`");
+            None
+        }
+        (Some(user), None) if user.starts_with(ANONYMOUS) => {
+            let expected =
+                format!("an id that does not begin with `{ANONYMOUS}`; or what follows it as `anonymous_id`");
+            wrong.add(format!("{base}/user_id"), format!("{user:?}"), expected);
             None
         }
         (Some(user), None) => wrong.name(format!("{base}/user_id"), user),
@@ -299,5 +305,12 @@ mod tests {
     fn anonymous_listeners_are_nobodys_users() {
         let request = PageRequest { anonymous_id: Some("a".to_owned()), ..PageRequest::default() };
         assert_eq!(ask(request).unwrap().user.unwrap().as_str(), "anonymous:a");
+        let request = PageRequest { user_id: Some("anonymous:a".to_owned()), ..PageRequest::default() };
+        let problem = ask(request).unwrap_err();
+        let error = &problem.errors()[0];
+        assert_eq!((error.field.as_ref(), error.given.as_str()), ("/user_id", "\"anonymous:a\""));
+        assert!(error.expected.contains("`anonymous_id`"), "{}", error.expected);
+        let request = PageRequest { user_id: Some("anonymous".to_owned()), ..PageRequest::default() };
+        assert_eq!(ask(request).unwrap().user.unwrap().as_str(), "anonymous");
     }
 }

@@ -65,9 +65,9 @@ pub(crate) struct EventBody<'a> {
     #[serde(borrow, default)]
     #[schema(value_type = Option<schemas::Id>)]
     event_id: Option<Cow<'a, str>>,
-    /// The listener, by the tenant's own id.
+    /// The listener, by the tenant's own id, which does not begin with `anonymous:`.
     #[serde(borrow, default)]
-    #[schema(value_type = Option<schemas::Id>)]
+    #[schema(value_type = Option<schemas::UserId>)]
     user_id: Option<Cow<'a, str>>,
     /// A listener without an account; exactly one of this and `user_id`.
     #[serde(borrow, default)]

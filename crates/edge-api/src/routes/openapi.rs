@@ -86,7 +86,7 @@ fn add_common(operation: &mut Operation, guarded: bool) {
     }
     add("401", problem("No API key, or one that opens nothing", Some("www-authenticate")));
     add("403", problem("The key lacks the scope", None));
-    add("429", problem("A quota or a queue is full: come back after `Retry-After`", Some("retry-after")));
+    add("429", too_many());
     add("504", problem("It took too long", None));
     if operation.request_body.is_some() {
         operation
@@ -97,12 +97,31 @@ fn add_common(operation: &mut Operation, guarded: bool) {
         operation
             .responses
             .responses
+            .entry("408".to_owned())
+            .or_insert(RefOr::T(problem("The body came too slowly", None)));
+        operation
+            .responses
+            .responses
             .entry("415".to_owned())
             .or_insert(RefOr::T(problem("The body is not JSON by its content type", None)));
     }
     if let Some(RefOr::T(body)) = &mut operation.request_body {
         body.required = Some(utoipa::openapi::Required::True);
     }
+}
+
+/// The refusal of who asks too often or too much at once; every answer to a key tells what is left.
+fn too_many() -> Response {
+    let header = |description: &str| {
+        let text = ObjectBuilder::new().schema_type(Type::String).build();
+        HeaderBuilder::new().description(Some(description)).schema(Some(text)).build()
+    };
+    let mut response = problem("A quota or a queue is full: come back after `Retry-After`", Some("retry-after"));
+    let left = "What is left of each quota: `\"key\";r=<requests>;t=<seconds until it is whole again>`";
+    let policy = "Each quota: `\"key\";q=<requests>;w=<seconds>`";
+    response.headers.insert("ratelimit".to_owned(), RefOr::T(header(left)));
+    response.headers.insert("ratelimit-policy".to_owned(), RefOr::T(header(policy)));
+    response
 }
 
 fn problem(description: &str, header: Option<&str>) -> Response {

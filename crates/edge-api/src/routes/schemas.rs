@@ -18,6 +18,12 @@ use utoipa::{
 #[schema(min_length = 1, max_length = 128, pattern = r"^[^\x00-\x1f\x7f-\x9f]+$")]
 pub(crate) struct Id(String);
 
+/// The id of a listener, as the tenant chose it: visible characters. What begins with `anonymous:` is a listener without
+/// an account, who is named by `anonymous_id`.
+#[derive(ToSchema)]
+#[schema(min_length = 1, max_length = 128, pattern = r"^(?!anonymous:)[^\x00-\x1f\x7f-\x9f]+$", example = "user-1")]
+pub(crate) struct UserId(String);
+
 /// The id of a listener without an account: visible characters.
 #[derive(ToSchema)]
 #[schema(min_length = 1, max_length = 100, pattern = r"^[^\x00-\x1f\x7f-\x9f]+$")]

@@ -100,8 +100,8 @@ fn unknown_verb() -> Problem {
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct SimilarQuery {
-    /// The listener, by the tenant's own id: what they hid is left out.
-    #[param(value_type = Option<schemas::Id>)]
+    /// The listener, by the tenant's own id, which does not begin with `anonymous:`. What they hid is left out.
+    #[param(value_type = Option<schemas::UserId>)]
     user_id: Option<String>,
     /// Where the listener is: an ISO 3166-1 alpha-2 code.
     #[param(value_type = Option<schemas::Country>)]

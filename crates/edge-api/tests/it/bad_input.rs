@@ -44,6 +44,8 @@ fn corpus() -> Vec<Case> {
             "invalid_field",
             "one of `user_id` and `anonymous_id`",
         ),
+        case("POST", page, r#"{"user_id": "anonymous:a"}"#, 400, "invalid_field", "what follows it as `anonymous_id`"),
+        case("GET", "/v1/items/track-1/similar?user_id=anonymous:a", "", 400, "invalid_field", "\"?user_id\""),
         case("POST", page, r#"{"market": "Sweden"}"#, 400, "invalid_field", "ISO 3166-1"),
         case("POST", page, r#"{"market": "S1"}"#, 400, "invalid_field", "\"/market\""),
         case("POST", page, r#"{"device": "My Phone"}"#, 400, "invalid_field", "\"/device\""),
@@ -121,6 +123,14 @@ fn corpus() -> Vec<Case> {
             400,
             "invalid_field",
             "\"/events/0/item_id\"",
+        ),
+        case(
+            "POST",
+            "/v1/events",
+            r#"{"events": [{"user_id": "anonymous:a", "type": "play", "item_id": "i"}]}"#,
+            400,
+            "invalid_field",
+            "\"/events/0/user_id\"",
         ),
         case("POST", "/v1/events", r#"{"evnts": []}"#, 400, "invalid_field", "did you mean `events`?"),
     ]

@@ -59,3 +59,36 @@ async fn a_stop_finishes_what_is_in_hand() {
     assert_eq!(left, 0);
     assert!(TcpStream::connect(edge.address).await.is_err());
 }
+
+#[tokio::test]
+async fn a_body_that_dribbles_takes_nobodys_place() {
+    let edge = Edge::with(|config| {
+        config.limits.concurrency = 1;
+        config.limits.body_timeout = Duration::from_millis(400);
+    })
+    .await;
+    let mut slow = TcpStream::connect(edge.address).await.unwrap();
+    let head = format!(
+        "POST /v1/surfaces/home:page HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n{{",
+        edge.key
+    );
+    let began = Instant::now();
+    slow.write_all(head.as_bytes()).await.unwrap();
+    let mut answered = 0;
+    let mut text = Vec::new();
+    let refused = async {
+        slow.read_to_end(&mut text).await.unwrap();
+        began.elapsed()
+    };
+    let others = async {
+        while began.elapsed() < Duration::from_millis(300) {
+            edge.page("{}").await;
+            answered += 1;
+        }
+    };
+    let (took, ()) = tokio::join!(refused, others);
+    assert!(answered > 0 && took >= Duration::from_millis(400) && took < Duration::from_secs(5), "{answered} {took:?}");
+    let text = String::from_utf8(text).unwrap();
+    assert!(text.starts_with("HTTP/1.1 408") && text.contains("\"reason\":\"body_timeout\""), "{text}");
+    assert!(edge.runtime.metrics.encode().contains("setlist_edge_bodies_refused_total{outcome=\"slow\"} 1"));
+}

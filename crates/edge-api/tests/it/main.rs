@@ -1,12 +1,24 @@
 //! The edge on a real socket, with fakes behind the traits of the services.
 
+#[cfg(test)]
 mod bad_input;
+#[cfg(test)]
 mod catalogue;
+#[cfg(test)]
 mod connections;
+#[cfg(test)]
 mod events;
+#[cfg(test)]
 mod ladder;
+#[cfg(test)]
 mod openapi;
+#[cfg(test)]
 mod pages;
+#[cfg(test)]
+mod quota;
+#[cfg(test)]
 mod scopes;
+#[cfg(test)]
 mod support;
+#[cfg(test)]
 mod surface_files;

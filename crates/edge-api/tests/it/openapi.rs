@@ -56,13 +56,19 @@ async fn the_document_is_complete() {
             }
             if let Some(body) = operation.get("requestBody") {
                 assert_eq!(body["required"], true, "{what}");
-                for status in ["400", "413", "415"] {
+                for status in ["400", "408", "413", "415"] {
                     assert!(operation["responses"].get(status).is_some(), "{what}: {status}");
                 }
             }
         }
     }
     assert_eq!(document["components"]["securitySchemes"]["api_key"]["scheme"], "bearer");
+    let user = &document["components"]["schemas"]["UserId"];
+    assert!(user["pattern"].as_str().unwrap().starts_with("^(?!anonymous:)"), "{user}");
+    for (body, field) in [("PageRequest", "user_id"), ("Event", "user_id")] {
+        let field = &document["components"]["schemas"][body]["properties"][field];
+        assert!(field.to_string().contains("#/components/schemas/UserId"), "{field}");
+    }
     let request = &document["components"]["schemas"]["PageRequest"];
     assert_eq!(
         (request["properties"]["limit"]["minimum"].as_u64(), request["properties"]["limit"]["maximum"].as_u64()),

@@ -27,9 +27,12 @@ use shared_models::{
 };
 use smallvec::smallvec;
 
+/// What both buses take at most.
+const MOST_MESSAGE_BYTES: usize = 1 << 20;
+
 /// What a fake does when it is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mood {
+pub(crate) enum Mood {
     Well,
     /// One source is slow; the rest is there.
     Partial,
@@ -43,21 +46,23 @@ pub enum Mood {
 }
 
 /// All fakes in one: they share a world of items.
-pub struct World {
-    pub candidates: Mutex<Mood>,
-    pub ranking: Mutex<Mood>,
-    pub catalogue: Mutex<Mood>,
-    pub bus: Mutex<Mood>,
-    pub items: Mutex<HashMap<ItemId, Item>>,
-    pub asked: Mutex<Vec<CandidateQuery>>,
-    pub ranked: Mutex<Vec<RankQuery>>,
-    pub published: Mutex<Vec<(Subject, Envelope)>>,
-    pub users: Mutex<HashMap<UserId, UserAttributes>>,
+pub(crate) struct World {
+    pub(crate) candidates: Mutex<Mood>,
+    pub(crate) ranking: Mutex<Mood>,
+    pub(crate) catalogue: Mutex<Mood>,
+    pub(crate) bus: Mutex<Mood>,
+    pub(crate) items: Mutex<HashMap<ItemId, Item>>,
+    pub(crate) asked: Mutex<Vec<CandidateQuery>>,
+    pub(crate) ranked: Mutex<Vec<RankQuery>>,
+    pub(crate) published: Mutex<Vec<(Subject, Envelope)>>,
+    /// How many messages were published together, each time that several could be.
+    pub(crate) batches: Mutex<Vec<usize>>,
+    pub(crate) users: Mutex<HashMap<UserId, UserAttributes>>,
     /// How many catalogue reads there were.
-    pub reads: Mutex<usize>,
+    pub(crate) reads: Mutex<usize>,
 }
 
-pub fn track(number: usize) -> Item {
+pub(crate) fn track(number: usize) -> Item {
     Item {
         id: ItemId::new(format!("track-{number}")).unwrap(),
         kind: ItemKind::Track,
@@ -72,12 +77,12 @@ pub fn track(number: usize) -> Item {
     }
 }
 
-pub fn key(number: usize) -> ItemKey {
+pub(crate) fn key(number: usize) -> ItemKey {
     track(number).key()
 }
 
 impl World {
-    pub fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         let items = (0..60).map(track).map(|item| (item.id.clone(), item)).collect();
         Arc::new(Self {
             candidates: Mutex::new(Mood::Well),
@@ -88,12 +93,13 @@ impl World {
             asked: Mutex::default(),
             ranked: Mutex::default(),
             published: Mutex::default(),
+            batches: Mutex::default(),
             users: Mutex::default(),
             reads: Mutex::default(),
         })
     }
 
-    pub fn set(mood: &Mutex<Mood>, to: Mood) {
+    pub(crate) fn set(mood: &Mutex<Mood>, to: Mood) {
         *mood.lock().unwrap() = to;
     }
 
@@ -289,12 +295,31 @@ impl EventBus for World {
         match mood {
             Mood::Hangs => std::future::pending().await,
             Mood::Well => {
+                let bytes = envelope.encode().len();
+                if bytes > MOST_MESSAGE_BYTES {
+                    return Err(event_bus::Error::TooLarge { bytes, limit: MOST_MESSAGE_BYTES });
+                }
                 let mut published = self.published.lock().unwrap();
                 published.push((subject.clone(), envelope));
                 Ok(Ack { stream: StreamName::Events, sequence: published.len() as u64, duplicate: false })
             }
+            Mood::Fails(ErrorCode::ResourceExhausted) => Err(event_bus::Error::Full),
+            Mood::Fails(ErrorCode::InvalidArgument) => Err(event_bus::Error::TooLarge { bytes: 2, limit: 1 }),
             _ => Err(event_bus::Error::Closed),
         }
+    }
+    async fn publish_many_linked(
+        &self,
+        messages: Vec<(Subject, Envelope)>,
+        callers: &[TraceParent],
+    ) -> Result<Vec<Ack>, event_bus::Error> {
+        assert_eq!(messages.len(), callers.len());
+        self.batches.lock().unwrap().push(messages.len());
+        let mut acks = Vec::new();
+        for (subject, envelope) in messages {
+            acks.push(self.publish_linked(&subject, envelope, &[]).await?);
+        }
+        Ok(acks)
     }
     async fn subscribe(&self, _: &ConsumerSpec) -> Result<Box<dyn Subscription>, event_bus::Error> {
         Err(event_bus::Error::Closed)
@@ -311,26 +336,26 @@ impl EventBus for World {
 }
 
 /// An edge on a port of its own.
-pub struct Edge {
-    pub address: SocketAddr,
-    pub world: Arc<World>,
-    pub runtime: Runtime,
-    pub key: String,
-    pub openapi: String,
-    pub client: reqwest::Client,
+pub(crate) struct Edge {
+    pub(crate) address: SocketAddr,
+    pub(crate) world: Arc<World>,
+    pub(crate) runtime: Runtime,
+    pub(crate) key: String,
+    pub(crate) openapi: String,
+    pub(crate) client: reqwest::Client,
 }
 
 impl Edge {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::with(|_| ()).await
     }
 
-    pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
         let world = World::new();
         Self::over(world.clone(), world, change).await
     }
 
-    pub async fn over(world: Arc<World>, bus: Arc<dyn EventBus>, change: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) async fn over(world: Arc<World>, bus: Arc<dyn EventBus>, change: impl FnOnce(&mut Config)) -> Self {
         let (key, entry) = Key::generate(&TenantId::new("demo").unwrap(), &Scope::ALL);
         let mut config = Config::default();
         config.auth.keys.push(entry);
@@ -351,16 +376,16 @@ impl Edge {
         Self { address, world, runtime, key: key.expose().to_owned(), openapi, client: reqwest::Client::new() }
     }
 
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+    pub(crate) fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         self.client.request(method.parse().unwrap(), self.url(path)).bearer_auth(&self.key)
     }
 
     /// Sends JSON text and reads the answer.
-    pub async fn send(&self, method: &str, path: &str, body: &str) -> Answer {
+    pub(crate) async fn send(&self, method: &str, path: &str, body: &str) -> Answer {
         let request = self.request(method, path);
         let request = if body.is_empty() {
             request
@@ -370,7 +395,7 @@ impl Edge {
         Answer::of(request).await
     }
 
-    pub async fn page(&self, body: &str) -> serde_json::Value {
+    pub(crate) async fn page(&self, body: &str) -> serde_json::Value {
         let answer = self.send("POST", "/v1/surfaces/home:page", body).await;
         assert_eq!(answer.status, 200, "{}", answer.text);
         answer.json()
@@ -378,14 +403,14 @@ impl Edge {
 }
 
 /// An answer, read to its end.
-pub struct Answer {
-    pub status: u16,
-    pub headers: reqwest::header::HeaderMap,
-    pub text: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: reqwest::header::HeaderMap,
+    pub(crate) text: String,
 }
 
 impl Answer {
-    pub async fn of(request: reqwest::RequestBuilder) -> Self {
+    pub(crate) async fn of(request: reqwest::RequestBuilder) -> Self {
         let response = request.send().await.unwrap();
         Self {
             status: response.status().as_u16(),
@@ -394,17 +419,17 @@ impl Answer {
         }
     }
 
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
     }
 
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 }
 
 /// The item ids of all cards, shelf by shelf.
-pub fn item_ids(page: &serde_json::Value) -> Vec<String> {
+pub(crate) fn item_ids(page: &serde_json::Value) -> Vec<String> {
     let cards = |shelf: &serde_json::Value| {
         shelf["cards"]
             .as_array()

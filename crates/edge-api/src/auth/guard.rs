@@ -1,50 +1,44 @@
-//! Authorisation as a layer: no route is reached without a declared scope, and none twice.
+//! Authorisation before every handler: no route is reached without a declared scope.
 //!
 //! Must not know what a route does.
 
 use std::sync::Arc;
 
-use axum::{
-    extract::{Request, State},
-    middleware::Next,
-    response::{IntoResponse, Response},
-};
+use axum::extract::Request;
 use http::{HeaderValue, StatusCode, header};
 use shared_models::{Clock, ErrorCode};
 
-use super::{Keys, Refusal};
+use super::{Caller, Keys, Refusal};
 use crate::{
     problem::Problem,
     routes::access::{self, Access, RouteTemplate},
 };
 
-/// What the layer needs.
+/// What stands before every handler.
 #[derive(Clone)]
 pub(crate) struct Guard {
     pub(crate) keys: Arc<Keys>,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
-/// Lets a request through when its route is public, or its key has the route's scope.
-pub(crate) async fn authorise(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
-    // Without a template no route matched: the fallback answers 404.
-    let Some(RouteTemplate(template)) = request.extensions().get().copied() else {
-        return next.run(request).await;
-    };
-    match access::of(request.method(), template) {
-        Some(Access::Public) => next.run(request).await,
-        Some(Access::Key(scope)) => {
-            match bearer(&request).and_then(|text| guard.keys.check(text, scope, guard.clock.as_ref())) {
-                Ok(caller) => {
-                    let caller = caller.clone();
-                    request.extensions_mut().insert(caller);
-                    next.run(request).await
-                }
-                Err(refusal) => refused(refusal, scope.as_str()).into_response(),
+impl Guard {
+    /// Lets a request through when its route is public, or its key has the route's scope; says who asks.
+    pub(crate) fn authorise(&self, request: &mut Request) -> Result<Option<Caller>, Problem> {
+        // Without a template no route matched: the fallback answers 404.
+        let Some(RouteTemplate(template)) = request.extensions().get().copied() else {
+            return Ok(None);
+        };
+        match access::of(request.method(), template) {
+            Some(Access::Public) => Ok(None),
+            Some(Access::Key(scope)) => {
+                let caller = bearer(request).and_then(|text| self.keys.check(text, scope, self.clock.as_ref()));
+                let caller = caller.map_err(|refusal| refused(refusal, scope.as_str()))?.clone();
+                request.extensions_mut().insert(caller.clone());
+                Ok(Some(caller))
             }
+            // Deny by default: a route that nobody declared is closed, whatever its handler would say.
+            None => Err(method_not_allowed(template)),
         }
-        // Deny by default: a route that nobody declared is closed, whatever its handler would say.
-        None => method_not_allowed(template).into_response(),
     }
 }
 
@@ -82,7 +76,7 @@ fn refused(refusal: Refusal, scope: &'static str) -> Problem {
 const INVALID: &str = "Bearer realm=\"setlist\", error=\"invalid_token\"";
 
 /// The refusal of a method that the route does not have.
-pub(crate) fn method_not_allowed(template: &'static str) -> Problem {
+fn method_not_allowed(template: &'static str) -> Problem {
     let allowed = access::methods(template).join(", ");
     let problem =
         Problem::new(ErrorCode::InvalidArgument, "method_not_allowed", format!("this path answers {allowed}"))
