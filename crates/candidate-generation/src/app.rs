@@ -46,6 +46,8 @@ impl App {
         let at_work = Arc::clone(&worlds);
         runtime.tasks.intake.blocking("build-indexes", move || at_work.refresh()).await.ok_or(Error::Background)?;
 
+        worlds.serve();
+
         let memory = ProfileMemory::new(config.profiles.memory_bytes);
         let service = Arc::new(Service::new(Parts {
             worlds: Arc::clone(&worlds),
@@ -185,7 +187,7 @@ async fn save_trends(store: &dyn Store, worlds: &Worlds) {
         if unsaved.is_empty() {
             continue;
         }
-        if let Err(error) = store.save_trends(&world.tenant, &unsaved).await {
+        if let Err(error) = store.save_trends(&world.tenant, &unsaved.counted, &unsaved.forgotten).await {
             world.trending.put_back(&unsaved);
             let error = service_runtime::tasks::chain(&error);
             tracing::warn!(tenant = %world.tenant, error, "trends could not be saved; tried again later");

@@ -132,7 +132,7 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let message = match &error {
             // What is wrong with a release is the caller's business: it named the release.
-            Error::Release(cause) => cause.to_string(),
+            Error::Release(cause) => service_runtime::tasks::chain(cause),
             other => other.to_string(),
         };
         Self::new(error.code(), error.reason(), message)

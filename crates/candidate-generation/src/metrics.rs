@@ -98,9 +98,12 @@ impl CandidatesMetrics {
         self.profile_reads.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
-    pub(crate) fn folded(&self, folded: usize, repeated: usize, elapsed: Duration) {
+    pub(crate) fn folded(&self, folded: usize, repeated: usize, set_aside: usize, elapsed: Duration) {
         self.events.get_or_create(&OutcomeLabels { outcome: "folded" }).inc_by(folded as u64);
         self.events.get_or_create(&OutcomeLabels { outcome: "repeated" }).inc_by(repeated as u64);
+        if set_aside > 0 {
+            self.events.get_or_create(&OutcomeLabels { outcome: "set_aside" }).inc_by(set_aside as u64);
+        }
         self.intake_seconds.observe(elapsed.as_secs_f64());
     }
 

@@ -6,13 +6,14 @@
 mod admin;
 
 use std::{
+    convert::Infallible,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
 use contracts::{Candidates, Deadline, Failure};
-use service_runtime::{TaskGroup, deadline};
+use service_runtime::{OnFailure, TaskGroup, deadline};
 use shared_models::{
     ItemKey, TenantId, UserKey,
     candidates::CandidateSet,
@@ -20,6 +21,8 @@ use shared_models::{
     listener::ListenerContext,
     plan::CandidateQuery,
 };
+use tokio::sync::{OwnedMutexGuard, oneshot};
+use tracing::Instrument as _;
 
 use crate::{
     error::Error,
@@ -151,5 +154,31 @@ async fn by<T>(deadline: Deadline, work: impl Future<Output = Result<T, Error>>)
 impl Service {
     fn world(&self, tenant: &TenantId) -> Arc<World> {
         self.worlds.of(tenant)
+    }
+
+    /// Waits for the tenant's turn to write, then runs `write` to its end: from its commit to its effect
+    /// in memory it is one piece of work, which no deadline and no caller that goes away cuts in two. A
+    /// caller whose turn did not come has written nothing; one that went away later may find it written.
+    async fn write<T, W>(
+        &self,
+        name: &'static str,
+        world: &World,
+        deadline: Deadline,
+        write: impl FnOnce(OwnedMutexGuard<()>) -> W,
+    ) -> Result<T, Failure>
+    where
+        T: Send + 'static,
+        W: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        let turn = by(deadline, async { Ok(Arc::clone(&world.writing).lock_owned().await) }).await?;
+        let (tell, told) = oneshot::channel();
+        let work = write(turn);
+        let work = async move {
+            // The caller may be gone.
+            let _heard = tell.send(work.await);
+            Ok::<(), Infallible>(())
+        };
+        self.tasks.spawn(name, OnFailure::Log, work.in_current_span());
+        by(deadline, async { told.await.unwrap_or(Err(Error::Background)) }).await
     }
 }

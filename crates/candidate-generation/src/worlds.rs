@@ -2,13 +2,22 @@
 //!
 //! A tenant's world is made when the tenant is first named; tenants never meet.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+mod builder;
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use arc_swap::ArcSwapOption;
 use parking_lot::{Mutex, RwLock};
 use releases::{
     Watch,
-    watch::{Checked, Requirements},
+    watch::{Check, Checked, Requirements},
 };
 use shared_models::{Clock, ReleaseId, TenantId};
 
@@ -20,6 +29,7 @@ use crate::{
     metrics::CandidatesMetrics,
     store::Store,
 };
+use builder::Builder;
 
 /// Items read at once when a catalogue is loaded.
 const PAGE: usize = 5_000;
@@ -36,12 +46,12 @@ pub struct World {
     pub trending: Trending,
     /// Held from a write to the store to its effect in memory, so that two writes of one item have
     /// their effects in the same order in both.
-    pub writing: tokio::sync::Mutex<()>,
+    pub writing: Arc<tokio::sync::Mutex<()>>,
     watch: Watch,
     serving: ArcSwapOption<Serving>,
     previous: ArcSwapOption<Serving>,
     adopting: Mutex<()>,
-    embedding: embedding::Config,
+    builder: Arc<Builder>,
 }
 
 impl fmt::Debug for World {
@@ -79,8 +89,7 @@ impl World {
             return;
         }
         let known = self.previous.load_full().filter(|serving| serving.id() == release.id());
-        let next =
-            known.unwrap_or_else(|| Arc::new(Serving::build(release, &self.catalogue.snapshot(), &self.embedding)));
+        let next = known.unwrap_or_else(|| Arc::new(self.builder.build(release, &self.catalogue.snapshot())));
         let before = self.serving.swap(Some(next));
         if before.is_some() {
             self.previous.store(before);
@@ -105,6 +114,8 @@ pub struct Worlds {
     metrics: CandidatesMetrics,
     embedding: embedding::Config,
     half_life: std::time::Duration,
+    /// Whether pages are served.
+    is_serving: Arc<AtomicBool>,
     worlds: RwLock<BTreeMap<TenantId, Arc<World>>>,
 }
 
@@ -121,6 +132,7 @@ impl Worlds {
             metrics,
             embedding: config.embedding,
             half_life: config.trending.half_life,
+            is_serving: Arc::default(),
             worlds: RwLock::default(),
         })
     }
@@ -142,10 +154,15 @@ impl Worlds {
                     break;
                 }
             }
-            let trending = Trending::restore(self.half_life, &store.trends(&tenant).await?);
             let catalogue = Catalogue::new(Snapshot::default());
             catalogue.apply(changes);
-            tracing::info!(%tenant, items = catalogue.snapshot().len(), "catalogue is in memory");
+            let items = catalogue.snapshot();
+            // What is no longer in the catalogue is not counted, and leaves the store at the next save.
+            let (counted, left): (Vec<_>, Vec<_>) =
+                store.trends(&tenant).await?.into_iter().partition(|trend| items.find(trend.key).is_some());
+            let trending = Trending::restore(self.half_life, &counted);
+            trending.forget(left.iter().map(|trend| trend.key));
+            tracing::info!(%tenant, items = items.len(), "catalogue is in memory");
             self.insert(tenant, catalogue, trending);
         }
         Ok(())
@@ -156,22 +173,21 @@ impl Worlds {
         let mut worlds = self.worlds.write();
         let number = u32::try_from(worlds.len()).unwrap_or(u32::MAX);
         let make = || {
+            let builder = Arc::new(Builder::new(self.embedding, Arc::clone(&self.is_serving)));
+            let golden = Arc::clone(&builder);
+            let check: Check = Box::new(move |release| golden.look(release));
+            let requirements = Requirements { check: Some(check), ..Requirements::default() };
             Arc::new(World {
                 number,
                 tenant: tenant.clone(),
                 catalogue,
                 trending,
-                writing: tokio::sync::Mutex::default(),
-                watch: Watch::new(
-                    self.releases.clone(),
-                    tenant.clone(),
-                    Requirements::default(),
-                    Arc::clone(&self.clock),
-                ),
+                writing: Arc::default(),
+                watch: Watch::new(self.releases.clone(), tenant.clone(), requirements, Arc::clone(&self.clock)),
                 serving: ArcSwapOption::empty(),
                 previous: ArcSwapOption::empty(),
                 adopting: Mutex::default(),
-                embedding: self.embedding,
+                builder,
             })
         };
         Arc::clone(worlds.entry(tenant.clone()).or_insert_with(make))
@@ -190,6 +206,11 @@ impl Worlds {
     #[must_use]
     pub fn all(&self) -> Vec<Arc<World>> {
         self.worlds.read().values().cloned().collect()
+    }
+
+    /// Says that pages are served from now on: a release that comes makes room for them.
+    pub fn serve(&self) {
+        self.is_serving.store(true, Ordering::Relaxed);
     }
 
     /// Looks for every tenant's live release, and serves from what is new and sound. Blocks.

@@ -4,9 +4,11 @@
 //! a write between two of its stages cannot contradict it; a write makes the next snapshot, sharing all
 //! that it does not change.
 
+mod newest;
 mod row;
 mod snapshot;
 
+pub use newest::Newest;
 pub use row::{Handle, NOWHERE, Row};
 pub use snapshot::Snapshot;
 

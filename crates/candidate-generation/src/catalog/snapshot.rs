@@ -1,6 +1,6 @@
 //! One state of a catalogue, persistent: the next state shares every chunk and shard it does not touch.
 
-use std::sync::Arc;
+use std::{cmp::Reverse, sync::Arc};
 
 use rustc_hash::FxHashMap;
 use shared_models::{
@@ -10,6 +10,7 @@ use shared_models::{
 
 use super::{
     Change,
+    newest::Newest,
     row::{Handle, NOWHERE, Row},
 };
 
@@ -26,9 +27,9 @@ type Shards<V> = Vec<Arc<FxHashMap<ItemKey, V>>>;
 pub struct Snapshot {
     chunks: Vec<Arc<Vec<Row>>>,
     slots: Shards<u32>,
+    /// The slots of each artist's live items, newest first, those without a date last, ties by slot.
     artists: Shards<Vec<u32>>,
-    /// Release date and slot of every live item that has one, newest first, ties by slot.
-    newest: Arc<Vec<(Timestamp, u32)>>,
+    newest: Newest,
     used: u32,
     live: usize,
 }
@@ -39,7 +40,7 @@ impl Default for Snapshot {
             chunks: Vec::new(),
             slots: vec![Arc::default(); SHARDS],
             artists: vec![Arc::default(); SHARDS],
-            newest: Arc::default(),
+            newest: Newest::default(),
             used: 0,
             live: 0,
         }
@@ -120,7 +121,7 @@ impl Snapshot {
         self.find(key).map(Row::display)
     }
 
-    /// The slots of an artist's live items, in no telling order.
+    /// The slots of an artist's live items, newest first, those without a date last.
     #[must_use]
     pub fn by_artist(&self, artist: ItemKey) -> &[u32] {
         self.artists.get(shard_of(artist)).and_then(|shard| shard.get(&artist)).map_or(&[], Vec::as_slice)
@@ -128,7 +129,7 @@ impl Snapshot {
 
     /// Release date and slot of the live items that have one, newest first.
     #[must_use]
-    pub fn newest(&self) -> &[(Timestamp, u32)] {
+    pub fn newest(&self) -> &Newest {
         &self.newest
     }
 
@@ -146,7 +147,9 @@ impl Snapshot {
                 Change::Delete(key) => self.delete(key, &mut gone),
             }
         }
-        self.reorder(&mut gone, come);
+        // An item that was put twice, or put and deleted, in one batch stands only where it is now.
+        come.retain(|(at, slot)| self.row(*slot).is_some_and(|row| row.released_at == Some(*at)));
+        self.newest.change(gone, come);
     }
 
     fn put(&mut self, row: Row, gone: &mut Vec<(Timestamp, u32)>, come: &mut Vec<(Timestamp, u32)>) {
@@ -171,10 +174,12 @@ impl Snapshot {
             }
         }
         self.live += 1;
-        if artist.is_some()
-            && let Some(shard) = self.artists.get_mut(shard_of(artist))
-        {
-            Arc::make_mut(shard).entry(artist).or_default().push(slot);
+        if artist.is_some() {
+            let order = |slot: u32| (Reverse(self.row(slot).and_then(|row| row.released_at)), slot);
+            let place = self.by_artist(artist).partition_point(|other| order(*other) < order(slot));
+            if let Some(shard) = self.artists.get_mut(shard_of(artist)) {
+                Arc::make_mut(shard).entry(artist).or_default().insert(place, slot);
+            }
         }
         come.extend(released_at.map(|at| (at, slot)));
     }
@@ -209,32 +214,6 @@ impl Snapshot {
                 }
             }
         }
-    }
-
-    /// Merges the changes into the order by release date.
-    fn reorder(&mut self, gone: &mut [(Timestamp, u32)], mut come: Vec<(Timestamp, u32)>) {
-        if gone.is_empty() && come.is_empty() {
-            return;
-        }
-        let order = |entry: &(Timestamp, u32)| (std::cmp::Reverse(entry.0), entry.1);
-        // An item that was put twice, or put and deleted, in one batch stands only where it is now.
-        come.retain(|(at, slot)| self.row(*slot).is_some_and(|row| row.released_at == Some(*at)));
-        come.sort_unstable_by_key(order);
-        come.dedup();
-        gone.sort_unstable_by_key(order);
-        let mut next = Vec::with_capacity(self.newest.len() + come.len());
-        let mut come = come.into_iter().peekable();
-        for entry in self.newest.iter() {
-            if gone.binary_search_by_key(&order(entry), order).is_ok() {
-                continue;
-            }
-            while let Some(new) = come.next_if(|new| order(new) < order(entry)) {
-                next.push(new);
-            }
-            next.push(*entry);
-        }
-        next.extend(come);
-        self.newest = Arc::new(next);
     }
 }
 
@@ -291,7 +270,7 @@ mod tests {
             for n in 0..40 {
                 prop_assert_eq!(snapshot.find(key(n)).map(|row| &*row.item), plain.get(&n));
             }
-            let newest: Vec<_> = snapshot.newest().iter().map(|(at, slot)| (*at, snapshot.row(*slot).unwrap().key)).collect();
+            let newest: Vec<_> = snapshot.newest().iter().map(|(at, slot)| (at, snapshot.row(slot).unwrap().key)).collect();
             prop_assert!(newest.windows(2).all(|pair| pair[0].0 >= pair[1].0));
             let mut expected: Vec<_> = plain.values().filter_map(|item| item.released_at.map(|at| (at, item.key()))).collect();
             let mut found = newest;
@@ -302,6 +281,8 @@ mod tests {
                 let id = ItemKey::of(&ItemId::new(format!("a{artist}")).unwrap());
                 let mut found: Vec<_> = snapshot.by_artist(id).iter().map(|slot| snapshot.row(*slot).unwrap().key).collect();
                 let mut expected: Vec<_> = plain.values().filter(|item| item.artist_key() == id).map(Item::key).collect();
+                let dates: Vec<_> = found.iter().map(|key| snapshot.find(*key).unwrap().released_at).collect();
+                prop_assert!(dates.windows(2).all(|pair| pair[0] >= pair[1]), "newest first, undated last: {dates:?}");
                 found.sort_unstable();
                 expected.sort_unstable();
                 prop_assert_eq!(found, expected);

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use releases::Release;
-use shared_models::{ItemKey, ReleaseId};
+use rustc_hash::FxHashMap;
+use shared_models::{ItemKey, ReleaseId, Timestamp};
 
 use super::{embedding, embedding::EmbeddingIndex, popularity::PopularityIndex};
 use crate::catalog::{Handle, NOWHERE, Snapshot};
@@ -20,13 +21,24 @@ pub struct Serving {
     /// The slot of each row at the time of building, and the row of each slot.
     slot_of_row: Vec<u32>,
     row_of_slot: Vec<u32>,
+    /// The slots of each artist's played items, most played first, at the time of building.
+    most_played: FxHashMap<ItemKey, Box<[u32]>>,
 }
 
+/// Items kept in order of each artist: more than any page takes.
+const OF_ARTIST: usize = 500;
+
 impl Serving {
-    /// Builds the indexes. Uses all processors for up to seconds: call it where that harms nobody.
+    /// Builds the indexes, on the processors of the rayon pool that this is called in, for up to seconds.
     #[must_use]
     pub fn build(release: Arc<Release>, catalogue: &Snapshot, config: &embedding::Config) -> Self {
         let embedding = release.factors.as_ref().map(|factors| EmbeddingIndex::build(factors, config));
+        Self::with_embedding(release, embedding, catalogue)
+    }
+
+    /// The same with an index of embeddings that has been built from the release.
+    #[must_use]
+    pub fn with_embedding(release: Arc<Release>, embedding: Option<EmbeddingIndex>, catalogue: &Snapshot) -> Self {
         let popularity = release.popularity.as_ref().map(PopularityIndex::build);
         let slot_of_row: Vec<u32> = release.items.iter().map(|key| catalogue.slot_of(*key)).collect();
         let mut row_of_slot = vec![NOWHERE; catalogue.slots()];
@@ -35,7 +47,19 @@ impl Serving {
                 *place = row as u32;
             }
         }
-        Self { release, embedding, popularity, slot_of_row, row_of_slot }
+        let most_played = release.popularity.as_ref().map(|popularity| {
+            let played = slot_of_row.iter().enumerate().map(|(row, slot)| (*slot, popularity.of(row as u32)));
+            by_artist(played, catalogue)
+        });
+        let most_played = most_played.unwrap_or_default();
+        Self { release, embedding, popularity, slot_of_row, row_of_slot, most_played }
+    }
+
+    /// The slots of an artist's most played items by the release, most played first, then newest. Items
+    /// that nobody played, or that came into the catalogue after building, are not among them.
+    #[must_use]
+    pub fn most_played_of(&self, artist: ItemKey) -> &[u32] {
+        self.most_played.get(&artist).map_or(&[], |slots| slots)
     }
 
     /// The release's id.
@@ -75,4 +99,22 @@ impl Serving {
             _ => 0.0,
         }
     }
+}
+
+/// An item as it is ordered among its artist's: plays, release date, key; and its slot.
+type Played = (f32, Option<Timestamp>, ItemKey, u32);
+
+/// Orders each artist's played items.
+fn by_artist(played: impl Iterator<Item = (u32, f32)>, catalogue: &Snapshot) -> FxHashMap<ItemKey, Box<[u32]>> {
+    let mut of_artists: FxHashMap<ItemKey, Vec<Played>> = FxHashMap::default();
+    for (slot, plays) in played.filter(|(_, plays)| *plays > 0.0) {
+        if let Some(row) = catalogue.row(slot).filter(|row| row.artist.is_some()) {
+            of_artists.entry(row.artist).or_default().push((plays, row.released_at, row.key, slot));
+        }
+    }
+    let sorted = |mut items: Vec<Played>| {
+        items.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1)).then(a.2.cmp(&b.2)));
+        items.into_iter().map(|item| item.3).take(OF_ARTIST).collect()
+    };
+    of_artists.into_iter().map(|(artist, items)| (artist, sorted(items))).collect()
 }

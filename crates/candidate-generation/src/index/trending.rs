@@ -3,29 +3,35 @@
 //! All counts are kept at one common landmark in time instead of each at its own, so their order does
 //! not change while nobody plays, and the top needs no recount (forward decay: Cormode, Shkapenyuk,
 //! Srivastava and Xu, "Forward Decay", ICDE 2009).
+//!
+//! Counting and refreshing share nothing but a small map of what was counted since the last refresh:
+//! intake never waits while a top is made. Pages read a large base and the few counts that changed since
+//! it was made, so that a refresh copies the few. This file must not know a catalogue: whoever counts
+//! names only items that are in it.
+
+mod counts;
 
 use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use rustc_hash::{FxHashMap, FxHashSet};
 use shared_models::{ItemKey, Timestamp};
 
-/// How many items the top holds.
-const TOP: usize = 2_000;
+use counts::{Fresh, Settled, Totals, days};
+
 /// Half-lives after which counts move to a new landmark, long before `f64` overflows.
 const RESCALE_AFTER: f64 = 200.0;
 /// A count below this many plays is forgotten.
 const NEGLIGIBLE: f64 = 1e-3;
 
-/// The top as a page reads it.
+/// The trends as a page reads them.
 #[derive(Clone, Debug, Default)]
 pub struct Trends {
     /// Items with their plays at the landmark, most first, ties by item.
     top: Vec<(ItemKey, f64)>,
     landmark: Timestamp,
     half_life_days: f64,
-    counts: Arc<FxHashMap<ItemKey, f64>>,
+    totals: Totals,
 }
 
 impl Trends {
@@ -42,7 +48,7 @@ impl Trends {
     /// Decayed plays of items at `now`; 0 for an item nobody played.
     pub fn plays(&self, now: Timestamp) -> impl Fn(ItemKey) -> f32 {
         let factor = self.factor(now);
-        move |key| (self.counts.get(&key).copied().unwrap_or(0.0) * factor) as f32
+        move |key| (self.totals.of(key).unwrap_or(0.0) * factor) as f32
     }
 }
 
@@ -57,37 +63,40 @@ pub struct StoredTrend {
     pub at: Timestamp,
 }
 
-#[derive(Debug)]
-struct Counts {
-    at_landmark: Arc<FxHashMap<ItemKey, f64>>,
-    landmark: Timestamp,
-    /// Items counted since the last flush to a store.
-    unsaved: FxHashSet<ItemKey>,
-    /// Whether the top is older than the counts.
-    stale: bool,
+/// What a store does not know yet.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Unsaved {
+    /// Counts that are new or other than before, by item.
+    pub counted: Vec<StoredTrend>,
+    /// Items that are no longer counted.
+    pub forgotten: Vec<ItemKey>,
+}
+
+impl Unsaved {
+    /// Whether there is nothing to save.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.counted.is_empty() && self.forgotten.is_empty()
+    }
 }
 
 /// The counters of one tenant.
 #[derive(Debug)]
 pub struct Trending {
     half_life_days: f64,
-    counts: Mutex<Counts>,
+    fresh: Mutex<Fresh>,
+    settled: Mutex<Settled>,
     trends: ArcSwap<Trends>,
-}
-
-fn days(from: Timestamp, to: Timestamp) -> f64 {
-    to.0.saturating_sub(from.0) as f64 / 86_400_000.0
 }
 
 impl Trending {
     /// Counters without plays.
     #[must_use]
     pub fn new(half_life: Duration) -> Self {
-        let counts =
-            Counts { at_landmark: Arc::default(), landmark: Timestamp(0), unsaved: FxHashSet::default(), stale: false };
         Self {
             half_life_days: half_life.as_secs_f64() / 86_400.0,
-            counts: Mutex::new(counts),
+            fresh: Mutex::default(),
+            settled: Mutex::default(),
             trends: ArcSwap::default(),
         }
     }
@@ -97,57 +106,57 @@ impl Trending {
     pub fn restore(half_life: Duration, stored: &[StoredTrend]) -> Self {
         let this = Self::new(half_life);
         this.add(stored.iter().map(|trend| (trend.key, trend.plays, trend.at)));
-        this.counts.lock().unsaved.clear();
         this.refresh();
+        this.settled.lock().unsaved.clear();
         this
     }
 
     /// Counts plays at their moments.
     pub fn add(&self, plays: impl IntoIterator<Item = (ItemKey, f64, Timestamp)>) {
-        let mut counts = self.counts.lock();
+        let mut fresh = self.fresh.lock();
         for (key, amount, at) in plays {
-            if counts.at_landmark.is_empty() && counts.landmark == Timestamp(0) {
-                counts.landmark = at;
+            if fresh.counts.is_empty() {
+                fresh.landmark = at;
             }
-            let age = days(counts.landmark, at) / self.half_life_days;
+            let mut age = days(fresh.landmark, at) / self.half_life_days;
             if age > RESCALE_AFTER {
-                Self::rescale(&mut counts, at, self.half_life_days);
+                let factor = (-age).exp2();
+                fresh.counts.retain(|_, plays| {
+                    *plays *= factor;
+                    *plays > NEGLIGIBLE
+                });
+                fresh.landmark = at;
+                age = 0.0;
             }
-            let age = days(counts.landmark, at) / self.half_life_days;
-            *Arc::make_mut(&mut counts.at_landmark).entry(key).or_insert(0.0) += amount * age.exp2();
-            counts.unsaved.insert(key);
-            counts.stale = true;
+            *fresh.counts.entry(key).or_insert(0.0) += amount * age.exp2();
+            fresh.latest = fresh.latest.max(at);
         }
     }
 
-    /// Moves the landmark, and forgets what has become negligible.
-    fn rescale(counts: &mut Counts, to: Timestamp, half_life_days: f64) {
-        let factor = (-days(counts.landmark, to) / half_life_days).exp2();
-        let map = Arc::make_mut(&mut counts.at_landmark);
-        map.retain(|_, plays| {
-            *plays *= factor;
-            *plays > NEGLIGIBLE
-        });
-        counts.landmark = to;
+    /// Forgets what was counted of items: they are no longer there to be played.
+    pub fn forget(&self, keys: impl IntoIterator<Item = ItemKey>) {
+        let mut fresh = self.fresh.lock();
+        for key in keys {
+            fresh.counts.remove(&key);
+            fresh.forgotten.insert(key);
+        }
+    }
+
+    fn settle(&self, settled: &mut Settled) {
+        let fresh = std::mem::take(&mut *self.fresh.lock());
+        settled.absorb(fresh, self.half_life_days);
     }
 
     /// Makes the top anew when something was counted since; whether it was.
     pub fn refresh(&self) -> bool {
-        let (counts, landmark) = {
-            let mut counts = self.counts.lock();
-            if !std::mem::take(&mut counts.stale) {
-                return false;
-            }
-            (Arc::clone(&counts.at_landmark), counts.landmark)
-        };
-        let order = |a: &(ItemKey, f64), b: &(ItemKey, f64)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
-        let mut top: Vec<(ItemKey, f64)> = counts.iter().map(|(key, plays)| (*key, *plays)).collect();
-        if top.len() > TOP {
-            top.select_nth_unstable_by(TOP - 1, order);
-            top.truncate(TOP);
+        let mut settled = self.settled.lock();
+        self.settle(&mut settled);
+        if !std::mem::take(&mut settled.stale) {
+            return false;
         }
-        top.sort_unstable_by(order);
-        self.trends.store(Arc::new(Trends { top, landmark, half_life_days: self.half_life_days, counts }));
+        let (totals, landmark) = (settled.totals.clone(), settled.landmark);
+        let trends = Trends { top: totals.top(), landmark, half_life_days: self.half_life_days, totals };
+        self.trends.store(Arc::new(trends));
         true
     }
 
@@ -157,25 +166,30 @@ impl Trending {
         self.trends.load_full()
     }
 
-    /// What was counted since the last call, for a store to keep.
+    /// What changed since the last call, for a store to keep.
     #[must_use]
-    pub fn take_unsaved(&self) -> Vec<StoredTrend> {
-        let mut counts = self.counts.lock();
-        let keys = std::mem::take(&mut counts.unsaved);
-        let mut stored: Vec<StoredTrend> = keys
+    pub fn take_unsaved(&self) -> Unsaved {
+        let mut settled = self.settled.lock();
+        self.settle(&mut settled);
+        let at = settled.landmark;
+        let unsaved = std::mem::take(&mut settled.unsaved);
+        let mut counted: Vec<StoredTrend> = unsaved
             .into_iter()
-            .filter_map(|key| {
-                counts.at_landmark.get(&key).map(|plays| StoredTrend { key, plays: *plays, at: counts.landmark })
-            })
+            .filter_map(|key| settled.totals.of(key).map(|plays| StoredTrend { key, plays, at }))
             .filter(|trend| trend.plays.is_finite())
             .collect();
-        stored.sort_unstable_by_key(|trend| trend.key);
-        stored
+        counted.sort_unstable_by_key(|trend| trend.key);
+        let gone = std::mem::take(&mut settled.gone);
+        let mut forgotten: Vec<ItemKey> = gone.into_iter().filter(|key| settled.totals.of(*key).is_none()).collect();
+        forgotten.sort_unstable();
+        Unsaved { counted, forgotten }
     }
 
-    /// Marks counts as unsaved again, after a store could not keep them.
-    pub fn put_back(&self, trends: &[StoredTrend]) {
-        self.counts.lock().unsaved.extend(trends.iter().map(|trend| trend.key));
+    /// Marks changes as unsaved again, after a store could not keep them.
+    pub fn put_back(&self, unsaved: &Unsaved) {
+        let mut settled = self.settled.lock();
+        settled.unsaved.extend(unsaved.counted.iter().map(|trend| trend.key));
+        settled.gone.extend(&unsaved.forgotten);
     }
 }
 
@@ -218,10 +232,66 @@ mod tests {
         trending.add([(ItemKey(1), 2.0, Timestamp(5 * DAY)), (ItemKey(2), 1.0, Timestamp(7 * DAY))]);
         trending.refresh();
         let stored = trending.take_unsaved();
-        assert_eq!(stored.len(), 2);
+        assert_eq!(stored.counted.len(), 2);
         assert!(trending.take_unsaved().is_empty());
-        let restored = Trending::restore(Duration::from_secs(86_400), &stored);
+        let restored = Trending::restore(Duration::from_secs(86_400), &stored.counted);
         assert_eq!(plays(&restored.trends(), 7 * DAY), plays(&trending.trends(), 7 * DAY));
         assert!(restored.take_unsaved().is_empty());
+    }
+
+    #[test]
+    fn a_page_that_holds_the_trends_costs_a_refresh_no_copy_of_them() {
+        let trending = Trending::new(Duration::from_secs(86_400));
+        trending.add((0..50_000).map(|n| (ItemKey(n), 1.0 + n as f64, Timestamp(5 * DAY))));
+        trending.refresh();
+        let page = trending.trends();
+        trending.add([(ItemKey(7), 90_000.0, Timestamp(5 * DAY))]);
+        assert!(trending.refresh());
+        let next = trending.trends();
+        assert!(Arc::ptr_eq(&page.totals.base, &next.totals.base));
+        assert_eq!(next.totals.changed.len(), 1);
+        assert_eq!(plays(&next, 5 * DAY)[..2], [(7, 90_008.0), (49_999, 50_000.0)]);
+        assert_eq!(
+            (page.plays(Timestamp(5 * DAY))(ItemKey(7)), next.plays(Timestamp(5 * DAY))(ItemKey(7))),
+            (8.0, 90_008.0)
+        );
+    }
+
+    #[test]
+    fn counting_in_parts_is_counting_at_once() {
+        let counted = |parts: usize| {
+            let trending = Trending::new(Duration::from_secs(86_400));
+            let told: Vec<_> = (0..30_000_u64)
+                .map(|n| (ItemKey(n.wrapping_mul(2_654_435_761) % 9_000), 1.0, Timestamp(n as i64 * DAY / 700)))
+                .collect();
+            for part in told.chunks(told.len() / parts) {
+                trending.add(part.iter().copied());
+                trending.refresh();
+            }
+            plays(&trending.trends(), 43 * DAY)
+        };
+        let (once, parts) = (counted(1), counted(60));
+        assert_eq!(once.len(), parts.len());
+        assert!(once.iter().zip(&parts).all(|(a, b)| (a.1 - b.1).abs() < 1e-4), "{once:?} and {parts:?}");
+    }
+
+    #[test]
+    fn what_faded_and_what_was_forgotten_leaves_memory_and_store() {
+        let trending = Trending::new(Duration::from_secs(86_400));
+        trending.add((0..10_000).map(|n| (ItemKey(n), 1.0, Timestamp(DAY))));
+        assert_eq!(trending.take_unsaved().counted.len(), 10_000);
+        trending.add((20_000..30_000).map(|n| (ItemKey(n), 1.0, Timestamp(40 * DAY))));
+        trending.forget([ItemKey(20_001)]);
+        trending.refresh();
+        let trends = trending.trends();
+        assert_eq!(trends.totals.base.counts.len() + trends.totals.changed.len(), 9_999);
+        assert_eq!(trends.plays(Timestamp(40 * DAY))(ItemKey(20_001)), 0.0);
+        let unsaved = trending.take_unsaved();
+        assert_eq!((unsaved.counted.len(), unsaved.forgotten.len()), (9_999, 10_001));
+        trending.put_back(&unsaved);
+        assert_eq!(trending.take_unsaved(), unsaved);
+        trending.add([(ItemKey(20_001), 1.0, Timestamp(40 * DAY))]);
+        trending.refresh();
+        assert_eq!(trending.trends().plays(Timestamp(40 * DAY))(ItemKey(20_001)), 1.0);
     }
 }

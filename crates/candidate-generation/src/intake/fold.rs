@@ -9,7 +9,11 @@ use shared_models::{
     event::{Event, EventKind},
 };
 
-use super::{Intake, batch::Message};
+use super::{
+    Intake,
+    aside::{Aside, Whose},
+    batch::Message,
+};
 use crate::{
     catalog::Snapshot,
     index::Serving,
@@ -27,6 +31,20 @@ const EAGER: usize = 64;
 pub(super) struct Folded {
     pub(super) fresh: usize,
     pub(super) repeated: usize,
+}
+
+/// Why a transaction was dropped.
+pub(super) enum Dropped {
+    /// The store failed.
+    Store(store::Error),
+    /// These profiles do not read back; nothing else is wrong.
+    Unreadable(Vec<Whose>),
+}
+
+impl From<store::Error> for Dropped {
+    fn from(error: store::Error) -> Self {
+        Self::Store(error)
+    }
 }
 
 /// One listener's fresh events, in stream order, and what was known before.
@@ -50,7 +68,7 @@ struct Pending {
     oldest_receipt: Option<Timestamp>,
 }
 
-pub(super) async fn fold(intake: &Intake, messages: &[&Message]) -> Result<Folded, store::Error> {
+pub(super) async fn fold(intake: &Intake, messages: &[&Message], aside: &Aside) -> Result<Folded, Dropped> {
     let mut of_tenants: BTreeMap<&TenantId, Vec<&Message>> = BTreeMap::new();
     for message in messages {
         of_tenants.entry(&message.tenant).or_default().push(message);
@@ -60,22 +78,24 @@ pub(super) async fn fold(intake: &Intake, messages: &[&Message]) -> Result<Folde
     let mut pending = Vec::with_capacity(of_tenants.len());
     let mut folded = Folded { fresh: 0, repeated: 0 };
     for (tenant, messages) in of_tenants {
-        let given: usize = messages.iter().map(|message| message.events.len()).sum();
-        let fresh = claim(tx.as_mut(), tenant, &messages, now).await?;
+        let given: usize = messages.iter().map(|message| message.events.len() - aside.events_of(message)).sum();
+        let fresh = claim(tx.as_mut(), tenant, &messages, aside, now).await?;
         folded.fresh += fresh.len();
         folded.repeated += given - fresh.len();
         if fresh.is_empty() {
             continue;
         }
         let world = intake.worlds.of(tenant);
+        // Anybody may name any item: only those of the catalogue can trend.
+        let catalogue = world.catalogue.snapshot();
         let plays = fresh
             .iter()
-            .filter(|event| event.kind == EventKind::Play)
+            .filter(|event| event.kind == EventKind::Play && catalogue.find(event.item_key()).is_some())
             .map(|event| (event.item_key(), 1.0, counted_at(event)))
             .collect();
         let oldest_receipt = fresh.iter().map(|event| event.received_at).min();
         let jobs = load(intake, tx.as_mut(), &world, fresh).await?;
-        let next = apply(intake, &world, jobs).await;
+        let next = apply(intake, &world, catalogue, jobs).await;
         let (stored, next): (Vec<NextProfile>, Vec<(UserKey, ServingProfile)>) = next
             .into_iter()
             .map(|next| (next.stored.user, next))
@@ -97,23 +117,35 @@ pub(super) async fn fold(intake: &Intake, messages: &[&Message]) -> Result<Folde
     Ok(folded)
 }
 
-/// The events of these messages that were never folded, in order.
+/// The events of these messages that were never folded, in order, without those of profiles that are set
+/// aside. A message with such events does not have its position taken: it is to come again whole, and then
+/// the ids of its events tell what was folded.
 async fn claim(
     tx: &mut dyn Folding,
     tenant: &TenantId,
     messages: &[&Message],
+    aside: &Aside,
     now: Timestamp,
 ) -> Result<Vec<Event>, store::Error> {
-    let positions: Vec<_> = messages.iter().map(|message| message.position.clone()).collect();
-    let is_new = tx.claim_positions(tenant, &positions, now).await?;
+    let whole: Vec<bool> = messages.iter().map(|message| aside.events_of(message) == 0).collect();
+    let of_whole = messages.iter().zip(&whole).filter(|(_, whole)| **whole);
+    let positions: Vec<_> = of_whole.map(|(message, _)| message.position.clone()).collect();
+    let mut is_new = tx.claim_positions(tenant, &positions, now).await?.into_iter();
     let mut seen = FxHashSet::default();
     let mut keys = Vec::new();
     let mut events = Vec::new();
-    for event in messages.iter().zip(is_new).filter(|(_, is_new)| *is_new).flat_map(|(message, _)| &message.events) {
-        let key = (UserKey::of(&event.user), EventKey::of(&event.id));
-        if seen.insert(key) {
-            keys.push(key);
-            events.push(event);
+    for (message, whole) in messages.iter().zip(whole) {
+        // There is one answer for each position that was claimed.
+        if whole && !is_new.next().unwrap_or(false) {
+            continue;
+        }
+        for event in &message.events {
+            let user = UserKey::of(&event.user);
+            let key = (user, EventKey::of(&event.id));
+            if !aside.holds(tenant, user) && seen.insert(key) {
+                keys.push(key);
+                events.push(event);
+            }
         }
     }
     let is_new = tx.claim_events(tenant, &keys, now).await?;
@@ -121,12 +153,7 @@ async fn claim(
 }
 
 /// Brings each listener's events together with what is known: in memory, else in the store.
-async fn load(
-    intake: &Intake,
-    tx: &mut dyn Folding,
-    world: &World,
-    events: Vec<Event>,
-) -> Result<Vec<Job>, store::Error> {
+async fn load(intake: &Intake, tx: &mut dyn Folding, world: &World, events: Vec<Event>) -> Result<Vec<Job>, Dropped> {
     let mut of_users: FxHashMap<UserKey, usize> = FxHashMap::default();
     let mut jobs: Vec<(UserKey, Vec<Event>)> = Vec::new();
     for event in events {
@@ -142,8 +169,22 @@ async fn load(
     let mut known: FxHashMap<UserKey, Arc<ServingProfile>> =
         jobs.iter().filter_map(|(user, _)| Some((*user, intake.memory.find(world.number, *user)?))).collect();
     let missing: Vec<UserKey> = jobs.iter().map(|(user, _)| *user).filter(|user| !known.contains_key(user)).collect();
+    let mut unreadable = Vec::new();
     for (user, stored) in tx.users(&world.tenant, &missing).await? {
-        known.insert(user, Arc::new(ServingProfile::new(stored.version, stored.profile, stored.attributes)));
+        match stored {
+            Ok(stored) => {
+                let read = ServingProfile::new(stored.version, stored.profile, stored.attributes);
+                known.insert(user, Arc::new(read));
+            }
+            Err(error @ store::Error::Corrupt { .. }) => {
+                let detail = service_runtime::tasks::chain(&error);
+                unreadable.push(Whose { tenant: world.tenant.clone(), user, detail });
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if !unreadable.is_empty() {
+        return Err(Dropped::Unreadable(unreadable));
     }
     Ok(jobs
         .into_iter()
@@ -152,8 +193,7 @@ async fn load(
 }
 
 /// Folds the events in. Much at once goes to all processors, away from the async runtime.
-async fn apply(intake: &Intake, world: &World, jobs: Vec<Job>) -> Vec<Next> {
-    let catalogue = world.catalogue.snapshot();
+async fn apply(intake: &Intake, world: &World, catalogue: Arc<Snapshot>, jobs: Vec<Job>) -> Vec<Next> {
     let serving = if jobs.len() <= EAGER { world.serving() } else { None };
     if jobs.iter().map(|job| job.events.len()).sum::<usize>() <= HEAVY {
         return jobs.iter().map(|job| next(job, &catalogue, serving.as_deref())).collect();

@@ -2,8 +2,10 @@
 //!
 //! One transaction holds the stream positions, the event ids and the profiles of many messages; they
 //! are acknowledged after it has committed. A message that comes again finds its position taken, an
-//! event that comes again its id. After the commit the new profiles stand in serving memory at once.
+//! event that comes again its id. After the commit the new profiles stand in serving memory at once. What
+//! becomes of a profile that does not read back, `aside.rs` says.
 
+mod aside;
 mod batch;
 mod fold;
 
@@ -23,7 +25,9 @@ use crate::{
     store::{self, Store},
     worlds::Worlds,
 };
+use aside::{Aside, Reports};
 use batch::{Message, read};
+use fold::Dropped;
 
 /// When to try again after the store failed.
 const AFTER_FAILURE: Duration = Duration::from_millis(500);
@@ -38,6 +42,7 @@ pub struct Intake {
     tasks: TaskGroup,
     clock: Arc<dyn Clock>,
     metrics: CandidatesMetrics,
+    reports: Reports,
 }
 
 impl Intake {
@@ -51,20 +56,27 @@ impl Intake {
         clock: Arc<dyn Clock>,
         metrics: CandidatesMetrics,
     ) -> Self {
-        Self { store, worlds, memory, tasks, clock, metrics }
+        Self { store, worlds, memory, tasks, clock, metrics, reports: Reports::default() }
     }
 
-    /// Folds messages in one transaction, anew while other writers get in between.
-    async fn fold(&self, messages: &[&Message]) -> Result<(), store::Error> {
+    /// Folds messages in one transaction, anew while other writers get in between, and without the
+    /// profiles that do not read back; gives those.
+    async fn fold(&self, messages: &[&Message]) -> Result<Aside, store::Error> {
         let started = Instant::now();
         let mut conflicts = 0;
+        let mut aside = Aside::default();
         loop {
-            match fold::fold(self, messages).await {
+            match fold::fold(self, messages, &aside).await {
                 Ok(folded) => {
-                    self.metrics.folded(folded.fresh, folded.repeated, started.elapsed());
-                    return Ok(());
+                    let left = messages.iter().map(|message| aside.events_of(message)).sum();
+                    self.metrics.folded(folded.fresh, folded.repeated, left, started.elapsed());
+                    return Ok(aside);
                 }
-                Err(store::Error::Conflict) if conflicts < CONFLICTS => {
+                Err(Dropped::Unreadable(users)) => {
+                    self.reports.report(&users);
+                    aside.extend(users);
+                }
+                Err(Dropped::Store(store::Error::Conflict)) if conflicts < CONFLICTS => {
                     conflicts += 1;
                     for message in messages {
                         let world = self.worlds.of(&message.tenant).number;
@@ -74,7 +86,7 @@ impl Intake {
                             .for_each(|event| self.memory.forget(world, shared_models::UserKey::of(&event.user)));
                     }
                 }
-                Err(error) => return Err(error),
+                Err(Dropped::Store(error)) => return Err(error),
             }
         }
     }
@@ -82,12 +94,15 @@ impl Intake {
     /// What became of each message: all together, or, when one of them spoils the batch, each for itself.
     async fn outcomes(&self, messages: &[&Message]) -> Vec<Outcome> {
         match self.fold(messages).await {
-            Ok(()) => vec![Outcome::Done; messages.len()],
+            Ok(aside) => messages.iter().map(|message| folded(&aside, message)).collect(),
             Err(error) if messages.len() > 1 && error.code() != ErrorCode::Unavailable => {
                 let mut outcomes = Vec::with_capacity(messages.len());
                 for message in messages {
-                    outcomes
-                        .push(self.fold(&[message]).await.map_or_else(|error| outcome_of(&error), |()| Outcome::Done));
+                    outcomes.push(
+                        self.fold(&[message])
+                            .await
+                            .map_or_else(|error| outcome_of(&error), |aside| folded(&aside, message)),
+                    );
                 }
                 outcomes
             }
@@ -96,10 +111,16 @@ impl Intake {
     }
 }
 
+/// What became of a message whose fold was committed.
+fn folded(aside: &Aside, message: &Message) -> Outcome {
+    aside.reason(message).map_or(Outcome::Done, |reason| Outcome::Reject { reason })
+}
+
 fn outcome_of(error: &store::Error) -> Outcome {
     let reason = service_runtime::tasks::chain(error);
     match error.code() {
         ErrorCode::Internal | ErrorCode::InvalidArgument => Outcome::Reject { reason },
+        ErrorCode::Unavailable => Outcome::Pause { reason },
         _ => Outcome::Retry { after: AFTER_FAILURE, reason },
     }
 }

@@ -102,6 +102,7 @@ impl Items {
     }
 
     /// The listener's most played item of an artist; ties by what is liked, then the latest, then item.
+    /// An item that was liked or saved and never played is none.
     #[must_use]
     pub fn most_played_of(&self, artist: ItemKey) -> Option<ItemKey> {
         if !artist.is_some() {
@@ -109,9 +110,15 @@ impl Items {
         }
         self.0
             .iter()
-            .filter(|item| item.artist == artist && (item.plays > 0 || item.liked))
+            .filter(|item| item.artist == artist && item.plays > 0)
             .max_by_key(|item| (item.plays, item.liked, item.last_played, std::cmp::Reverse(item.key)))
             .map(|item| item.key)
+    }
+
+    /// Whether the listener played an item.
+    #[must_use]
+    pub fn is_played(&self, key: ItemKey) -> bool {
+        self.of(key).is_some_and(|item| item.plays > 0)
     }
 
     /// All histories by item.
@@ -153,5 +160,10 @@ mod tests {
         }
         assert_eq!(items.most_played_of(ItemKey(9)), Some(ItemKey(2)));
         assert_eq!(items.most_played_of(ItemKey::NONE), None);
+        items.touch(ItemKey(4), Timestamp(1), |item| {
+            item.artist = ItemKey(7);
+            item.liked = true;
+        });
+        assert_eq!(items.most_played_of(ItemKey(7)), None, "liked is not played");
     }
 }

@@ -54,6 +54,19 @@ impl Marks {
         }
     }
 
+    /// The items marked last, last first, ties by item.
+    #[must_use]
+    pub fn newest(&self, count: usize) -> Vec<ItemKey> {
+        let order = |a: &(ItemKey, Timestamp), b: &(ItemKey, Timestamp)| b.1.cmp(&a.1).then(a.0.cmp(&b.0));
+        let mut marks = self.0.clone();
+        if count > 0 && marks.len() > count {
+            marks.select_nth_unstable_by(count - 1, order);
+        }
+        marks.truncate(count);
+        marks.sort_unstable_by(order);
+        marks.into_iter().map(|mark| mark.0).collect()
+    }
+
     /// All marks by key.
     #[must_use]
     pub fn as_slice(&self) -> &[(ItemKey, Timestamp)] {

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use contracts::{Catalogue, Deadline, Failure, Profiles, Put, ReleaseControl, ServingRelease};
+use service_runtime::TaskGroup;
 use shared_models::{
-    ItemId, ItemKey, ReleaseId, TenantId, UserId, UserKey,
+    ItemId, ItemKey, ReleaseId, TenantId, Timestamp, UserId, UserKey,
     item::{DisplayItem, Item, Market},
     listener::{UserAttributes, UserSummary},
 };
@@ -14,8 +15,11 @@ use super::{Service, by};
 use crate::{
     catalog::{Change, Row},
     error::Error,
-    profiles::{memory::ServingProfile, summary},
-    store::{StoredUser, Written},
+    profiles::{
+        memory::{ProfileMemory, ServingProfile},
+        summary,
+    },
+    store::{Store, StoredUser, Written},
     worlds::World,
 };
 
@@ -49,32 +53,75 @@ fn check(item: &Item) -> Result<(), Error> {
     Ok(())
 }
 
-impl Service {
-    async fn put(&self, world: &World, items: Vec<Arc<Item>>) -> Result<Vec<Result<Put, Failure>>, Error> {
-        let _in_order = world.writing.lock().await;
-        let written = self.store.put_items(&world.tenant, &items, self.clock.now()).await?;
-        let mut changes = Vec::new();
-        let mut results = Vec::with_capacity(items.len());
-        for (item, written) in items.into_iter().zip(written) {
-            let put = match written {
-                Written::Created => Put::Created,
-                Written::Updated => Put::Updated,
-                Written::Unchanged => Put::Unchanged,
-                Written::KeyTaken => {
-                    results.push(Err(Error::KeyTaken { id: item.id.clone() }.into()));
-                    continue;
-                }
-            };
-            results.push(Ok(put));
-            changes.push(Change::Put(item));
-        }
-        world.catalogue.apply(changes);
-        Ok(results)
-    }
+/// From so many changes on, the next state of a catalogue is made away from the async runtime's threads.
+const HEAVY: usize = 64;
 
+/// Writes items and then shows them. They are shown also where the store had them already: an earlier
+/// call may have been cut off between the two.
+async fn put(
+    store: &dyn Store,
+    world: &Arc<World>,
+    tasks: &TaskGroup,
+    items: Vec<Arc<Item>>,
+    now: Timestamp,
+) -> Result<Vec<Result<Put, Failure>>, Error> {
+    let written = store.put_items(&world.tenant, &items, now).await?;
+    let mut changes = Vec::new();
+    let mut results = Vec::with_capacity(items.len());
+    for (item, written) in items.into_iter().zip(written) {
+        let put = match written {
+            Written::Created => Put::Created,
+            Written::Updated => Put::Updated,
+            Written::Unchanged => Put::Unchanged,
+            Written::KeyTaken => {
+                results.push(Err(Error::KeyTaken { id: item.id.clone() }.into()));
+                continue;
+            }
+        };
+        results.push(Ok(put));
+        changes.push(Change::Put(item));
+    }
+    if changes.len() < HEAVY {
+        world.catalogue.apply(changes);
+    } else {
+        let world = Arc::clone(world);
+        tasks.blocking("show-items", move || world.catalogue.apply(changes)).await.ok_or(Error::Background)?;
+    }
+    Ok(results)
+}
+
+/// Deletes an item and then hides it, also where the store no longer had it: an earlier call may have
+/// been cut off between the two.
+async fn delete(store: &dyn Store, world: &World, id: &ItemId) -> Result<bool, Error> {
+    let was_there = store.delete_item(&world.tenant, id).await?;
+    let key = ItemKey::of(id);
+    // An id that shares its key with another item's must not hide that one.
+    if world.catalogue.snapshot().find(key).is_some_and(|row| row.item.id == *id) {
+        world.catalogue.apply(vec![Change::Delete(key)]);
+        world.trending.forget([key]);
+    }
+    Ok(was_there)
+}
+
+/// A user from memory, else from the store.
+async fn stored_user(
+    store: &dyn Store,
+    memory: &ProfileMemory,
+    world: &World,
+    user: UserKey,
+) -> Result<Arc<ServingProfile>, Error> {
+    if let Some(known) = memory.find(world.number, user) {
+        return Ok(known);
+    }
+    let StoredUser { version, profile, attributes } = store.user(&world.tenant, user).await?;
+    Ok(memory.offer(world.number, user, ServingProfile::new(version, profile, attributes)))
+}
+
+impl Service {
     /// The most played items of a market that may be played there; after them, so that the list is
-    /// never short for want of a release, what is played now and what is new.
-    fn most_popular(world: &World, market: Market, limit: usize, now: shared_models::Timestamp) -> Vec<DisplayItem> {
+    /// never short for want of a release, what is played now and what is new. It is for whoever asks,
+    /// so that nothing explicit is on it: a listener who does not want that may see it.
+    fn most_popular(world: &World, market: Market, limit: usize, now: Timestamp) -> Vec<DisplayItem> {
         let catalogue = world.catalogue.snapshot();
         let serving = world.serving();
         let popular = serving.iter().flat_map(|serving| {
@@ -83,11 +130,7 @@ impl Service {
             here.iter().chain(everywhere).filter_map(|(row, _)| serving.release.items.get(*row as usize).copied())
         });
         let trends = world.trending.trends();
-        let newest = catalogue
-            .newest()
-            .iter()
-            .filter(|(at, _)| *at <= now)
-            .filter_map(|(_, slot)| Some(catalogue.row(*slot)?.key));
+        let newest = catalogue.newest().until(now).filter_map(|(_, slot)| Some(catalogue.row(slot)?.key));
         let rest = catalogue.rows().map(|row| row.key);
         let mut taken = rustc_hash::FxHashSet::default();
         popular
@@ -95,18 +138,10 @@ impl Service {
             .chain(newest)
             .chain(rest)
             .filter_map(|key| catalogue.find(key))
-            .filter(|row| row.is_available_in(market) && taken.insert(row.key))
+            .filter(|row| !row.explicit && row.is_available_in(market) && taken.insert(row.key))
             .map(Row::display)
             .take(limit)
             .collect()
-    }
-
-    async fn stored_user(&self, world: &World, user: UserKey) -> Result<Arc<ServingProfile>, Error> {
-        if let Some(known) = self.memory.find(world.number, user) {
-            return Ok(known);
-        }
-        let StoredUser { version, profile, attributes } = self.store.user(&world.tenant, user).await?;
-        Ok(self.memory.offer(world.number, user, ServingProfile::new(version, profile, attributes)))
     }
 }
 
@@ -130,7 +165,13 @@ impl Catalogue for Service {
             .map(|(item, _)| Arc::new(item))
             .collect();
         let world = self.world(tenant);
-        let mut written = by(deadline, self.put(&world, sound)).await?.into_iter();
+        let (store, tasks, now) = (Arc::clone(&self.store), self.tasks.clone(), self.clock.now());
+        let shown = Arc::clone(&world);
+        let work = move |turn| async move {
+            let _turn = turn;
+            put(store.as_ref(), &shown, &tasks, sound, now).await
+        };
+        let mut written = self.write("put-items", &world, deadline, work).await?.into_iter();
         Ok(refused
             .iter_mut()
             .map(|refused| match refused.take() {
@@ -149,15 +190,12 @@ impl Catalogue for Service {
 
     async fn delete_item(&self, tenant: &TenantId, id: &ItemId, deadline: Deadline) -> Result<bool, Failure> {
         let world = self.world(tenant);
-        by(deadline, async {
-            let _in_order = world.writing.lock().await;
-            let was_there = self.store.delete_item(tenant, id).await?;
-            if was_there {
-                world.catalogue.apply(vec![Change::Delete(ItemKey::of(id))]);
-            }
-            Ok(was_there)
-        })
-        .await
+        let (store, shown, id) = (Arc::clone(&self.store), Arc::clone(&world), id.clone());
+        let work = move |turn| async move {
+            let _turn = turn;
+            delete(store.as_ref(), &shown, &id).await
+        };
+        self.write("delete-item", &world, deadline, work).await
     }
 
     async fn display(&self, tenant: &TenantId, keys: &[ItemKey], _: Deadline) -> Result<Vec<DisplayItem>, Failure> {
@@ -191,39 +229,41 @@ impl Catalogue for Service {
 impl Profiles for Service {
     async fn user(&self, tenant: &TenantId, id: &UserId, deadline: Deadline) -> Result<UserSummary, Failure> {
         let world = self.world(tenant);
-        let known = by(deadline, self.stored_user(&world, UserKey::of(id))).await?;
+        let read = stored_user(self.store.as_ref(), &self.memory, &world, UserKey::of(id));
+        let known = by(deadline, read).await?;
         if known.version == 0 && known.attributes.is_none() {
             return Err(Error::NoUser.into());
         }
-        let default = UserAttributes {
-            id: id.clone(),
-            market: None,
-            explicit_allowed: true,
-            updated_at: shared_models::Timestamp(0),
-        };
+        let default = UserAttributes { id: id.clone(), market: None, explicit_allowed: true, updated_at: Timestamp(0) };
         Ok(summary(&known.profile, known.attributes.clone().unwrap_or(default), self.clock.now()))
     }
 
     async fn put_user(&self, tenant: &TenantId, attributes: UserAttributes, deadline: Deadline) -> Result<(), Failure> {
         let world = self.world(tenant);
-        by(deadline, async {
-            let _in_order = world.writing.lock().await;
+        let (store, memory, shown) = (Arc::clone(&self.store), self.memory.clone(), Arc::clone(&world));
+        let work = move |turn| async move {
+            let _turn = turn;
             // In memory before it is written: no reader can then put what it read before over it.
-            self.stored_user(&world, UserKey::of(&attributes.id)).await?;
-            self.store.put_user(tenant, &attributes).await?;
-            self.memory.tell(world.number, attributes);
+            stored_user(store.as_ref(), &memory, &shown, UserKey::of(&attributes.id)).await?;
+            store.put_user(&shown.tenant, &attributes).await?;
+            memory.tell(shown.number, attributes);
             Ok(())
-        })
-        .await
+        };
+        self.write("put-user", &world, deadline, work).await
     }
 }
 
 #[async_trait]
 impl ReleaseControl for Service {
-    async fn status(&self, tenant: &TenantId, _: Deadline) -> Result<ServingRelease, Failure> {
+    async fn status(&self, tenant: &TenantId, deadline: Deadline) -> Result<ServingRelease, Failure> {
         let world = self.world(tenant);
-        let live = world.serving().map(|serving| serving.id().clone());
-        Ok(ServingRelease { live, previous: world.previous(), since: world.watch().status().since })
+        // The watch answers after the release that it is looking at, which may take seconds.
+        let look = move || ServingRelease {
+            live: world.serving().map(|serving| serving.id().clone()),
+            previous: world.previous(),
+            since: world.watch().status().since,
+        };
+        by(deadline, async { self.tasks.blocking("release-status", look).await.ok_or(Error::Background) }).await
     }
 
     async fn activate(&self, tenant: &TenantId, id: &ReleaseId, deadline: Deadline) -> Result<(), Failure> {

@@ -1,4 +1,5 @@
-//! Nearest items to the listener's vector. Evidence: the nearest of their recent items.
+//! Nearest items to the listener's vector. Evidence: the nearest of the items the page is about, or of those
+//! the listener played lately, if it is near enough to be called so.
 
 use async_trait::async_trait;
 use pipeline::{
@@ -6,12 +7,12 @@ use pipeline::{
     candidates::{Found, Source},
 };
 use releases::{Factors, vectors::dot};
-use shared_models::component::SourceName;
+use shared_models::{candidates::NEAR, component::SourceName};
 
 use super::{best_first, no_release, release_of};
-use crate::{catalog::Handle, index::Serving, query::PageQuery};
+use crate::{catalog::Handle, index::Serving, profiles::context, query::PageQuery};
 
-/// How many recent items may be evidence.
+/// How many items may be evidence.
 const EVIDENCE: usize = 8;
 
 pub(super) struct EmbeddingSource;
@@ -31,13 +32,13 @@ impl Source<PageQuery, Handle> for EmbeddingSource {
         let Some(vector) = vector(query, serving, factors) else {
             return Ok(Vec::new());
         };
-        let recent = recent(query, serving, factors);
+        let evidence = evidence(query, serving, factors);
         let found = index
             .search(factors, &vector, limit + query.asked.seed_items.len())
             .into_iter()
             .filter_map(|(row, score)| {
                 let key = serving.handle(row, &query.catalogue)?;
-                Some(Found { key, score, seed: nearest(factors.row(row), &recent) })
+                Some(Found { key, score, seed: nearest(key, factors.row(row), &evidence) })
             })
             .collect();
         Ok(best_first(query, found, limit))
@@ -57,13 +58,14 @@ fn vector(query: &PageQuery, serving: &Serving, factors: &Factors) -> Option<Vec
     (!rows.is_empty()).then_some(mean)
 }
 
-/// The recent items with their factors scaled to length 1, so that the nearest is the most alike and
-/// not the most popular.
-fn recent(query: &PageQuery, serving: &Serving, factors: &Factors) -> Vec<(Handle, Vec<f32>)> {
+/// What the page is about and what was played lately, with factors scaled to length 1, so that the nearest
+/// is the most alike and not the most popular.
+fn evidence(query: &PageQuery, serving: &Serving, factors: &Factors) -> Vec<(Handle, Vec<f32>)> {
     let seeds = query.asked.seed_items.iter().copied();
-    let recent = query.listener.recent().iter().map(|(key, _)| *key);
+    // No further back than the recent items that ranking knows of.
+    let recent = query.listener.recent().iter().take(context::RECENT).map(|(key, _)| *key);
     seeds
-        .chain(recent)
+        .chain(recent.filter(|key| query.listener.profile.items.is_played(*key)))
         .filter_map(|key| {
             let item = query.catalogue.handle(key);
             let mut values = factors.row(serving.row(item)?).to_vec();
@@ -74,11 +76,13 @@ fn recent(query: &PageQuery, serving: &Serving, factors: &Factors) -> Vec<(Handl
         .collect()
 }
 
-fn nearest(values: &[f32], recent: &[(Handle, Vec<f32>)]) -> Option<Handle> {
+/// The nearest of the evidence by cosine, at least [`NEAR`]. An item is no evidence for itself.
+fn nearest(candidate: Handle, values: &[f32], evidence: &[(Handle, Vec<f32>)]) -> Option<Handle> {
+    let length = dot(values, values).sqrt();
     let mut best: Option<(f32, Handle)> = None;
-    for (item, other) in recent {
+    for (item, other) in evidence.iter().filter(|(item, _)| *item != candidate) {
         let likeness = dot(values, other);
-        if likeness > 0.0 && best.is_none_or(|(most, _)| likeness > most) {
+        if likeness > 0.0 && likeness >= NEAR * length && best.is_none_or(|(most, _)| likeness > most) {
             best = Some((likeness, *item));
         }
     }

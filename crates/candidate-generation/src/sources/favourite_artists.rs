@@ -6,8 +6,9 @@ use pipeline::{
     StageResult,
     candidates::{Found, Source},
 };
+use rustc_hash::FxHashSet;
 use shared_models::{
-    ItemKey, Timestamp,
+    ItemKey,
     component::{SourceName, SourceParams},
 };
 
@@ -18,6 +19,8 @@ use crate::{catalog::Handle, query::PageQuery};
 const ARTISTS: usize = 10;
 /// Items looked at of one artist: more than any shelf shows, and a bound for the most prolific.
 const ITEMS: usize = 500;
+/// Follows looked at for each artist wanted: the catalogue may have nothing of some.
+const LOOKED_AT: usize = 4;
 /// What a follow is worth where plays say less.
 const FOLLOWED_SHARE: f32 = 0.05;
 
@@ -30,20 +33,27 @@ impl FavouriteArtistsSource {
         Self { artists: params.artists.map_or(ARTISTS, usize::from) }
     }
 
-    /// The artists with their share of the listener's plays, largest first.
+    /// The artists with their share of the listener's plays, largest first: those played most, and those
+    /// followed last.
     fn artists(&self, query: &PageQuery) -> Vec<(ItemKey, f32)> {
         let profile = &query.listener.profile;
         let mut artists = profile.artists.strongest(self.artists, query.now());
-        for (key, _) in profile.followed.as_slice() {
-            match artists.iter_mut().find(|(artist, _)| artist == key) {
-                Some((_, share)) => *share = share.max(FOLLOWED_SHARE),
-                None if !query.catalogue.by_artist(*key).is_empty() => {
-                    artists.push((*key, FOLLOWED_SHARE.max(profile.artists.share(*key, query.now()))));
-                }
-                None => {}
+        for (key, share) in &mut artists {
+            if profile.followed.contains(*key) {
+                *share = share.max(FOLLOWED_SHARE);
             }
         }
-        artists.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        let played: FxHashSet<ItemKey> = artists.iter().map(|(key, _)| *key).collect();
+        let followed = profile
+            .followed
+            .newest(self.artists * LOOKED_AT)
+            .into_iter()
+            .filter(|key| !played.contains(key) && !query.catalogue.by_artist(*key).is_empty())
+            .take(self.artists)
+            .map(|key| (key, FOLLOWED_SHARE.max(profile.artists.share(key, query.now()))));
+        artists.extend(followed);
+        // Of equal shares the one that stands first stays first.
+        artists.sort_by(|a, b| b.1.total_cmp(&a.1));
         artists.truncate(self.artists);
         artists
     }
@@ -62,19 +72,7 @@ impl Source<PageQuery, Handle> for FavouriteArtistsSource {
         let mut found = Vec::new();
         for (artist, share) in artists {
             let evidence = query.listener.profile.items.most_played_of(artist).map(|key| query.catalogue.handle(key));
-            let slots = query.catalogue.by_artist(artist);
-            let mut items: Vec<(f32, Timestamp, Handle)> = slots
-                .iter()
-                .take(ITEMS)
-                .filter_map(|slot| {
-                    let item = query.catalogue.handle_of(*slot)?;
-                    let released = query.row(item)?.released_at.unwrap_or_default();
-                    Some((popularity(query, item), released, item))
-                })
-                .collect();
-            // The artist's best first; among the unheard, the newest.
-            items.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1)).then(a.2.cmp(&b.2)));
-            found.extend(items.into_iter().take(each).enumerate().map(|(place, (_, _, key))| Found {
+            found.extend(best(query, artist, each).into_iter().enumerate().map(|(place, key)| Found {
                 key,
                 score: share / (1.0 + place as f32).sqrt(),
                 seed: evidence,
@@ -84,10 +82,16 @@ impl Source<PageQuery, Handle> for FavouriteArtistsSource {
     }
 }
 
-fn popularity(query: &PageQuery, item: Handle) -> f32 {
-    let of = || {
-        let serving = query.serving.as_deref()?;
-        Some(serving.release.popularity.as_ref()?.of(serving.row(item)?))
-    };
-    of().unwrap_or(0.0)
+/// The artist's most played items; after them, among the unheard, the newest. Both orders stand ready.
+fn best(query: &PageQuery, artist: ItemKey, count: usize) -> Vec<Handle> {
+    let played = query.serving.as_deref().map_or(&[][..], |serving| serving.most_played_of(artist));
+    let mut taken: FxHashSet<u32> = FxHashSet::default();
+    played
+        .iter()
+        .chain(query.catalogue.by_artist(artist).iter().take(ITEMS))
+        .filter_map(|slot| query.catalogue.row(*slot).map(|row| (row, *slot)))
+        .filter(|(row, slot)| row.artist == artist && taken.insert(*slot))
+        .map(|(row, slot)| Handle { key: row.key, slot })
+        .take(count)
+        .collect()
 }

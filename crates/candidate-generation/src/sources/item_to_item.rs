@@ -1,5 +1,6 @@
-//! Neighbours of the items the page is about, else of the listener's recent items. Evidence: the item
-//! that speaks most for the candidate.
+//! Neighbours of the items the page is about, else of the listener's recent items. Evidence: of the items
+//! the page is about, or of those the listener played, the one that speaks most for the candidate. A recent
+//! item that was liked, saved or shared and never played leads to candidates, and is no evidence.
 
 use async_trait::async_trait;
 use pipeline::{
@@ -34,7 +35,7 @@ impl ItemToItemSource {
 struct Said {
     total: f32,
     most: f32,
-    seed: Handle,
+    seed: Option<Handle>,
 }
 
 #[async_trait]
@@ -62,14 +63,15 @@ impl Source<PageQuery, Handle> for ItemToItemSource {
             let Some(row) = serving.row(seed) else {
                 continue;
             };
+            let is_evidence = query.is_seed(key) || query.listener.profile.items.is_played(key);
             let (rows, scores) = neighbours.of(row);
             for (row, score) in rows.iter().zip(scores) {
                 let score = score * strength;
-                let entry = said.entry(*row).or_insert(Said { total: 0.0, most: f32::NEG_INFINITY, seed });
+                let entry = said.entry(*row).or_insert(Said { total: 0.0, most: f32::NEG_INFINITY, seed: None });
                 entry.total += score;
-                if score > entry.most {
+                if is_evidence && score > entry.most {
                     entry.most = score;
-                    entry.seed = seed;
+                    entry.seed = Some(seed);
                 }
             }
             strength *= fade;
@@ -77,7 +79,7 @@ impl Source<PageQuery, Handle> for ItemToItemSource {
         let found = said
             .into_iter()
             .filter_map(|(row, said)| {
-                Some(Found { key: serving.handle(row, &query.catalogue)?, score: said.total, seed: Some(said.seed) })
+                Some(Found { key: serving.handle(row, &query.catalogue)?, score: said.total, seed: said.seed })
             })
             .collect();
         Ok(best_first(query, found, limit))

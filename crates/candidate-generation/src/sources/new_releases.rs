@@ -41,27 +41,20 @@ impl Source<PageQuery, Handle> for NewReleasesSource {
 
     async fn retrieve(&self, query: &PageQuery, limit: usize) -> StageResult<Vec<Found<Handle>>> {
         let (now, from) = (query.now(), query.now().before(self.within));
-        let newest = query.catalogue.newest();
-        // What is announced and not out yet stands before the first that is.
-        let start = newest.partition_point(|(at, _)| *at > now);
         let profile = &query.listener.profile;
         let window_days = (self.within.as_secs_f32() / 86_400.0).max(1.0);
         let mut found: Vec<Found<Handle>> = Vec::new();
-        for (at, slot) in newest
-            .get(start..)
-            .unwrap_or(&[])
-            .iter()
-            .take(limit.saturating_mul(LOOKED_AT))
-            .take_while(|(at, _)| *at >= from)
+        for (at, slot) in
+            query.catalogue.newest().until(now).take(limit.saturating_mul(LOOKED_AT)).take_while(|(at, _)| *at >= from)
         {
-            let Some(row) = query.catalogue.row(*slot) else {
+            let Some(row) = query.catalogue.row(slot) else {
                 continue;
             };
-            let freshness = 1.0 - (now.days_since(*at) / window_days).min(1.0);
+            let freshness = 1.0 - (now.days_since(at) / window_days).min(1.0);
             let artist = if profile.followed.contains(row.artist) { SHARE } else { 0.0 }
                 + profile.artists.share(row.artist, now);
             let score = freshness + (artist / SHARE).min(3.0) + genre_share(query, row);
-            found.push(Found { key: Handle { key: row.key, slot: *slot }, score, seed: None });
+            found.push(Found { key: Handle { key: row.key, slot }, score, seed: None });
         }
         let mut best = best_first(query, found, limit);
         for found in &mut best {

@@ -1,5 +1,6 @@
 //! The most played items of the request's market, by the release; where it has no list of the market,
-//! the most played everywhere. No evidence.
+//! the most played everywhere. No evidence: whether an item is popular in the market is the fact
+//! `market_popularity`, and 0 for those of everywhere.
 
 use async_trait::async_trait;
 use pipeline::{

@@ -18,9 +18,13 @@ impl Source<PageQuery, Handle> for TrendingSource {
     }
 
     async fn retrieve(&self, query: &PageQuery, limit: usize) -> StageResult<Vec<Found<Handle>>> {
-        let top = query.trends.top(query.now()).filter(|(key, _)| !query.is_seed(*key)).take(limit);
-        Ok(top
+        // What left the catalogue makes room for what is in it.
+        let top = query
+            .trends
+            .top(query.now())
             .map(|(key, plays)| Found { key: query.catalogue.handle(key), score: plays.ln_1p(), seed: None })
-            .collect())
+            .filter(|found| query.row(found.key).is_some() && !query.is_seed(found.key.key))
+            .take(limit);
+        Ok(top.collect())
     }
 }

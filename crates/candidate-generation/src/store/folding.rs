@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Row as _, Sqlite, Transaction};
 use tracing::Instrument as _;
 
 use super::{
-    Error, EventKey, FORMAT, Folding, NextProfile, Position, StoredUser, decode, rows,
+    Error, EventKey, FORMAT, Folding, NextProfile, Position, StoredUser, rows,
     sqlite::{failed, span},
     statements,
 };
@@ -78,7 +78,11 @@ impl Folding for SqliteFolding {
         claim.instrument(span("INSERT", "folded_events", events.len())).await
     }
 
-    async fn users(&mut self, tenant: &TenantId, users: &[UserKey]) -> Result<Vec<(UserKey, StoredUser)>, Error> {
+    async fn users(
+        &mut self,
+        tenant: &TenantId,
+        users: &[UserKey],
+    ) -> Result<Vec<(UserKey, Result<StoredUser, Error>)>, Error> {
         let select = async {
             let mut found = Vec::with_capacity(users.len());
             for part in statements::parts(users) {
@@ -87,14 +91,7 @@ impl Folding for SqliteFolding {
                     query = query.bind(user.bucket()).bind(user.0 as i64);
                 }
                 for row in query.fetch_all(&mut *self.tx).await.map_err(failed("read profiles"))? {
-                    let mut user = StoredUser { version: rows::integer(&row, 1)?, ..StoredUser::default() };
-                    if let Some(bytes) = row.try_get::<Option<&[u8]>, _>(3).map_err(rows::unreadable)? {
-                        user.profile = decode(row.try_get(2).map_err(rows::unreadable)?, bytes)?;
-                    }
-                    if row.try_get::<Option<&str>, _>(4).map_err(rows::unreadable)?.is_some() {
-                        user.attributes = Some(rows::attributes(&row, 4)?);
-                    }
-                    found.push((UserKey(rows::integer(&row, 0)? as u64), user));
+                    found.push((UserKey(rows::integer(&row, 0)? as u64), rows::user(&row)));
                 }
             }
             Ok(found)

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use shared_models::{ErrorCode, ItemId, TenantId, Timestamp, UserKey, item::Item, listener::UserAttributes};
+use shared_models::{ErrorCode, ItemId, ItemKey, TenantId, Timestamp, UserKey, item::Item, listener::UserAttributes};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::{index::trending::StoredTrend, profiles::Profile};
@@ -176,13 +176,15 @@ pub trait Store: Send + Sync {
     /// Begins to fold events in. Nothing is kept until [`Folding::commit`].
     async fn begin(&self) -> Result<Box<dyn Folding>, Error>;
 
-    /// Keeps counts of the trending index over those it has.
-    async fn save_trends(&self, tenant: &TenantId, trends: &[StoredTrend]) -> Result<(), Error>;
+    /// Keeps counts of the trending index over those it has, and forgets those of other items.
+    async fn save_trends(&self, tenant: &TenantId, counted: &[StoredTrend], forgotten: &[ItemKey])
+    -> Result<(), Error>;
 
     /// The counts of the trending index.
     async fn trends(&self, tenant: &TenantId) -> Result<Vec<StoredTrend>, Error>;
 
-    /// Forgets folded events and positions from before a moment; how many.
+    /// Forgets folded events and positions from before a moment, few at a time so that writers get in
+    /// between; how many.
     async fn prune(&self, before: Timestamp) -> Result<u64, Error>;
 }
 
@@ -208,8 +210,13 @@ pub trait Folding: Send {
         now: Timestamp,
     ) -> Result<Vec<bool>, Error>;
 
-    /// The users' profiles with their attributes, those that exist, in no order.
-    async fn users(&mut self, tenant: &TenantId, users: &[UserKey]) -> Result<Vec<(UserKey, StoredUser)>, Error>;
+    /// The users' profiles with their attributes, those that exist, in no order. One that does not read
+    /// back ([`Error::Corrupt`]) is that user's affair and nobody else's.
+    async fn users(
+        &mut self,
+        tenant: &TenantId,
+        users: &[UserKey],
+    ) -> Result<Vec<(UserKey, Result<StoredUser, Error>)>, Error>;
 
     /// Writes profiles.
     ///

@@ -11,7 +11,7 @@ use sqlx::{
     sqlite::{Sqlite, SqliteArguments, SqliteRow},
 };
 
-use super::Error;
+use super::{Error, StoredUser, decode};
 
 pub(super) fn unreadable(_: sqlx::Error) -> Error {
     Error::Corrupt { what: "column" }
@@ -90,4 +90,16 @@ pub(super) fn attributes(row: &SqliteRow, first: usize) -> Result<UserAttributes
         explicit_allowed: row.try_get(first + 2).map_err(unreadable)?,
         updated_at: Timestamp(integer(row, first + 3)?),
     })
+}
+
+/// A user, from a row of `statements::users`.
+pub(super) fn user(row: &SqliteRow) -> Result<StoredUser, Error> {
+    let mut user = StoredUser { version: integer(row, 1)?, ..StoredUser::default() };
+    if let Some(bytes) = row.try_get::<Option<&[u8]>, _>(3).map_err(unreadable)? {
+        user.profile = decode(row.try_get(2).map_err(unreadable)?, bytes)?;
+    }
+    if row.try_get::<Option<&str>, _>(4).map_err(unreadable)?.is_some() {
+        user.attributes = Some(attributes(row, 4)?);
+    }
+    Ok(user)
 }

@@ -20,6 +20,8 @@ static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("src/store/migration
 
 /// Items in one statement: each binds eleven values.
 const ITEMS: usize = 256;
+/// Events forgotten in one statement: few enough that a fold behind it waits for milliseconds.
+const FORGOTTEN: i64 = 1_000;
 /// How long a writer waits for another process's transaction.
 const BUSY: Duration = Duration::from_secs(5);
 
@@ -228,11 +230,22 @@ impl Store for SqliteStore {
         Ok(Box::new(super::folding::SqliteFolding { tx }))
     }
 
-    async fn save_trends(&self, tenant: &TenantId, trends: &[StoredTrend]) -> Result<(), Error> {
+    async fn save_trends(
+        &self,
+        tenant: &TenantId,
+        counted: &[StoredTrend],
+        forgotten: &[ItemKey],
+    ) -> Result<(), Error> {
         let operation = "write trends";
         let save = async {
             let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed(operation))?;
-            for part in statements::parts(trends) {
+            for part in statements::parts(forgotten) {
+                let sql = statements::forget_trends(part.len());
+                let query = sqlx::query(AssertSqlSafe(sql)).bind(tenant.as_str());
+                let query = part.iter().fold(query, |query, key| query.bind(key.0 as i64));
+                query.execute(&mut *tx).await.map_err(failed(operation))?;
+            }
+            for part in statements::parts(counted) {
                 let sql = statements::put_trends(part.len());
                 let mut query = sqlx::query(AssertSqlSafe(sql)).bind(tenant.as_str());
                 for trend in part {
@@ -242,7 +255,7 @@ impl Store for SqliteStore {
             }
             tx.commit().await.map_err(failed(operation))
         };
-        save.instrument(span("INSERT", "trends", trends.len())).await
+        save.instrument(span("INSERT", "trends", counted.len() + forgotten.len())).await
     }
 
     async fn trends(&self, tenant: &TenantId) -> Result<Vec<StoredTrend>, Error> {
@@ -262,16 +275,43 @@ impl Store for SqliteStore {
 
     async fn prune(&self, before: Timestamp) -> Result<u64, Error> {
         let mut gone = 0;
-        for statement in
-            ["DELETE FROM folded_events WHERE folded_at < ?1", "DELETE FROM folded_positions WHERE folded_at < ?1"]
-        {
-            let done = sqlx::query(statement)
-                .bind(before.0)
-                .execute(&self.writer)
-                .await
-                .map_err(failed("forget old events"))?;
-            gone += done.rows_affected();
+        for statement in [statements::FORGET_EVENTS, statements::FORGET_POSITIONS] {
+            loop {
+                // Each round takes its turn among the writers.
+                let done = sqlx::query(statement)
+                    .bind(before.0)
+                    .bind(FORGOTTEN)
+                    .execute(&self.writer)
+                    .await
+                    .map_err(failed("forget old events"))?;
+                gone += done.rows_affected();
+                if done.rows_affected() < FORGOTTEN as u64 {
+                    break;
+                }
+            }
         }
         Ok(gone)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_forgotten_by_age_is_found_by_age() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("candidates.db").display());
+        let store = SqliteStore::open(&Config { url, readers: 1 }).await.unwrap();
+        for (statement, index) in [
+            (statements::FORGET_EVENTS, "folded_events_by_age"),
+            (statements::FORGET_POSITIONS, "folded_positions_by_age"),
+        ] {
+            let explain = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"))).bind(1).bind(2);
+            let steps: Vec<String> =
+                explain.fetch_all(&store.writer).await.unwrap().iter().map(|row| row.get::<String, _>(3)).collect();
+            assert!(steps.iter().any(|step| step.contains(index)), "{steps:?}");
+            assert!(!steps.iter().any(|step| step.starts_with("SCAN folded")), "{steps:?}");
+        }
     }
 }

@@ -78,6 +78,19 @@ pub(super) fn put_trends(rows: usize) -> String {
     with_tuples("INSERT INTO trends (tenant, item_key, plays, at) VALUES ", "(?1, {}, {}, {})", rows, 2, after)
 }
 
+/// ?1 tenant; per row item_key.
+pub(super) fn forget_trends(rows: usize) -> String {
+    with_tuples("DELETE FROM trends WHERE tenant = ?1 AND item_key IN (", "{}", rows, 2, ")")
+}
+
+/// ?1 before, ?2 how many at most: the oldest of them. Row values, because not every database limits a delete.
+pub(super) const FORGET_EVENTS: &str = "DELETE FROM folded_events WHERE (tenant, bucket, event_key) IN \
+     (SELECT tenant, bucket, event_key FROM folded_events WHERE folded_at < ?1 ORDER BY folded_at LIMIT ?2)";
+
+/// The same for positions.
+pub(super) const FORGET_POSITIONS: &str = "DELETE FROM folded_positions WHERE (tenant, stream, partition, sequence) IN \
+     (SELECT tenant, stream, partition, sequence FROM folded_positions WHERE folded_at < ?1 ORDER BY folded_at LIMIT ?2)";
+
 /// ?1 tenant, ?2 now; per row stream, partition, sequence, envelope. Gives the positions that are new.
 pub(super) fn claim_positions(rows: usize) -> String {
     let after = " ON CONFLICT (tenant, stream, partition, sequence) DO UPDATE SET envelope = excluded.envelope, folded_at = excluded.folded_at \

@@ -1,14 +1,15 @@
 //! Intake, exactly once: whatever comes again, in whatever shape, each event changes its profile once.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc};
 
 use candidate_generation::{
+    catalog::Change,
     config::{self, Config},
     index::embedding,
     intake::Intake,
     metrics::CandidatesMetrics,
-    profiles::memory::ProfileMemory,
-    store::{self, Store},
+    profiles::{Profile, memory::ProfileMemory},
+    store::{self, NextProfile, Store},
     worlds::Worlds,
 };
 use contracts::events;
@@ -24,7 +25,7 @@ use tempfile::TempDir;
 
 use crate::{
     store::{fresh, open},
-    world::{NOW, event, tenant},
+    world::{NOW, event, tenant, track},
 };
 
 /// A process that takes events in: it may crash, and another takes its place on the same disk.
@@ -96,6 +97,8 @@ impl Process {
 async fn a_batch_changes_profiles_in_store_and_memory() {
     let (folder, store) = fresh().await;
     let process = process(&folder, store);
+    let known = (0..7).map(|n| Change::Put(Arc::new(track(&format!("t{n}"), "a"))));
+    process.worlds.of(&tenant()).catalogue.apply(known.collect());
     let batch = [delivery(1, "m1", &[play(1, "u"), play(2, "v")]), delivery(2, "m2", &[play(3, "u")])];
     assert_eq!(process.intake.handle(&batch).await, [Outcome::Done, Outcome::Done]);
     assert_eq!((process.plays("u").await, process.plays("v").await), (2, 1));
@@ -103,6 +106,55 @@ async fn a_batch_changes_profiles_in_store_and_memory() {
     assert!(process.memory.find(world.number, user("u")).is_some());
     assert!(world.trending.refresh());
     assert_eq!(world.trending.trends().top(NOW).count(), 3);
+}
+
+#[tokio::test]
+async fn what_the_catalogue_does_not_hold_never_trends() {
+    let (folder, store) = fresh().await;
+    let process = process(&folder, store);
+    let world = process.worlds.of(&tenant());
+    world.catalogue.apply(vec![Change::Put(Arc::new(track("t1", "a")))]);
+    let mut events: Vec<Event> =
+        (0..500).map(|n| event(n, "u", EventKind::Play, &format!("made-up-{n}"), NOW)).collect();
+    events.push(event(900, "u", EventKind::Play, "t1", NOW));
+    assert_eq!(process.intake.handle(&[delivery(1, "m1", &events)]).await, [Outcome::Done]);
+    assert!(world.trending.refresh());
+    let top: Vec<_> = world.trending.trends().top(NOW).collect();
+    assert_eq!(top, [(crate::world::key("t1"), 1.0)]);
+    assert_eq!(world.trending.take_unsaved().counted.len(), 1, "the store does not grow either");
+}
+
+#[tokio::test]
+async fn a_profile_that_does_not_read_back_costs_nobody_else_anything() {
+    let (folder, store) = fresh().await;
+    let garbage = |version: i64| NextProfile { user: user("broken"), version, blob: b"garbage".to_vec() };
+    let mut tx = store.begin().await.unwrap();
+    tx.save(&tenant(), &[garbage(1)], NOW).await.unwrap();
+    tx.commit().await.unwrap();
+    let before = process(&folder, store);
+    let batch = [
+        delivery(1, "m1", &[play(1, "u"), play(2, "broken"), play(3, "v")]),
+        delivery(2, "m2", &[play(4, "u"), play(5, "v")]),
+    ];
+    for _ in 0..2 {
+        // The second time stands for a crash before the answer: nothing is lost and nothing counts twice.
+        let outcomes = before.intake.handle(&batch).await;
+        let Outcome::Reject { reason } = &outcomes[0] else { panic!("{outcomes:?}") };
+        assert!(reason.starts_with("1 of 3 events are set aside, the others are folded: user "), "{reason}");
+        assert_eq!(outcomes[1], Outcome::Done);
+        assert_eq!((before.plays("u").await, before.plays("v").await), (2, 2));
+    }
+    let mut tx = before.store.begin().await.unwrap();
+    let found = tx.users(&tenant(), &[user("broken")]).await.unwrap();
+    assert!(matches!(found[..], [(_, Err(store::Error::Corrupt { .. }))]), "the stored bytes stay: {found:?}");
+
+    // Repaired, and the dead letter published again: what was set aside is folded, and nothing else.
+    let repaired = NextProfile { blob: store::encode(&Profile::default()), ..garbage(2) };
+    tx.save(&tenant(), &[repaired], NOW).await.unwrap();
+    tx.commit().await.unwrap();
+    let again = [delivery(9, "m1", &[play(1, "u"), play(2, "broken"), play(3, "v")])];
+    assert_eq!(before.intake.handle(&again).await, [Outcome::Done]);
+    assert_eq!((before.plays("broken").await, before.plays("u").await, before.plays("v").await), (1, 2, 2));
 }
 
 #[tokio::test]
@@ -239,10 +291,10 @@ proptest! {
 }
 
 #[tokio::test]
-async fn a_store_that_is_away_puts_the_batch_off() {
+async fn a_store_that_is_away_costs_no_delivery() {
     let (folder, store) = fresh().await;
     let process = process(&folder, store.clone());
     store.close().await;
     let outcomes = process.intake.handle(&[delivery(1, "m1", &[play(1, "u")])]).await;
-    assert!(matches!(&outcomes[..], [Outcome::Retry { after, .. }] if *after > Duration::ZERO), "{outcomes:?}");
+    assert!(matches!(&outcomes[..], [Outcome::Pause { .. }]), "{outcomes:?}");
 }

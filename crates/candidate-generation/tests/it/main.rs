@@ -8,3 +8,4 @@ mod sources;
 mod store;
 mod store_suite;
 mod world;
+mod writes;

@@ -211,6 +211,37 @@ async fn items_are_written_read_and_refused_one_by_one() {
 }
 
 #[tokio::test]
+async fn what_is_popular_with_nobody_in_particular_holds_nothing_explicit() {
+    let running = running().await;
+    let mut items = items();
+    items[0].explicit = true;
+    running.put(items.clone()).await;
+    running.release(&items).await;
+    let popular = running.app.catalogue().popular(&tenant(), Market::UNKNOWN, 50, soon()).await.unwrap();
+    assert_eq!((popular.len(), popular[0].key), (11, key("t1")));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_release_that_cannot_answer_a_golden_query_is_refused_and_the_one_before_serves_on() {
+    let running = running().await;
+    running.put(items()).await;
+    let sound = running.release(&items()).await;
+    let mut blank = parts(&items());
+    if let Some(factors) = &mut blank.factors {
+        factors.alpha = 0.0;
+    }
+    let blank = running.releases.write(&tenant(), &blank, releases::Meta::default()).unwrap();
+    let control = running.app.release_control();
+    let failure = control.activate(&tenant(), &blank, soon()).await.unwrap_err();
+    assert!(failure.message.contains("a search finds nothing near a listener of 5 of its items"), "{failure:?}");
+    assert_eq!(control.status(&tenant(), soon()).await.unwrap().live, Some(sound.clone()));
+    let set = running.app.candidates().generate(question(everything(), Market::UNKNOWN), soon()).await.unwrap();
+    assert_eq!(set.release, Some(sound));
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn what_a_tenant_tells_of_a_user_counts_on_the_next_page() {
     let running = running().await;
     let mut explicit = track("loud", "a");

@@ -38,7 +38,32 @@ async fn embedding_finds_what_is_near_the_listener_with_the_nearest_recent_item_
     let found = run(&world, &source(SourceName::Embedding, 4)).await.unwrap();
     // Even tracks point one way; among them, later ones are longer.
     assert_eq!(names(&found, &world.items), ["t6", "t4", "t2", "t0"]);
-    assert!(found.iter().all(|(_, seed)| *seed == Some(key("t2"))));
+    // An item is no evidence for itself.
+    assert!(found.iter().all(|(item, seed)| *seed == (*item != key("t2")).then(|| key("t2"))), "{found:?}");
+}
+
+#[tokio::test]
+async fn embedding_names_only_what_was_played_and_is_near() {
+    let mut world = World::of(tracks(8));
+    world.released().did(EventKind::Like, "t2", 2.0);
+    let liked = run(&world, &source(SourceName::Embedding, 8)).await.unwrap();
+    assert!(liked.len() == 8 && liked.iter().all(|(_, seed)| seed.is_none()), "liked is not played: {liked:?}");
+    world.did(EventKind::Play, "t0", 1.0);
+    let played = run(&world, &source(SourceName::Embedding, 8)).await.unwrap();
+    let near = ["t2", "t4", "t6"].map(key);
+    for (item, seed) in played {
+        // Odd tracks point another way: their cosine is above 0, and they are not close.
+        assert_eq!(seed, near.contains(&item).then(|| key("t0")));
+    }
+}
+
+#[tokio::test]
+async fn item_to_item_names_only_what_was_played() {
+    let mut world = World::of(tracks(8));
+    world.released().did(EventKind::Like, "t1", 1.0).did(EventKind::Share, "t3", 1.0).did(EventKind::Play, "t5", 2.0);
+    let found = run(&world, &source(SourceName::ItemToItem, 10)).await.unwrap();
+    let seed_of = |item: &str| found.iter().find(|(found, _)| *found == key(item)).unwrap().1;
+    assert_eq!((seed_of("t2"), seed_of("t4"), seed_of("t6")), (None, None, Some(key("t5"))));
 }
 
 #[tokio::test]
@@ -71,6 +96,16 @@ async fn trending_is_what_is_played_now() {
     trending.add([(key("t3"), 1.0, NOW)]);
     world.trending = Some(trending);
     assert_eq!(run(&world, &source(SourceName::Trending, 10)).await.unwrap(), [(key("t3"), None), (key("t0"), None)]);
+}
+
+#[tokio::test]
+async fn what_left_the_catalogue_makes_room_among_what_trends() {
+    let mut world = World::of(tracks(2));
+    let trending = Trending::new(Duration::from_secs(86_400));
+    trending.add((0..50).map(|n| (key(&format!("gone{n}")), 9.0, NOW)));
+    trending.add([(key("t1"), 1.0, NOW)]);
+    world.trending = Some(trending);
+    assert_eq!(run(&world, &source(SourceName::Trending, 5)).await.unwrap(), [(key("t1"), None)]);
 }
 
 #[tokio::test]
@@ -126,6 +161,44 @@ async fn favourite_artists_bring_their_items_with_the_most_played_one_as_evidenc
     assert_eq!(names(&found, &world.items), ["t0", "t3", "t6", "t1", "t4", "t7"]);
     assert_eq!(found[0].1, Some(key("t3")));
     assert_eq!(found[3].1, None);
+}
+
+#[tokio::test]
+async fn of_many_follows_the_newest_count() {
+    let mut world = World::of((0..40).map(|n| track(&format!("t{n}"), &format!("a{n}"))));
+    for n in 0..40 {
+        world.did(EventKind::Follow, &format!("a{n}"), f64::from(n));
+        world.did(EventKind::Follow, &format!("nothing-of{n}"), f64::from(n) + 0.5);
+    }
+    let plan = SourcePlan {
+        params: SourceParams { artists: Some(3), ..SourceParams::default() },
+        ..source(SourceName::FavouriteArtists, 10)
+    };
+    let mut found = names(&run(&world, &plan).await.unwrap(), &world.items);
+    found.sort_unstable();
+    assert_eq!(found, ["t0", "t1", "t2"]);
+    // One that is played stands before them, followed long ago or not.
+    world.did(EventKind::Play, "t39", 1.0);
+    assert_eq!(names(&run(&world, &plan).await.unwrap(), &world.items)[0], "t39");
+}
+
+#[tokio::test]
+async fn of_a_prolific_artist_the_most_played_come_and_then_the_newest() {
+    let mut items: Vec<Item> = (0..700).map(|n| track(&format!("t{n}"), "a")).collect();
+    items.iter_mut().enumerate().for_each(|(n, item)| item.released_at = Some(Timestamp(n as i64 * DAY)));
+    let mut world = World::of(items);
+    world.released().did(EventKind::Play, "t5", 1.0);
+    if let Some(popularity) = world.parts.as_mut().and_then(|parts| parts.popularity.as_mut()) {
+        popularity.global.fill(0.0);
+        popularity.markets.clear();
+    }
+    let parts = world.parts.as_mut().unwrap();
+    for (item, played) in [("t9", 1.0), ("t3", 2.0)] {
+        let row = parts.items.binary_search(&key(item)).unwrap();
+        parts.popularity.as_mut().unwrap().global[row] = played;
+    }
+    let found = run(&world, &source(SourceName::FavouriteArtists, 4)).await.unwrap();
+    assert_eq!(names(&found, &world.items), ["t3", "t9", "t699", "t698"]);
 }
 
 #[tokio::test]

@@ -36,10 +36,12 @@ suite!(
     the_last_of_equals_is_kept,
     tenants_never_meet,
     users_round_trip,
+    an_unreadable_profile_is_its_users_affair,
     an_outdated_writer_is_refused,
     claims_hold_once,
     a_dropped_transaction_leaves_nothing,
     old_events_are_forgotten,
+    forgetting_much_holds_no_writer_up,
     trends_round_trip,
 );
 

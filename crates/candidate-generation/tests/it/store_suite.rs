@@ -116,7 +116,8 @@ pub(crate) async fn users_round_trip(store: &dyn Store) {
     assert_eq!(store.user(&tenant(), user("u")).await.unwrap(), expected);
 
     let mut tx = store.begin().await.unwrap();
-    let mut found = tx.users(&tenant(), &[user("u"), user("v"), user("w"), user("nobody")]).await.unwrap();
+    let found = tx.users(&tenant(), &[user("u"), user("v"), user("w"), user("nobody")]).await.unwrap();
+    let mut found: Vec<(UserKey, StoredUser)> = found.into_iter().map(|(key, user)| (key, user.unwrap())).collect();
     found.sort_by_key(|(_, user)| (user.version, user.attributes.is_some(), user.attributes.is_none()));
     let expected = [
         (user("w"), StoredUser { attributes: Some(only_told), ..StoredUser::default() }),
@@ -124,6 +125,21 @@ pub(crate) async fn users_round_trip(store: &dyn Store) {
         (user("u"), expected),
     ];
     assert_eq!(found, expected);
+}
+
+/// A profile that does not read back spoils nobody else's reading, and stays as it is.
+pub(crate) async fn an_unreadable_profile_is_its_users_affair(store: &dyn Store) {
+    save(store, &tenant(), "u", 1).await.unwrap();
+    let mut tx = store.begin().await.unwrap();
+    tx.save(&tenant(), &[NextProfile { user: user("v"), version: 1, blob: b"garbage".to_vec() }], NOW).await.unwrap();
+    tx.commit().await.unwrap();
+    assert!(matches!(store.user(&tenant(), user("v")).await, Err(Error::Corrupt { what: "profile" })));
+    let mut tx = store.begin().await.unwrap();
+    let mut found = tx.users(&tenant(), &[user("u"), user("v")]).await.unwrap();
+    found.sort_by_key(|(key, _)| *key == user("v"));
+    let expected = StoredUser { version: 1, profile: profile(1), attributes: None };
+    assert!(matches!(&found[0], (key, Ok(found)) if *key == user("u") && *found == expected));
+    assert!(matches!(&found[1], (key, Err(Error::Corrupt { .. })) if *key == user("v")));
 }
 
 /// A writer who read an older version is refused, and leaves nothing.
@@ -184,11 +200,32 @@ pub(crate) async fn old_events_are_forgotten(store: &dyn Store) {
     assert_eq!(tx.claim_events(&tenant(), &claims, NOW).await.unwrap(), [true, false]);
 }
 
-/// Trends are kept over those of before.
+/// However much is to be forgotten, a writer gets in between.
+pub(crate) async fn forgetting_much_holds_no_writer_up(store: &dyn Store) {
+    let old: Vec<(UserKey, EventKey)> = (0..6_500).map(|n| (user("u"), event_key(&format!("e{n}")))).collect();
+    let mut tx = store.begin().await.unwrap();
+    tx.claim_events(&tenant(), &old, Timestamp(10)).await.unwrap();
+    tx.commit().await.unwrap();
+    let forgotten = std::sync::atomic::AtomicU64::new(0);
+    let forget = async {
+        let gone = store.prune(Timestamp(15)).await.unwrap();
+        forgotten.store(gone, std::sync::atomic::Ordering::Relaxed);
+    };
+    let write = async {
+        let mut tx = store.begin().await.unwrap();
+        assert_eq!(forgotten.load(std::sync::atomic::Ordering::Relaxed), 0, "the writer waited for all of it");
+        tx.claim_events(&tenant(), &[(user("v"), event_key("new"))], NOW).await.unwrap();
+        tx.commit().await.unwrap();
+    };
+    tokio::join!(forget, write);
+    assert_eq!(forgotten.into_inner(), 6_500);
+}
+
+/// Trends are kept over those of before; those of items that left are forgotten.
 pub(crate) async fn trends_round_trip(store: &dyn Store) {
     let trend = |item: &str, plays: f64| StoredTrend { key: key(item), plays, at: NOW };
-    store.save_trends(&tenant(), &[trend("a", 1.5), trend("b", 2.0)]).await.unwrap();
-    store.save_trends(&tenant(), &[trend("a", 2.5)]).await.unwrap();
+    store.save_trends(&tenant(), &[trend("a", 1.5), trend("b", 2.0), trend("c", 9.0)], &[]).await.unwrap();
+    store.save_trends(&tenant(), &[trend("a", 2.5)], &[key("c"), key("nobody")]).await.unwrap();
     let mut found = store.trends(&tenant()).await.unwrap();
     found.sort_by_key(|trend| trend.plays as i64 * 10 + i64::from(trend.key == ItemKey::NONE));
     assert_eq!(found.len(), 2);
