@@ -343,7 +343,8 @@ pub mod catalogue_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// One item; `not_found` where there is none.
+        /// One item as its tenant wrote it; `not_found` where there is none. Apart from Display, because who edits an
+        /// item needs all of it, by the tenant's id, and who draws a card needs little of many, by key.
         pub async fn get_item(
             &mut self,
             request: impl tonic::IntoRequest<super::GetItemRequest>,
@@ -506,7 +507,8 @@ pub mod catalogue_service_server {
             tonic::Response<super::PutItemsResponse>,
             tonic::Status,
         >;
-        /// One item; `not_found` where there is none.
+        /// One item as its tenant wrote it; `not_found` where there is none. Apart from Display, because who edits an
+        /// item needs all of it, by the tenant's id, and who draws a card needs little of many, by key.
         async fn get_item(
             &self,
             request: tonic::Request<super::GetItemRequest>,

@@ -124,7 +124,8 @@ pub mod release_control_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// The release in use.
+        /// The release in use, and the one before it: a rollout asks each replica, so that it sees who is behind before it
+        /// moves the next one, and what a rollback would bring back.
         pub async fn status(
             &mut self,
             request: impl tonic::IntoRequest<super::StatusRequest>,
@@ -197,7 +198,8 @@ pub mod release_control_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with ReleaseControlServiceServer.
     #[async_trait]
     pub trait ReleaseControlService: std::marker::Send + std::marker::Sync + 'static {
-        /// The release in use.
+        /// The release in use, and the one before it: a rollout asks each replica, so that it sees who is behind before it
+        /// moves the next one, and what a rollback would bring back.
         async fn status(
             &self,
             request: tonic::Request<super::StatusRequest>,
