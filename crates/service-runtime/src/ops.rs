@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpListener};
 
 use axum::{
     Json, Router,
-    extract::State,
+    extract::{Path, State},
     http::{StatusCode, header},
     response::IntoResponse,
     routing::get,
@@ -20,6 +20,7 @@ use crate::{
     Health, Metrics, Runtime,
     config::{Problem, Validate},
     metrics,
+    telemetry::Recent,
 };
 
 /// Where the operators' listener is.
@@ -55,12 +56,20 @@ impl Error {
     }
 }
 
-/// Serves `/livez`, `/readyz` and `/metrics` on `listener` until `stop`.
+/// Serves `/livez`, `/readyz`, `/metrics` and, where they are kept, the last `/traces` on `listener` until `stop`.
 ///
 /// # Errors
 /// When the listener cannot be used.
-pub async fn serve_until(listener: TcpListener, runtime: &Runtime, stop: CancellationToken) -> Result<(), Error> {
-    let router = router(runtime);
+pub async fn serve_until(
+    listener: TcpListener,
+    runtime: &Runtime,
+    recent: Option<Recent>,
+    stop: CancellationToken,
+) -> Result<(), Error> {
+    let router = match recent {
+        Some(recent) => router(runtime).merge(traces(recent)),
+        None => router(runtime),
+    };
     let listener = tokio::net::TcpListener::from_std(listener).map_err(Error)?;
     axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await.map_err(Error)
 }
@@ -71,6 +80,17 @@ pub fn router(runtime: &Runtime) -> Router {
         .route("/livez", get(|| async { "alive\n" }))
         .route("/readyz", get(ready).with_state(runtime.health.clone()))
         .route("/metrics", get(measures).with_state(runtime.metrics.clone()))
+}
+
+/// The routes of the last traces.
+fn traces(recent: Recent) -> Router {
+    let drawn = |State(recent): State<Recent>, Path(id): Path<String>| async move {
+        recent.draw(&id).ok_or((StatusCode::NOT_FOUND, "this trace is not among the last ones; see /traces\n"))
+    };
+    Router::new()
+        .route("/traces", get(|State(recent): State<Recent>| async move { recent.list() }))
+        .route("/traces/{id}", get(drawn))
+        .with_state(recent)
 }
 
 async fn ready(State(health): State<Health>) -> impl IntoResponse {

@@ -150,7 +150,7 @@ where
                 return ExitCode::FAILURE;
             }
         };
-        let code = match serve(name, config, build).await {
+        let code = match serve(name, config, telemetry.recent(), build).await {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 tracing::error!(service = name, error = tasks::chain(error.as_ref()), "process failed");
@@ -165,7 +165,12 @@ where
     code
 }
 
-async fn serve<C, F, Building, E>(name: &'static str, config: C, build: F) -> Result<(), Failure>
+async fn serve<C, F, Building, E>(
+    name: &'static str,
+    config: C,
+    recent: Option<telemetry::Recent>,
+    build: F,
+) -> Result<(), Failure>
 where
     C: Settings,
     F: FnOnce(C, Runtime) -> Building,
@@ -178,7 +183,7 @@ where
     let started = runtime.health.component("process");
     let ops = listen::bind(config.ops().listen)?;
     let ops_address = listen::address_of(&ops)?;
-    serve_ops(ops, &runtime);
+    serve_ops(ops, recent, &runtime);
     let listening = tokio::select! {
         built = build(config, runtime.clone()) => built.map_err(Into::into)?,
         signal = signals.next() => {
@@ -214,14 +219,13 @@ async fn leave(runtime: &Runtime, stop: &StopConfig) {
 }
 
 /// The operators' listener is an observer: the last group to stop, so that probes see the process leave.
-fn serve_ops(listener: std::net::TcpListener, runtime: &Runtime) {
+fn serve_ops(listener: std::net::TcpListener, recent: Option<telemetry::Recent>, runtime: &Runtime) {
     let stop = runtime.tasks.observers.token();
     let served = runtime.clone();
-    runtime.tasks.observers.spawn(
-        "ops",
-        OnFailure::Stop,
-        async move { ops::serve_until(listener, &served, stop).await },
-    );
+    runtime
+        .tasks
+        .observers
+        .spawn("ops", OnFailure::Stop, async move { ops::serve_until(listener, &served, recent, stop).await });
 }
 
 /// The two signals that ask a process to stop.

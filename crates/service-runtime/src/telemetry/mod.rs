@@ -4,9 +4,10 @@
 //! (our spans at info and above, our events at warning and above). This file must not know which service runs.
 //!
 //! Without a collector there is still a tracer, so that answers and logs carry a trace id, but nothing is recorded
-//! unless a caller's trace asks for it, and nothing is exported.
+//! unless a caller's trace asks for it or the process keeps its last traces, and nothing is exported.
 
 mod lines;
+mod recent;
 
 use std::{fmt, io, time::Duration};
 
@@ -23,6 +24,8 @@ use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::{
     EnvFilter, Layer, filter::filter_fn, layer::SubscriberExt as _, registry::LookupSpan, util::SubscriberInitExt as _,
 };
+
+pub use recent::Recent;
 
 use crate::config::{Problem, Validate};
 
@@ -44,6 +47,9 @@ pub struct Config {
     pub otlp_endpoint: String,
     /// The share of new traces that is kept, 0 to 1. A caller's decision is honoured.
     pub sample_ratio: f64,
+    /// How many of the last traces this process keeps, to be looked at under `/traces` of the operators' listener;
+    /// 0 keeps none.
+    pub recent_traces: usize,
     /// What is logged, such as `info` or `info,ranking=debug`.
     pub log: String,
     /// How a line of the log looks.
@@ -63,7 +69,13 @@ pub enum Format {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { otlp_endpoint: String::new(), sample_ratio: 1.0, log: String::from("info"), log_format: Format::Json }
+        Self {
+            otlp_endpoint: String::new(),
+            sample_ratio: 1.0,
+            recent_traces: 0,
+            log: String::from("info"),
+            log_format: Format::Json,
+        }
     }
 }
 
@@ -72,6 +84,9 @@ impl Validate for Config {
         let mut problems = Vec::new();
         if !(0.0..=1.0).contains(&self.sample_ratio) {
             problems.push(Problem::new("sample_ratio", self.sample_ratio, "a number from 0 to 1"));
+        }
+        if self.recent_traces > 10_000 {
+            problems.push(Problem::new("recent_traces", self.recent_traces, "a whole number from 0 to 10000"));
         }
         if EnvFilter::try_new(&self.log).is_err() {
             problems.push(Problem::new("log", &self.log, "a log filter such as info or info,ranking=debug"));
@@ -133,6 +148,7 @@ impl Error {
 #[must_use = "without a shutdown the last spans are lost"]
 pub struct Telemetry {
     provider: SdkTracerProvider,
+    recent: Option<Recent>,
 }
 
 impl fmt::Debug for Telemetry {
@@ -149,9 +165,20 @@ pub fn init(config: &Config, service: &'static str) -> Result<Telemetry, Error> 
     let filter =
         EnvFilter::try_new(&config.log).map_err(|source| Error::Filter { filter: config.log.clone(), source })?;
     let builder = SdkTracerProvider::builder().with_resource(resource(service));
-    let builder = if config.otlp_endpoint.is_empty() {
+    let recent = (config.recent_traces > 0).then(|| Recent::new(config.recent_traces));
+    let builder = match &recent {
+        Some(recent) => builder.with_span_processor(recent.clone()),
+        None => builder,
+    };
+    let new_traces = if config.otlp_endpoint.is_empty() && recent.is_none() {
         // Ids exist and are handed on; spans cost no recording.
-        builder.with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOff)))
+        Sampler::AlwaysOff
+    } else {
+        Sampler::TraceIdRatioBased(config.sample_ratio)
+    };
+    let builder = builder.with_sampler(Sampler::ParentBased(Box::new(new_traces)));
+    let builder = if config.otlp_endpoint.is_empty() {
+        builder
     } else {
         let exporter = opentelemetry_otlp::SpanExporter::builder()
             .with_tonic()
@@ -165,16 +192,20 @@ pub fn init(config: &Config, service: &'static str) -> Result<Telemetry, Error> 
             .with_max_export_batch_size(1_024)
             .with_scheduled_delay(Duration::from_millis(500))
             .build();
-        builder
-            .with_span_processor(BatchSpanProcessor::builder(exporter).with_batch_config(batch).build())
-            .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(config.sample_ratio))))
+        builder.with_span_processor(BatchSpanProcessor::builder(exporter).with_batch_config(batch).build())
     };
     let provider = builder.build();
     install(&provider, service, config.log_format, filter)?;
-    Ok(Telemetry { provider })
+    Ok(Telemetry { provider, recent })
 }
 
 impl Telemetry {
+    /// The traces that ended last, when they are kept.
+    #[must_use]
+    pub fn recent(&self) -> Option<Recent> {
+        self.recent.clone()
+    }
+
     /// Sends what is still held, at most for a few seconds.
     ///
     /// It runs on the blocking pool: the exporter waits for this very runtime, so a worker thread must not wait for it.
@@ -247,6 +278,7 @@ mod tests {
         let config = Config {
             otlp_endpoint: "localhost".into(),
             sample_ratio: 2.0,
+            recent_traces: 0,
             log: "a=b=c".into(),
             log_format: Format::Text,
         };
