@@ -36,6 +36,8 @@ pub enum Command {
     Train(Train),
     /// Draw a listener's page in the terminal, from a running platform.
     Page(Page),
+    /// Measure how long a play takes to change the next page of a running platform.
+    Freshness(Freshness),
     /// Make an API key for the edge's configuration.
     Key(Key),
     /// Check configuration, ports, stores, streams and releases, and say what to mend.
@@ -53,6 +55,20 @@ pub struct Data {
     pub tenant: String,
 }
 
+/// How to call a running platform.
+#[derive(Clone, Debug, Args)]
+pub struct Access {
+    /// The edge.
+    #[arg(long, default_value = "http://127.0.0.1:8080")]
+    pub url: String,
+    /// An API key; the development key of `--data` when left out.
+    #[arg(long, env = "SETLIST_KEY", hide_env_values = true)]
+    pub key: Option<String>,
+    /// The data folder of the platform, for its development key.
+    #[arg(long, value_name = "FOLDER", default_value = ".setlist/data")]
+    pub data: PathBuf,
+}
+
 /// `setlist demo`.
 #[derive(Clone, Debug, Args)]
 pub struct Demo {
@@ -62,6 +78,10 @@ pub struct Demo {
     /// The port of the HTTP API on 127.0.0.1; 0 takes a free one.
     #[arg(long, default_value_t = 8080)]
     pub port: u16,
+    /// The port of the operators' listener (/livez, /readyz, /metrics) on 127.0.0.1: the one after `--port` when left
+    /// out, a free one for 0.
+    #[arg(long)]
+    pub ops_port: Option<u16>,
     /// Tracks in the generated catalogue.
     #[arg(long, default_value_t = 20_000)]
     pub tracks: usize,
@@ -175,15 +195,35 @@ pub struct Page {
     /// The market, such as `SE`.
     #[arg(long)]
     pub market: Option<String>,
-    /// The edge.
-    #[arg(long, default_value = "http://127.0.0.1:8080")]
-    pub url: String,
-    /// An API key with the scope `serve`.
-    #[arg(long, env = "SETLIST_KEY", hide_env_values = true)]
-    pub key: String,
+    /// The edge and the key to it.
+    #[command(flatten)]
+    pub access: Access,
     /// The most cards to draw of each shelf.
     #[arg(long, default_value_t = 5)]
     pub cards: usize,
+}
+
+/// `setlist freshness`.
+///
+/// Plays a track for each of many listeners and asks for their pages until they know of it. The plays are
+/// real events: run it against a demo.
+#[derive(Clone, Debug, Args)]
+pub struct Freshness {
+    /// How many plays.
+    #[arg(long, default_value_t = 500)]
+    pub plays: u32,
+    /// How many plays a second, whether or not the earlier ones have shown.
+    #[arg(long, default_value_t = 20.0)]
+    pub rate: f64,
+    /// What stands before a listener's number of five digits.
+    #[arg(long, default_value = "user-")]
+    pub users: String,
+    /// How many listeners play in turn.
+    #[arg(long, default_value_t = 2_000)]
+    pub listeners: u32,
+    /// The edge and the key to it.
+    #[command(flatten)]
+    pub access: Access,
 }
 
 /// `setlist key`.
@@ -195,9 +235,6 @@ pub struct Key {
     /// What it may do.
     #[arg(long, value_delimiter = ',', default_value = "serve,events")]
     pub scopes: Vec<String>,
-    /// The environment's name within the key, such as `live` or `test`.
-    #[arg(long, default_value = "live")]
-    pub environment: String,
 }
 
 /// `setlist doctor`.

@@ -4,8 +4,10 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+
+use crate::{cli, devkey};
 
 /// A page as a client sees it.
 #[derive(Clone, Debug, Deserialize)]
@@ -90,6 +92,14 @@ impl Page {
         self.shelves.iter().map(|shelf| shelf.cards.len()).sum()
     }
 
+    /// The first card that the page does not already know as played, with its shelf: one that a play changes
+    /// something for.
+    #[must_use]
+    pub fn fresh_card(&self) -> Option<(&Shelf, &Card)> {
+        let mut cards = self.shelves.iter().flat_map(|shelf| shelf.cards.iter().map(move |card| (shelf, card)));
+        cards.find(|(_, card)| !self.knows(&card.item_id))
+    }
+
     /// Whether the page shows that its listener played an item: it stands among the recently played, or it is the
     /// reason for another card.
     #[must_use]
@@ -99,6 +109,33 @@ impl Page {
                 || card.reason.evidence.iter().any(|evidence| evidence.item_id == item)
         })
     }
+}
+
+/// Something that a listener did, for [`Client::events`]. What is `None` is left out.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Told<'a> {
+    /// Sent twice, it counts once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event_id: Option<String>,
+    /// The listener.
+    pub user_id: &'a str,
+    /// What they did, such as `play`.
+    #[serde(rename = "type")]
+    pub kind: &'a str,
+    /// To what.
+    pub item_id: &'a str,
+    /// When; now, where it is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub occurred_at: Option<String>,
+    /// For how long it had played, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ms_played: Option<u32>,
+    /// The answer that showed the card.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recommendation_id: Option<&'a str>,
+    /// The shelf the card stood on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shelf: Option<&'a str>,
 }
 
 /// A client with a key.
@@ -117,6 +154,17 @@ impl Client {
     pub fn new(base: &str, key: &str) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder().timeout(Duration::from_secs(10)).build()?;
         Ok(Self { http, base: base.trim_end_matches('/').to_owned(), key: key.to_owned() })
+    }
+
+    /// A client as the command line says.
+    ///
+    /// # Errors
+    /// When no key is given and the data folder has none.
+    pub fn of(access: &cli::Access) -> anyhow::Result<Self> {
+        match &access.key {
+            Some(key) => Self::new(&access.url, key),
+            None => Self::new(&access.url, devkey::read(&access.data)?.trim()),
+        }
     }
 
     /// A page, and how long it took from here.
@@ -138,7 +186,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::page`].
-    pub async fn events(&self, events: &Value) -> anyhow::Result<Value> {
+    pub async fn events(&self, events: &[Told<'_>]) -> anyhow::Result<Value> {
         self.post("/v1/events", &json!({ "events": events })).await
     }
 

@@ -8,8 +8,6 @@ use std::{
 };
 
 use anyhow::Context;
-use contracts::Deadline;
-use edge_api::auth::{Key, KeyConfig, Scope};
 use learning::{
     datasets::{Import, Report},
     progress::{Bars, Progress},
@@ -26,7 +24,7 @@ use shared_models::{Clock, Seed, SystemClock, TenantId, Timestamp, UserId};
 use crate::{
     cli,
     config::{self, Config, Loaded},
-    import,
+    devkey, import,
     platform::Platform,
     tour, train,
 };
@@ -34,8 +32,6 @@ use crate::{
 const TENANT: &str = "demo";
 /// What a folder that holds a finished demo has.
 const MARK: &str = "world.json";
-/// Where the development key lies, for scripts.
-const KEY: &str = "dev-key";
 
 /// What a finished demo remembers of itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -66,27 +62,20 @@ pub fn run(args: cli::Demo) -> ExitCode {
 /// The folder, the development key, and the configuration that knows both.
 fn prepare(args: &cli::Demo) -> anyhow::Result<Loaded> {
     let folder = &args.data;
-    if args.fresh && folder.join(MARK).exists() {
-        std::fs::remove_dir_all(folder).with_context(|| format!("{} cannot be cleared", folder.display()))?;
-    }
-    if !folder.join(MARK).exists() && folder.join("events.db").exists() {
-        // Only a demo writes a development key: without one, these are somebody's data.
-        anyhow::ensure!(
-            folder.join(KEY).exists(),
-            "{} holds data that no demo made; give another folder with --data",
-            folder.display()
-        );
-        // A demo that was interrupted half-way: its parts are not worth keeping.
-        std::fs::remove_dir_all(folder).with_context(|| format!("{} cannot be cleared", folder.display()))?;
+    let (begun, finished) = (folder.join("events.db").exists(), folder.join(MARK).exists());
+    if begun && (args.fresh || !finished) {
+        clear(folder)?;
     }
     std::fs::create_dir_all(folder)
         .with_context(|| format!("{} cannot be made; give another folder with --data", folder.display()))?;
-    let entry = key(folder)?;
+    let entry = devkey::ensure(folder, &TenantId::new(TENANT)?)?;
     let options = Options {
         set: vec![
             ("edge.http.listen".to_owned(), format!("127.0.0.1:{}", args.port)),
-            ("ops.listen".to_owned(), if args.port == 0 { free_address()? } else { "127.0.0.1:9100".to_owned() }),
+            ("ops.listen".to_owned(), ops_address(args)?),
             ("telemetry.otlp_endpoint".to_owned(), args.otlp.clone()),
+            // Without a collector the traces can be looked at here.
+            ("telemetry.recent_traces".to_owned(), if args.otlp.is_empty() { "200" } else { "0" }.to_owned()),
         ],
         ..Options::default()
     };
@@ -99,24 +88,41 @@ fn prepare(args: &cli::Demo) -> anyhow::Result<Loaded> {
     })
 }
 
+/// Removes what a demo left in the folder: one that is not wanted any more, or that was interrupted half-way. Nothing
+/// else is touched, and nothing that no demo made.
+fn clear(folder: &Path) -> anyhow::Result<()> {
+    // Only a demo writes a development key before anything else: without one, these are somebody's data.
+    anyhow::ensure!(
+        devkey::path(folder).exists(),
+        "{} holds data that no demo made; give another folder with --data",
+        folder.display()
+    );
+    for name in [MARK, "events.db", "candidates.db", "archive", "releases"] {
+        for path in [folder.join(name), folder.join(format!("{name}-wal")), folder.join(format!("{name}-shm"))] {
+            let removed = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+            match removed {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(error).with_context(|| format!("{} cannot be removed", path.display()));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
 /// An address nobody listens on at the moment.
 fn free_address() -> anyhow::Result<String> {
     Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
 }
 
-/// The development key of this folder; made once.
-fn key(folder: &Path) -> anyhow::Result<KeyConfig> {
-    let (text, entry) = (folder.join(KEY), folder.join("dev-key.json"));
-    if let (true, Ok(json)) = (text.exists(), std::fs::read(&entry)) {
-        return serde_json::from_slice(&json)
-            .with_context(|| format!("{} is damaged; start with --fresh", entry.display()));
+/// Where operators connect: where they said, else beside the API, else anywhere.
+fn ops_address(args: &cli::Demo) -> anyhow::Result<String> {
+    match (args.ops_port, args.port) {
+        (Some(0), _) | (None, 0) => free_address(),
+        (Some(port), _) => Ok(format!("127.0.0.1:{port}")),
+        (None, port) => Ok(format!("127.0.0.1:{}", port.checked_add(1).unwrap_or(9_101))),
     }
-    let (key, made) =
-        Key::generate(&TenantId::new(TENANT)?, &[Scope::Serve, Scope::Events, Scope::Catalog, Scope::Admin]);
-    std::fs::write(&entry, serde_json::to_vec(&made)?)
-        .with_context(|| format!("{} cannot be written", entry.display()))?;
-    std::fs::write(&text, key.expose()).with_context(|| format!("{} cannot be written", text.display()))?;
-    Ok(made)
 }
 
 async fn serve(args: cli::Demo, config: Config, runtime: Runtime) -> anyhow::Result<Vec<Listening>> {
@@ -133,7 +139,7 @@ async fn serve(args: cli::Demo, config: Config, runtime: Runtime) -> anyhow::Res
     let place = tour::Place {
         api: format!("http://{address}"),
         ops: format!("http://{}", config.ops.listen),
-        key: std::fs::read_to_string(args.data.join(KEY))?,
+        key: devkey::read(&args.data)?,
         user: mark.guest,
     };
     let (once, stop) = (args.once, runtime.stop_signal().clone());
@@ -189,11 +195,7 @@ async fn make(args: &cli::Demo, config: &Config, runtime: &Runtime, platform: &P
     let guest = guest(&world);
     let import = Import { items: world.items, users: world.users, events: world.events, report: Report::default() };
     import::load(&platform.core, &tenant, import, &*bars).await?;
-    let (release, report) = train::learn(&platform.core, config, &tenant, runtime, bars).await?;
-    println!("{report}");
-    for control in [platform.core.candidates.release_control(), platform.ranking.release_control()] {
-        control.activate(&tenant, &release, Deadline::within(std::time::Duration::from_secs(60))).await?;
-    }
+    println!("{}", train::learn_and_activate(platform, config, &tenant, runtime, bars).await?);
     let mark = Mark {
         tracks: args.tracks,
         listeners: args.listeners,

@@ -11,7 +11,7 @@ use learning::{
     progress::{Bars, Progress, Unit},
 };
 use service_runtime::process;
-use shared_models::{Clock, SystemClock, TenantId, UserId, UserKey, event::Event};
+use shared_models::{Clock, ItemId, SystemClock, TenantId, UserId, UserKey, event::Event};
 
 use crate::{
     cli,
@@ -47,7 +47,7 @@ pub fn run(args: cli::Import) -> ExitCode {
             let lines: String = read.report.skipped.iter().map(|row| format!("{row}\n")).collect();
             std::fs::write(path, lines).with_context(|| format!("{} cannot be written", path.display()))?;
         }
-        let core = Core::build(&config, &runtime).await?;
+        let core = Core::embedded(&config, &runtime).await?;
         load(&core, &tenant, read, &*bars).await?;
         println!("imported into {}; next: setlist train --data {0}", args.data.data.display());
         runtime.stop_signal().stop();
@@ -85,16 +85,20 @@ pub async fn load(core: &Core, tenant: &TenantId, import: Import, progress: &dyn
     let Import { items, users, events, .. } = import;
     let catalogue = core.candidates.catalogue();
     let stage = progress.stage("catalogue", Unit::Rows, Some(items.len() as u64));
-    let (mut refused, total) = (0_usize, items.len());
+    let (mut refused, total) = (Vec::new(), items.len());
     let mut items = items.into_iter().peekable();
     while items.peek().is_some() {
         let chunk: Vec<_> = items.by_ref().take(ITEMS).collect();
         let count = chunk.len() as u64;
+        let ids: Vec<ItemId> = chunk.iter().map(|item| item.id.clone()).collect();
         let put = catalogue.put_items(tenant, chunk, Deadline::within(PATIENCE)).await?;
-        refused += put.iter().filter(|one| one.is_err()).count();
+        refused.extend(put.into_iter().zip(ids).filter_map(|(put, id)| Some((id, put.err()?))));
         stage.advance(count);
     }
-    stage.finish(&format!("{total} items, {refused} refused"));
+    stage.finish(&format!("{total} items, {} refused", refused.len()));
+    for (id, failure) in &refused {
+        eprintln!("  item {id} is refused: {}", failure.message);
+    }
 
     let profiles = core.candidates.profiles();
     let stage = progress.stage("users", Unit::Rows, Some(users.len() as u64));
@@ -143,11 +147,17 @@ async fn publish(core: &Core, tenant: &TenantId, events: Vec<Event>, progress: &
     Ok(())
 }
 
-/// One message. Its id is that of its first and last event, so that an import done twice is one.
+/// One message. Its id follows from the tenant and all of its events, so that an import done twice is one, and another
+/// import is another.
 fn envelope(tenant: &TenantId, batch: &[Event]) -> Envelope {
-    let id = |event: Option<&Event>| event.map_or("", |event| event.id.as_str()).to_owned();
+    let mut content = blake3::Hasher::new();
+    content.update(tenant.as_str().as_bytes());
+    for event in batch {
+        // No id holds a line break.
+        content.update(b"\n").update(event.id.as_str().as_bytes());
+    }
     Envelope {
-        id: format!("{}..{}", id(batch.first()), id(batch.last())),
+        id: content.finalize().to_hex().as_str().get(..32).unwrap_or_default().to_owned(),
         kind: events::KIND.to_owned(),
         version: events::VERSION,
         occurred_at: batch.last().map(|event| event.occurred_at).unwrap_or_default(),

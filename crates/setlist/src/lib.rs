@@ -4,6 +4,7 @@
 pub mod cli;
 
 pub mod config;
+pub mod devkey;
 pub mod platform;
 
 pub mod serve;
@@ -15,6 +16,7 @@ pub mod train;
 
 pub mod client;
 pub mod draw;
+pub mod freshness;
 pub mod page;
 pub mod tour;
 

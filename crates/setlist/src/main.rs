@@ -18,6 +18,7 @@ fn main() -> ExitCode {
         Command::Import(args) => setlist::import::run(args),
         Command::Train(args) => setlist::train::run(args),
         Command::Page(args) => setlist::page::run(&args),
+        Command::Freshness(args) => setlist::freshness::run(&args),
         Command::Key(args) => setlist::keys::run(&args),
         Command::Doctor(args) => setlist::doctor::run(&args),
     }

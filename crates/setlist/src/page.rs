@@ -15,7 +15,7 @@ pub fn run(args: &cli::Page) -> ExitCode {
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(anyhow::Error::from).and_then(
             |executor| {
                 executor.block_on(async {
-                    let client = Client::new(&args.url, &args.key)?;
+                    let client = Client::of(&args.access)?;
                     let (page, elapsed) = client.page(&args.surface, &args.user, args.market.as_deref()).await?;
                     Ok::<(Page, std::time::Duration), anyhow::Error>((page, elapsed))
                 })

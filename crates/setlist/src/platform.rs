@@ -33,6 +33,19 @@ pub struct Core {
 }
 
 impl Core {
+    /// [`Core::build`] for a command that works beside the services: on embedded storage only. With a bus that other
+    /// processes share, the command would take events away from them and fold them into a store of its own.
+    ///
+    /// # Errors
+    /// When the bus is shared, or as [`Core::build`].
+    pub async fn embedded(config: &Config, runtime: &Runtime) -> anyhow::Result<Self> {
+        anyhow::ensure!(
+            config.bus.kind == event_bus::config::Kind::Embedded,
+            "bus.kind is nats: import and train work on embedded storage; send items and events to a cluster through its edge"
+        );
+        Self::build(config, runtime).await
+    }
+
     /// Opens storage and starts the consumers of the stream.
     ///
     /// # Errors

@@ -3,11 +3,10 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
-    client::{Card, Client, Page, Shelf},
+    client::{Card, Client, Page, Told},
     draw,
 };
 
@@ -40,23 +39,22 @@ pub async fn walk(place: &Place) -> anyhow::Result<()> {
     let (before, elapsed) = client.page("home", &place.user, None).await?;
     println!("{}", draw::page(&before, &place.user, elapsed, 4, None));
 
-    let Some((shelf, card)) = fresh_card(&before) else {
+    let Some((shelf, card)) = before.fresh_card() else {
         anyhow::bail!("the page of {} has no card to play", place.user);
     };
     println!("{} plays “{}” ({}) to the end and likes it …", place.user, card.title, card.item_id);
-    let events: Vec<_> = ["play", "complete", "like"]
-        .iter()
-        .map(|kind| {
-            json!({
-                "event_id": Uuid::now_v7().to_string(), "user_id": place.user, "type": kind, "item_id": card.item_id,
-                "recommendation_id": before.recommendation_id, "shelf": shelf.id,
-                "ms_played": (*kind == "play").then_some(180_000),
-            })
-        })
-        .map(without_nulls)
-        .collect();
+    let events = ["play", "complete", "like"].map(|kind| Told {
+        event_id: Some(Uuid::now_v7().to_string()),
+        user_id: &place.user,
+        kind,
+        item_id: &card.item_id,
+        ms_played: (kind == "play").then_some(180_000),
+        recommendation_id: Some(&before.recommendation_id),
+        shelf: Some(&shelf.id),
+        ..Told::default()
+    });
     let sent = Instant::now();
-    client.events(&json!(events)).await?;
+    client.events(&events).await?;
     let accepted = sent.elapsed();
     let (after, elapsed) = changed(&client, place, card).await?;
     println!(
@@ -66,14 +64,21 @@ pub async fn walk(place: &Place) -> anyhow::Result<()> {
         draw::difference(&before, &after),
     );
     println!("{}", draw::page(&after, &place.user, elapsed, 4, Some(&before)));
+    if let Some(trace) = trace(place, after.trace_id.as_deref()).await {
+        println!("That page's trace, over all services (also at {}/traces):\n\n{trace}", place.ops);
+    }
     print!("{}", next_steps(place, card));
     Ok(())
 }
 
-/// The first card that the page does not already know as played: one that a play changes something for.
-fn fresh_card(page: &Page) -> Option<(&Shelf, &Card)> {
-    let mut cards = page.shelves.iter().flat_map(|shelf| shelf.cards.iter().map(move |card| (shelf, card)));
-    cards.find(|(_, card)| !page.knows(&card.item_id))
+/// The trace of a page, where the process keeps its last ones: names, kinds and times, without the attributes.
+async fn trace(place: &Place, id: Option<&str>) -> Option<String> {
+    // A span is there when it has ended, and the outermost ends after its answer has left.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let answer = reqwest::get(format!("{}/traces/{}", place.ops, id?)).await.ok()?;
+    let text = answer.error_for_status().ok()?.text().await.ok()?;
+    let drawn = |line: &str| line.match_indices('|').nth(1).map_or(line.len(), |(at, _)| at + 1);
+    Some(text.lines().map(|line| format!("  {}\n", line.get(..drawn(line)).unwrap_or(line))).collect())
 }
 
 /// Asks until the played card shows as played: it leads the recently played, or is gone from where it stood.
@@ -93,13 +98,6 @@ async fn changed(client: &Client, place: &Place, played: &Card) -> anyhow::Resul
         }
         tokio::time::sleep(LOOK).await;
     }
-}
-
-fn without_nulls(mut value: serde_json::Value) -> serde_json::Value {
-    if let Some(object) = value.as_object_mut() {
-        object.retain(|_, value| !value.is_null());
-    }
-    value
 }
 
 fn next_steps(place: &Place, card: &Card) -> String {
@@ -126,6 +124,7 @@ fn next_steps(place: &Place, card: &Card) -> String {
   cargo run --release -p setlist -- page --url {api} --user {user}
 
   {api}/docs           the API
+  {ops}/traces     the last traces; /traces/<trace_id> draws one, with what it set off
   {ops}/metrics    what an SRE scrapes
   {ops}/readyz     what is ready, and why not
 "#

@@ -15,7 +15,7 @@ use shared_models::{ReleaseId, TenantId, item::Item};
 use crate::{
     cli,
     config::{self, Config, Loaded},
-    platform::Core,
+    platform::{Core, Platform},
 };
 
 /// Items of one call.
@@ -32,7 +32,7 @@ pub fn run(args: cli::Train) -> ExitCode {
     };
     process::start("setlist", config.quiet(), move |config: Config, runtime| async move {
         let tenant = TenantId::new(&args.data.tenant)?;
-        let core = Core::build(&config, &runtime).await?;
+        let core = Core::embedded(&config, &runtime).await?;
         core.settle(|_| ()).await?;
         let (release, report) = learn(&core, &config, &tenant, &runtime, Arc::new(Bars::new())).await?;
         println!("{report}");
@@ -70,6 +70,24 @@ pub async fn learn(
     let report = runtime.tasks.intake.blocking("train", work).await.context("training broke off")??;
     let release = report.release.clone().context("the training wrote no release")?;
     Ok((release, report))
+}
+
+/// [`learn`]s, and makes the running services serve the release.
+///
+/// # Errors
+/// As [`learn`], or when a service refuses the release.
+pub async fn learn_and_activate(
+    platform: &Platform,
+    config: &Config,
+    tenant: &TenantId,
+    runtime: &Runtime,
+    progress: Arc<dyn Progress>,
+) -> anyhow::Result<TrainReport> {
+    let (release, report) = learn(&platform.core, config, tenant, runtime, progress).await?;
+    for control in [platform.core.candidates.release_control(), platform.ranking.release_control()] {
+        control.activate(tenant, &release, Deadline::within(PATIENCE)).await?;
+    }
+    Ok(report)
 }
 
 async fn catalogue(core: &Core, tenant: &TenantId) -> anyhow::Result<Vec<Item>> {

@@ -20,7 +20,7 @@ pub const MAX_LISTED: usize = 10_000;
 pub struct Import {
     /// The catalogue, each item once, in the order of the data set.
     pub items: Vec<Item>,
-    /// The users that have events, in the order in which they came.
+    /// What is told of users. Listening histories tell nothing: what a tenant wrote of a user stays as it is.
     pub users: Vec<UserAttributes>,
     /// The events in time order, ties by id. Ids are derived from the rows, so importing twice
     /// counts once.
@@ -109,8 +109,6 @@ pub(super) struct Builder {
     now: Timestamp,
     items: Vec<Item>,
     known_items: FxHashMap<ItemId, usize>,
-    users: Vec<UserAttributes>,
-    known_users: FxHashSet<UserId>,
     seen: FxHashSet<(UserId, ItemId, i64)>,
     events: Vec<Event>,
     report: Report,
@@ -122,8 +120,6 @@ impl Builder {
             now,
             items: Vec::new(),
             known_items: FxHashMap::default(),
-            users: Vec::new(),
-            known_users: FxHashSet::default(),
             seen: FxHashSet::default(),
             events: Vec::new(),
             report: Report { format, ..Report::default() },
@@ -189,14 +185,6 @@ impl Builder {
         occurred_at: Timestamp,
         id: &[&str],
     ) -> &mut Event {
-        if self.known_users.insert(user.clone()) {
-            self.users.push(UserAttributes {
-                id: user.clone(),
-                market: None,
-                explicit_allowed: true,
-                updated_at: self.now,
-            });
-        }
         let index = self.events.len();
         self.events.push(Event {
             id: event_id([self.report.format, kind.as_str(), user.as_str(), item.as_str()], id),
@@ -232,7 +220,7 @@ impl Builder {
                 self.report.skipped.len()
             ));
         }
-        Import { items: self.items, users: self.users, events: self.events, report: self.report }
+        Import { items: self.items, users: Vec::new(), events: self.events, report: self.report }
     }
 }
 
