@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use contracts::Deadline;
 use edge_api::auth::{Key, Scope};
 use learning::{
     datasets::{Import, Report},
@@ -62,10 +61,7 @@ impl Stand {
         let user = world.users.first().context("an empty world")?.id.to_string();
         let import = Import { items: world.items, users: world.users, events: world.events, report: Report::default() };
         import::load(&platform.core, &tenant, import, &Silent).await?;
-        let (release, _report) = train::learn(&platform.core, config, &tenant, &runtime, Arc::new(Silent)).await?;
-        for control in [platform.core.candidates.release_control(), platform.ranking.release_control()] {
-            control.activate(&tenant, &release, Deadline::within(story::PATIENCE)).await?;
-        }
+        train::learn_and_activate(&platform, config, &tenant, &runtime, Arc::new(Silent)).await?;
         let kept = platform.serve(listener, &runtime);
         runtime.tasks.observers.spawn("kept", service_runtime::OnFailure::Log, {
             let token = runtime.tasks.observers.token();

@@ -6,7 +6,6 @@
 use std::{fmt::Write as _, path::Path, sync::Arc};
 
 use anyhow::{Result, ensure};
-use contracts::Deadline;
 use learning::{
     datasets::{Options, lastfm},
     progress::Silent,
@@ -29,11 +28,7 @@ async fn run(data: &Path, user: &str) -> Result<()> {
     let read = lastfm::import(data, Options { now: SystemClock.now() }, &Silent)?;
     let names: std::collections::BTreeSet<String> = read.items.iter().map(|item| item.title.clone()).collect();
     import::load(&platform.core, &tenant, read, &Silent).await?;
-    let (release, report) = train::learn(&platform.core, &config, &tenant, &runtime, Arc::new(Silent)).await?;
-    println!("{report}");
-    for control in [platform.core.candidates.release_control(), platform.ranking.release_control()] {
-        control.activate(&tenant, &release, Deadline::within(story::PATIENCE)).await?;
-    }
+    println!("{}", train::learn_and_activate(&platform, &config, &tenant, &runtime, Arc::new(Silent)).await?);
     let _kept = platform.serve(listener, &runtime);
     let client = Client::new(&format!("http://{address}"), key.expose())?;
     let page = story::eventually(&client, user, |page| page.release.is_some()).await?;

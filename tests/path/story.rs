@@ -3,15 +3,14 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use serde_json::json;
-use setlist::client::{Client, Page};
+use setlist::client::{Client, Page, Told};
 
 /// How long anything may take to come true on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(10);
 
 /// What the story leaves to be looked at.
-pub struct Told {
+pub struct Left {
     /// The trace of the last page.
     pub page_trace: String,
 }
@@ -43,26 +42,26 @@ pub fn check(page: &Page) -> Result<()> {
 }
 
 /// Tells the story of one listener.
-pub async fn tell(client: &Client, user: &str) -> Result<Told> {
+pub async fn tell(client: &Client, user: &str) -> Result<Left> {
     let before = eventually(client, user, |page| page.degraded.level == "none" && page.release.is_some()).await?;
     check(&before)?;
-    let fresh = before
-        .shelves
-        .iter()
-        .flat_map(|shelf| &shelf.cards)
-        .find(|card| !before.knows(&card.item_id))
-        .context("no card that the listener does not know")?;
+    let (_, fresh) = before.fresh_card().context("no card that the listener does not know")?;
     let played = fresh.item_id.clone();
-    let events = json!([
-        { "event_id": format!("{user}-play"), "user_id": user, "type": "play", "item_id": played, "ms_played": 180_000,
-          "recommendation_id": before.recommendation_id },
-        { "event_id": format!("{user}-like"), "user_id": user, "type": "like", "item_id": played },
-    ]);
+    let event = |kind, ms_played| Told {
+        event_id: Some(format!("{user}-{kind}")),
+        user_id: user,
+        kind,
+        item_id: &played,
+        ms_played,
+        recommendation_id: Some(&before.recommendation_id),
+        ..Told::default()
+    };
+    let events = [event("play", Some(180_000)), event("like", None)];
     client.events(&events).await?;
     let after = eventually(client, user, |page| page.knows(&played)).await?;
     check(&after)?;
     // Somebody nobody has heard of has a page too.
     let (cold, _) = client.page("home", "nobody-has-heard-of", None).await?;
     ensure!(cold.cards() > 10, "a cold page has {} cards", cold.cards());
-    Ok(Told { page_trace: after.trace_id.context("no trace id")? })
+    Ok(Left { page_trace: after.trace_id.context("no trace id")? })
 }

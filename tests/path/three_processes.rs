@@ -10,7 +10,11 @@ use anyhow::{Context, Result, ensure};
 use learning::{progress::Silent, world};
 use serde_json::json;
 use service_runtime::Runtime;
-use setlist::{client::Client, platform::Core, train};
+use setlist::{
+    client::{Client, Told},
+    platform::Core,
+    train,
+};
 use shared_models::{Clock, Seed, SystemClock, TenantId};
 use testkit::{folder::Folder, nats::NatsServer, otlp::Collector, ports};
 
@@ -202,12 +206,6 @@ async fn ready(ops: &str, folder: &Folder) -> Result<()> {
 /// The catalogue and the listeners' events, through the public API.
 async fn fill(api: &str, key: &str, world: &world::World) -> Result<()> {
     let http = reqwest::Client::new();
-    let post = async |path: &str, body: serde_json::Value| -> Result<()> {
-        let answer = http.post(format!("{api}{path}")).bearer_auth(key).json(&body).send().await?;
-        let status = answer.status();
-        ensure!(status.is_success(), "{path}: {status} {}", answer.text().await?);
-        Ok(())
-    };
     for items in world.items.chunks(500) {
         let items: Vec<_> = items
             .iter()
@@ -217,29 +215,26 @@ async fn fill(api: &str, key: &str, world: &world::World) -> Result<()> {
                     "artist_name": item.artist_name, "genres": item.genres, "duration_ms": item.duration_ms,
                 })
             })
-            .map(without_nulls)
             .collect();
-        post("/v1/items:batch", json!({ "items": items })).await?;
+        let body = json!({ "items": items });
+        let answer = http.post(format!("{api}/v1/items:batch")).bearer_auth(key).json(&body).send().await?;
+        ensure!(answer.status().is_success(), "{}: {}", answer.status(), answer.text().await?);
     }
+    let client = Client::new(api, key)?;
     for events in world.events.chunks(1_000) {
         let events: Vec<_> = events
             .iter()
-            .map(|event| {
-                json!({
-                    "event_id": event.id, "user_id": event.user, "type": event.kind.as_str(), "item_id": event.item,
-                    "occurred_at": event.occurred_at.to_string(), "ms_played": event.ms_played,
-                })
+            .map(|event| Told {
+                event_id: Some(event.id.to_string()),
+                user_id: event.user.as_str(),
+                kind: event.kind.as_str(),
+                item_id: event.item.as_str(),
+                occurred_at: Some(event.occurred_at.to_string()),
+                ms_played: event.ms_played,
+                ..Told::default()
             })
-            .map(without_nulls)
             .collect();
-        post("/v1/events", json!({ "events": events })).await?;
+        client.events(&events).await?;
     }
     Ok(())
-}
-
-fn without_nulls(mut value: serde_json::Value) -> serde_json::Value {
-    if let Some(object) = value.as_object_mut() {
-        object.retain(|_, value| !value.is_null());
-    }
-    value
 }

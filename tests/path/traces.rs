@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use testkit::otlp::{Collector, Kind, Span, Trace};
 
-use crate::story::{PATIENCE, Told};
+use crate::story::{Left, PATIENCE};
 
 const EDGE: &str = "POST /v1/surfaces/{surface}:page";
 const GENERATE: &str = "setlist.candidates.v1.CandidatesService/Generate";
@@ -19,13 +19,24 @@ const STAGES: [&str; 6] = [
 
 /// One page is one trace: the edge's server span above both calls, each call above its stages, counts on the stages,
 /// no orphan, and few enough spans to read.
-pub async fn check_page(collector: &Collector, told: &Told, remote: bool) -> Result<()> {
+pub async fn check_page(collector: &Collector, told: &Left, remote: bool) -> Result<()> {
     let names: Vec<&str> = [EDGE, GENERATE, RANK].into_iter().chain(STAGES).collect();
     let trace = collector.trace(&told.page_trace, &names, PATIENCE).await?;
     trace.assert_whole()?;
     let roots = trace.roots();
     ensure!(roots.len() == 1 && roots[0].name == EDGE && roots[0].kind == Kind::Server, "the roots are {roots:?}");
-    ensure!(trace.spans.len() <= 24, "{} spans", trace.spans.len());
+    // The limit of the Instrumentation Score (SPA-005).
+    let names: Vec<&str> = trace.spans.iter().map(|span| span.name.as_str()).collect();
+    ensure!(trace.spans.len() <= 20, "{} spans: {names:?}", trace.spans.len());
+    for (attribute, expected) in [
+        ("http.request.method", "POST"),
+        ("http.route", EDGE.trim_start_matches("POST ")),
+        ("http.response.status_code", "200"),
+        ("setlist.degraded", "none"),
+    ] {
+        let told = roots[0].attribute(attribute);
+        ensure!(told == expected, "{attribute} of the page is {told:?}, not {expected:?}");
+    }
 
     let calls =
         |name: &str, kind: Kind| trace.spans.iter().filter(|span| span.name == name && span.kind == kind).count();
@@ -35,6 +46,10 @@ pub async fn check_page(collector: &Collector, told: &Told, remote: bool) -> Res
                 calls(call, Kind::Client) == 1 && calls(call, Kind::Server) == 1,
                 "{call} is not one client and one server span"
             );
+            for span in trace.spans.iter().filter(|span| span.name == call) {
+                ensure!(span.attribute("rpc.system.name") == "grpc", "{span:?}");
+                ensure!(span.attribute("rpc.method") == call, "{span:?}");
+            }
         } else {
             ensure!(calls(call, Kind::Internal) == 1, "{call} is not one span");
         }
@@ -46,12 +61,18 @@ pub async fn check_page(collector: &Collector, told: &Told, remote: bool) -> Res
         ensure!(under(&trace, &source.id, GENERATE)?, "{source:?} does not hang under {GENERATE}");
     }
     let filter = trace.only("pipeline.filter")?;
-    for count in ["stage.in", "stage.out"] {
-        ensure!(!filter.attribute(count).is_empty(), "the filter span does not say {count}");
-    }
+    let count = |span: &Span, name: &str| {
+        span.attribute(name).parse::<u64>().with_context(|| format!("{} does not count {name}: {span:?}", span.name))
+    };
+    let (given, kept) = (count(filter, "stage.in")?, count(filter, "stage.out")?);
+    // Dropped by reason, such as `not_recently_played=12 explicit_content=3`: nothing is lost between in and out.
+    let told = filter.attribute("stage.dropped");
+    let dropped: u64 = told.split_whitespace().filter_map(|part| part.split_once('=')?.1.parse::<u64>().ok()).sum();
+    ensure!(given == kept + dropped, "{given} given, {kept} kept, dropped: {told:?}");
     for stage in ["pipeline.features", "pipeline.predict", "pipeline.select"] {
         let span = trace.only(stage)?;
         ensure!(under(&trace, &span.id, RANK)?, "{stage} does not hang under {RANK}");
+        ensure!(count(span, "stage.in")? > 0 && count(span, "stage.out")? > 0, "{stage} counts nothing: {span:?}");
     }
     Ok(())
 }
