@@ -22,3 +22,5 @@ mod scopes;
 mod support;
 #[cfg(test)]
 mod surface_files;
+#[cfg(test)]
+mod traces;

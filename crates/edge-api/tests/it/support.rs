@@ -57,6 +57,8 @@ pub(crate) struct World {
     pub(crate) published: Mutex<Vec<(Subject, Envelope)>>,
     /// How many messages were published together, each time that several could be.
     pub(crate) batches: Mutex<Vec<usize>>,
+    /// Whose work they were.
+    pub(crate) callers: Mutex<Vec<TraceParent>>,
     pub(crate) users: Mutex<HashMap<UserId, UserAttributes>>,
     /// How many catalogue reads there were.
     pub(crate) reads: Mutex<usize>,
@@ -94,6 +96,7 @@ impl World {
             ranked: Mutex::default(),
             published: Mutex::default(),
             batches: Mutex::default(),
+            callers: Mutex::default(),
             users: Mutex::default(),
             reads: Mutex::default(),
         })
@@ -315,6 +318,7 @@ impl EventBus for World {
     ) -> Result<Vec<Ack>, event_bus::Error> {
         assert_eq!(messages.len(), callers.len());
         self.batches.lock().unwrap().push(messages.len());
+        self.callers.lock().unwrap().extend_from_slice(callers);
         let mut acks = Vec::new();
         for (subject, envelope) in messages {
             acks.push(self.publish_linked(&subject, envelope, &[]).await?);
