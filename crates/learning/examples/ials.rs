@@ -2,9 +2,9 @@
 //!
 //! `cargo run --release -p learning --example ials -- <folder> [name=value ...]`
 //!
-//! Names: `factors`, `epochs`, `alpha`, `regularisation`, `exponent`, `unobserved`,
-//! `leave_out` (`true`, `false`), `deviation`, `steps` (0 solves
-//! exactly), `threads`, `seed`, `part` (`test`, `validation`). Prints one JSON object.
+//! Names: `factors`, `epochs`, `alpha`, `item_damping`, `user_damping`, `regularisation`,
+//! `exponent`, `spread` (`true`, `false`), `deviation`, `steps` (0 solves exactly), `threads`, `seed`,
+//! `part` (`test`, `validation`). Prints one JSON object.
 
 use std::{error::Error, num::NonZeroUsize, path::Path, process::ExitCode};
 
@@ -61,8 +61,9 @@ fn set(settings: &mut Settings, part: &mut Part, name: &str, value: &str) -> Res
         "alpha" => settings.alpha = value.parse()?,
         "regularisation" => settings.regularisation = value.parse()?,
         "exponent" => settings.regularisation_exponent = value.parse()?,
-        "unobserved" => settings.unobserved_exponent = value.parse()?,
-        "leave_out" => settings.leave_out = value.parse()?,
+        "spread" => settings.spread = value.parse()?,
+        "item_damping" => settings.item_damping = value.parse()?,
+        "user_damping" => settings.user_damping = value.parse()?,
         "deviation" => settings.initial_deviation = value.parse()?,
         "steps" => {
             settings.solver = NonZeroUsize::new(value.parse()?).map_or(Solver::Cholesky, Solver::ConjugateGradient);
@@ -72,7 +73,7 @@ fn set(settings: &mut Settings, part: &mut Part, name: &str, value: &str) -> Res
         "part" => {
             *part = match value {
                 "test" => Part::Test,
-                "validation" => Part::Validation(Seed(7)),
+                "validation" => Part::Validation,
                 _ => return Err("part is test or validation".into()),
             };
         }
