@@ -66,7 +66,7 @@ def main():
         sys.exit("SETLIST_GOWALLA must name the folder that holds train.txt and test.txt")
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
     binary = sys.argv[2] if len(sys.argv) > 2 else None
-    plain = (f"epochs={EPOCHS}", "alpha=100", "regularisation=0.003", "item_damping=0", "user_damping=0", "spread=false")
+    plain = (f"epochs={EPOCHS}", "alpha=100", "regularisation=0.003", "item_damping=0", "user_damping=0", "spread=false", "fading=0")
     (tu, ti), (hu, hi) = (read(os.path.join(folder, name)) for name in ("train.txt", "test.txt"))
     shape = (max(tu.max(), hu.max()) + 1, max(ti.max(), hi.max()) + 1)
     train, test = (sparse.csr_matrix((np.ones(len(u), np.float32), (u, i)), shape=shape) for u, i in ((tu, ti), (hu, hi)))

@@ -4,11 +4,12 @@
 //!
 //! Names: `factors`, `epochs`, `alpha`, `item_damping`, `user_damping`, `regularisation`,
 //! `exponent`, `spread` (`true`, `false`), `deviation`, `steps` (0 solves exactly), `threads`, `seed`,
-//! `part` (`test`, `validation`). Prints one JSON object.
+//! `part` (`test`, `validation`), `fading`. Prints one JSON object.
 
 use std::{error::Error, num::NonZeroUsize, path::Path, process::ExitCode};
 
 use learning::{
+    datasets::gowalla::FADING,
     evaluate::{
         Interval,
         lightgcn::{self, Part},
@@ -32,11 +33,13 @@ fn run() -> Result<(), Box<dyn Error>> {
     let folder = arguments.next().ok_or("give the folder that holds train.txt and test.txt")?;
     let mut settings = Settings::default();
     let mut part = Part::Test;
+    let mut fading = FADING;
     for argument in arguments {
         let (name, value) = argument.split_once('=').ok_or_else(|| format!("{argument:?} is not name=value"))?;
-        set(&mut settings, &mut part, name, value).map_err(|error| format!("could not read {argument:?}: {error}"))?;
+        set(&mut settings, &mut part, &mut fading, name, value)
+            .map_err(|error| format!("could not read {argument:?}: {error}"))?;
     }
-    let report = lightgcn::run(Path::new(&folder), part, &settings, &mut |epoch| {
+    let report = lightgcn::run(Path::new(&folder), part, &settings, fading, &mut |epoch| {
         eprintln!("epoch {} of {}: {:.3} s", epoch.number, epoch.of, epoch.wall.as_secs_f64());
     })?;
     let rows: Vec<_> = report
@@ -54,8 +57,15 @@ fn run() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn set(settings: &mut Settings, part: &mut Part, name: &str, value: &str) -> Result<(), Box<dyn Error>> {
+fn set(
+    settings: &mut Settings,
+    part: &mut Part,
+    fading: &mut f32,
+    name: &str,
+    value: &str,
+) -> Result<(), Box<dyn Error>> {
     match name {
+        "fading" => *fading = value.parse()?,
         "factors" => settings.dimensions = value.parse()?,
         "epochs" => settings.epochs = value.parse()?,
         "alpha" => settings.alpha = value.parse()?,

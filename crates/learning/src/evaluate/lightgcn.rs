@@ -71,7 +71,7 @@ impl Error {
     }
 }
 
-/// Reads a folder, trains and measures. `on_epoch` hears of every epoch when it is over.
+/// Reads a folder, trains and measures. Weights fade by `fading` ([`gowalla::Split::train`]). `on_epoch` hears of every epoch when it is over.
 ///
 /// # Errors
 /// When the folder cannot be read or the settings are out of range.
@@ -79,11 +79,12 @@ pub fn run(
     folder: &Path,
     part: Part,
     settings: &Settings,
+    fading: f32,
     on_epoch: &mut (dyn FnMut(Epoch) + Send),
 ) -> Result<Report, Error> {
     let gowalla::Split { train: seen, test: held_out } = match part {
-        Part::Test => gowalla::read(folder)?,
-        Part::Validation => gowalla::read_for_tuning(folder, 0.1)?,
+        Part::Test => gowalla::read(folder, fading)?,
+        Part::Validation => gowalla::read_for_tuning(folder, 0.1, fading)?,
     };
     let mut epochs = Vec::with_capacity(settings.epochs);
     let model = factors::train(&seen, settings, &mut |epoch| {
