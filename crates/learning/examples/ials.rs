@@ -2,13 +2,14 @@
 //!
 //! `cargo run --release -p learning --example ials -- <folder> [name=value ...]`
 //!
-//! Names: `factors`, `epochs`, `alpha`, `regularisation`, `exponent`, `unobserved`,
-//! `leave_out` (`true`, `false`), `deviation`, `steps` (0 solves
-//! exactly), `threads`, `seed`, `part` (`test`, `validation`). Prints one JSON object.
+//! Names: `factors`, `epochs`, `alpha`, `item_damping`, `user_damping`, `regularisation`,
+//! `exponent`, `spread` (`true`, `false`), `deviation`, `steps` (0 solves exactly), `threads`, `seed`,
+//! `part` (`test`, `validation`), `fading`. Prints one JSON object.
 
 use std::{error::Error, num::NonZeroUsize, path::Path, process::ExitCode};
 
 use learning::{
+    datasets::gowalla::FADING,
     evaluate::{
         Interval,
         lightgcn::{self, Part},
@@ -32,11 +33,13 @@ fn run() -> Result<(), Box<dyn Error>> {
     let folder = arguments.next().ok_or("give the folder that holds train.txt and test.txt")?;
     let mut settings = Settings::default();
     let mut part = Part::Test;
+    let mut fading = FADING;
     for argument in arguments {
         let (name, value) = argument.split_once('=').ok_or_else(|| format!("{argument:?} is not name=value"))?;
-        set(&mut settings, &mut part, name, value).map_err(|error| format!("could not read {argument:?}: {error}"))?;
+        set(&mut settings, &mut part, &mut fading, name, value)
+            .map_err(|error| format!("could not read {argument:?}: {error}"))?;
     }
-    let report = lightgcn::run(Path::new(&folder), part, &settings, &mut |epoch| {
+    let report = lightgcn::run(Path::new(&folder), part, &settings, fading, &mut |epoch| {
         eprintln!("epoch {} of {}: {:.3} s", epoch.number, epoch.of, epoch.wall.as_secs_f64());
     })?;
     let rows: Vec<_> = report
@@ -54,15 +57,23 @@ fn run() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn set(settings: &mut Settings, part: &mut Part, name: &str, value: &str) -> Result<(), Box<dyn Error>> {
+fn set(
+    settings: &mut Settings,
+    part: &mut Part,
+    fading: &mut f32,
+    name: &str,
+    value: &str,
+) -> Result<(), Box<dyn Error>> {
     match name {
+        "fading" => *fading = value.parse()?,
         "factors" => settings.dimensions = value.parse()?,
         "epochs" => settings.epochs = value.parse()?,
         "alpha" => settings.alpha = value.parse()?,
         "regularisation" => settings.regularisation = value.parse()?,
         "exponent" => settings.regularisation_exponent = value.parse()?,
-        "unobserved" => settings.unobserved_exponent = value.parse()?,
-        "leave_out" => settings.leave_out = value.parse()?,
+        "spread" => settings.spread = value.parse()?,
+        "item_damping" => settings.item_damping = value.parse()?,
+        "user_damping" => settings.user_damping = value.parse()?,
         "deviation" => settings.initial_deviation = value.parse()?,
         "steps" => {
             settings.solver = NonZeroUsize::new(value.parse()?).map_or(Solver::Cholesky, Solver::ConjugateGradient);
@@ -72,7 +83,7 @@ fn set(settings: &mut Settings, part: &mut Part, name: &str, value: &str) -> Res
         "part" => {
             *part = match value {
                 "test" => Part::Test,
-                "validation" => Part::Validation(Seed(7)),
+                "validation" => Part::Validation,
                 _ => return Err("part is test or validation".into()),
             };
         }

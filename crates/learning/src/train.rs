@@ -60,13 +60,14 @@ impl Config {
         Self {
             now,
             hold_out_share: 0.2,
-            // The plain form: what leaving pairs out and weighting by popularity bring was measured on Gowalla alone.
+            // The plain form: what damping and spreading bring was measured on Gowalla alone.
             factors: factors::Settings {
                 alpha: 2.0,
                 epochs: 10,
                 regularisation: 0.003,
-                unobserved_exponent: 0.0,
-                leave_out: false,
+                item_damping: 0.0,
+                user_damping: 0.0,
+                spread: false,
                 ..factors::Settings::default()
             },
             neighbours: neighbours::Settings::default(),

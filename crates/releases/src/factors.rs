@@ -51,8 +51,7 @@ pub struct Factors {
     pub rows: usize,
     /// The rows one after another, each padded with zeros to [`Factors::stride`] numbers.
     pub values: Vec<f32>,
-    /// `Σ w y yᵀ` over all rows, each by the weight its training gave to its unobserved pairs (1 in the plain form):
-    /// `dimensions × dimensions`, row-major.
+    /// `Σ y yᵀ` over all rows: `dimensions × dimensions`, row-major.
     pub gram: Vec<f32>,
     /// The confidence of one unit of weight.
     pub alpha: f32,

@@ -45,7 +45,7 @@ pub fn solve<S: Simd>(simd: S, matrix: &mut [f32], right: &mut [f32]) -> bool {
 
 /// Solves for another right side with the factor that [`solve`] has left in `factor`.
 #[inline(always)]
-pub fn substitute<S: Simd>(simd: S, factor: &[f32], right: &mut [f32]) {
+fn substitute<S: Simd>(simd: S, factor: &[f32], right: &mut [f32]) {
     let n = right.len();
     for i in 0..n {
         let row = &factor[i * n..i * n + i + 1];

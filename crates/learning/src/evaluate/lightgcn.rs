@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 
 use shared_models::{ErrorCode, Seed};
 
-use super::{At, FactorScorer, Interval, PopularityScorer, bootstrap, measure, split};
+use super::{At, FactorScorer, Interval, PopularityScorer, bootstrap, measure};
 use crate::{
     datasets::gowalla,
     factors::{self, Epoch, Settings},
@@ -45,8 +45,8 @@ pub struct Report {
 pub enum Part {
     /// The test part, for the report.
     Test,
-    /// A tenth of the training part, held out with a seed, for tuning: the test part stays unseen.
-    Validation(Seed),
+    /// The last tenth of each list of the training part, for tuning: the test part stays unread.
+    Validation,
 }
 
 /// Why there is no report.
@@ -71,7 +71,7 @@ impl Error {
     }
 }
 
-/// Reads a folder, trains and measures. `on_epoch` hears of every epoch when it is over.
+/// Reads a folder, trains and measures. Weights fade by `fading` ([`gowalla::Split::train`]). `on_epoch` hears of every epoch when it is over.
 ///
 /// # Errors
 /// When the folder cannot be read or the settings are out of range.
@@ -79,15 +79,12 @@ pub fn run(
     folder: &Path,
     part: Part,
     settings: &Settings,
+    fading: f32,
     on_epoch: &mut (dyn FnMut(Epoch) + Send),
 ) -> Result<Report, Error> {
-    let data = gowalla::read(folder)?;
-    let (seen, held_out) = match part {
-        Part::Test => (data.train, data.test),
-        Part::Validation(seed) => {
-            let parts = split::at_random(&data.train, 0.1, seed)?;
-            (parts.seen, parts.held_out)
-        }
+    let gowalla::Split { train: seen, test: held_out } = match part {
+        Part::Test => gowalla::read(folder, fading)?,
+        Part::Validation => gowalla::read_for_tuning(folder, 0.1, fading)?,
     };
     let mut epochs = Vec::with_capacity(settings.epochs);
     let model = factors::train(&seen, settings, &mut |epoch| {

@@ -1,7 +1,6 @@
 //! Holding out: what a recommender may see, and what it is measured on.
 
-use rand::RngExt;
-use shared_models::{Seed, Timestamp};
+use shared_models::Timestamp;
 
 use crate::factors::{self, Interactions};
 
@@ -51,34 +50,6 @@ pub fn moment_for_share(entries: &[Timed], share: f64) -> Option<Timestamp> {
     moments.get(before.min(moments.len().checked_sub(1)?)).copied()
 }
 
-/// Holds out about `share` of each row's entries at random, never a row's last: for tuning on data
-/// without times. The same seed gives the same split.
-///
-/// # Errors
-/// Never with a matrix that stands.
-pub fn at_random(interactions: &Interactions, share: f64, seed: Seed) -> Result<Split, factors::Error> {
-    let mut random = seed.stream("evaluate/split");
-    let (mut seen, mut held_out) = (Vec::new(), Vec::new());
-    for row in 0..interactions.rows() {
-        let (items, weights) = interactions.row(row);
-        let mut left = items.len();
-        for (item, weight) in items.iter().zip(weights) {
-            let entry = (row as u32, *item, *weight);
-            if left > 1 && random.random_bool(share.clamp(0.0, 1.0)) {
-                held_out.push(entry);
-                left -= 1;
-            } else {
-                seen.push(entry);
-            }
-        }
-    }
-    let (rows, columns) = (interactions.rows(), interactions.columns());
-    Ok(Split {
-        seen: Interactions::from_entries(rows, columns, &seen)?,
-        held_out: Interactions::from_entries(rows, columns, &held_out)?,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,16 +72,5 @@ mod tests {
         assert_eq!(moment_for_share(&entries, 0.2), Some(Timestamp(80)));
         assert_eq!(moment_for_share(&entries, 0.0), Some(Timestamp(99)));
         assert_eq!(moment_for_share(&[], 0.2), None);
-    }
-
-    #[test]
-    fn a_random_split_loses_nothing_and_leaves_everybody_something() {
-        let entries: Vec<_> = (0..50_u32).flat_map(|user| (0..=user % 20).map(move |item| (user, item, 1.0))).collect();
-        let whole = Interactions::from_entries(50, 20, &entries).unwrap();
-        let split = at_random(&whole, 0.5, Seed(1)).unwrap();
-        assert_eq!(split.seen.len() + split.held_out.len(), whole.len());
-        assert!((0..50).all(|user| !split.seen.row(user).0.is_empty()));
-        assert!(split.held_out.len() > whole.len() / 3);
-        assert_eq!(split, at_random(&whole, 0.5, Seed(1)).unwrap());
     }
 }

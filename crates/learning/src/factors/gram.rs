@@ -42,16 +42,6 @@ pub(crate) fn gram(rows: &Rows, dimensions: usize) -> Rows {
     whole
 }
 
-/// `Σ w y yᵀ`, with a weight for each row.
-pub(crate) fn weighted_gram(rows: &Rows, weights: &[f32], dimensions: usize) -> Rows {
-    let mut scaled = rows.clone();
-    for (row, weight) in weights.iter().enumerate() {
-        let root = weight.sqrt();
-        scaled.row_mut(row).iter_mut().for_each(|value| *value *= root);
-    }
-    gram(&scaled, dimensions)
-}
-
 /// Adds the outer products of a block's rows to the lower triangle, four rows at a time.
 struct Outer<'a> {
     block: &'a [f32],

@@ -88,11 +88,6 @@ impl Interactions {
         self.indices.is_empty()
     }
 
-    /// Where each row's entries start among all entries; one number more than rows.
-    pub(crate) fn offsets(&self) -> &[usize] {
-        &self.offsets
-    }
-
     /// A row's columns, ascending, and their weights; nothing past the end.
     #[inline]
     #[must_use]
@@ -119,14 +114,6 @@ impl Interactions {
             sums[*column as usize] += f64::from(*weight);
         }
         sums
-    }
-
-    /// For each entry of the transpose, in its order, the place of the same entry here.
-    pub(crate) fn transposed_places(&self) -> Vec<u32> {
-        let mut places: Vec<u32> = (0..self.len() as u32).collect();
-        // Stable: within a column, rows ascend here and in the transpose.
-        places.sort_by_key(|place| self.indices[*place as usize]);
-        places
     }
 
     /// Columns as rows.
@@ -163,10 +150,6 @@ mod tests {
         fn transposing_twice_changes_nothing(entries in prop::collection::vec((0_u32..9, 0_u32..7, 0.5_f32..4.0), 0..80)) {
             let matrix = Interactions::from_entries(9, 7, &entries).unwrap();
             prop_assert_eq!(&matrix.transpose().transpose(), &matrix);
-            let places: Vec<_> = matrix.entries().collect();
-            for (place, (column, row, weight)) in matrix.transposed_places().into_iter().zip(matrix.transpose().entries()) {
-                prop_assert_eq!(places[place as usize], (row, column, weight));
-            }
             let total: f64 = entries.iter().map(|(_, _, weight)| f64::from(*weight)).sum();
             prop_assert!((matrix.column_sums().iter().sum::<f64>() - total).abs() < 1e-3);
             for row in 0..9 {

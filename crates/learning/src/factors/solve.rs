@@ -1,7 +1,5 @@
 //! One half of an epoch: every row of one side, with the other side held.
 
-use std::slice::ChunksExactMut;
-
 use pulp::{Arch, Simd, WithSimd};
 use rayon::iter::{IndexedParallelIterator, ParallelIterator};
 use releases::{linear, vectors::simd as vectors};
@@ -23,43 +21,21 @@ pub(crate) struct Held<'a> {
     pub(crate) interactions: &'a Interactions,
     /// The held side.
     pub(crate) rows: &'a Rows,
-    /// `Σ w y yᵀ` over the held side.
+    /// How many factors both sides have.
+    pub(crate) dimensions: usize,
+    /// `Σ y yᵀ` over the held side.
     pub(crate) gram: &'a Rows,
-    /// How much each solved row's unobserved pairs weigh; empty where they all weigh 1 in the row.
-    pub(crate) unobserved: &'a [f32],
-    /// For each entry the vector that stands for its column, and where it is: the column's own if empty.
-    pub(crate) left_out: Option<(&'a Rows, &'a [u32])>,
+    /// What the confidences of a solved row and of a held row are multiplied by; empty: by 1.
+    pub(crate) damping: [&'a [f32]; 2],
 }
 
 /// Solves every row of `side`, in place.
 pub(crate) fn side(held: Held<'_>, side: &mut Rows, settings: &Settings, solver: Solver) {
     side.blocks_mut(BLOCK).enumerate().for_each_init(
-        || Scratch::new(settings.dimensions),
+        || Scratch::new(held.dimensions),
         |scratch, (block, rows)| {
             let first = block * BLOCK;
-            Arch::new().dispatch(Block { held, settings, solver, first, rows, without: None, scratch });
-        },
-    );
-}
-
-/// Solves every row of `side` exactly, and for each entry the same row again as if that entry were
-/// unobserved: into `without`, in the order of the entries.
-pub(crate) fn side_and_left_out(held: Held<'_>, side: &mut Rows, without: &mut Rows, settings: &Settings) {
-    let stride = without.stride();
-    let mut rest = without.values_mut();
-    let mut blocks = Vec::new();
-    let offsets = held.interactions.offsets();
-    for first in (0..side.len()).step_by(BLOCK) {
-        let entries = offsets[(first + BLOCK).min(side.len())] - offsets[first];
-        let (block, after) = rest.split_at_mut(entries * stride);
-        blocks.push(block);
-        rest = after;
-    }
-    side.blocks_mut(BLOCK).zip(blocks).enumerate().for_each_init(
-        || Scratch::new(settings.dimensions),
-        |scratch, (block, (rows, without))| {
-            let (first, solver) = (block * BLOCK, Solver::Cholesky);
-            Arch::new().dispatch(Block { held, settings, solver, first, rows, without: Some(without), scratch });
+            Arch::new().dispatch(Block { held, settings, solver, first, rows, scratch });
         },
     );
 }
@@ -94,7 +70,6 @@ struct Block<'a> {
     solver: Solver,
     first: usize,
     rows: &'a mut [f32],
-    without: Option<&'a mut [f32]>,
     scratch: &'a mut Scratch,
 }
 
@@ -117,10 +92,9 @@ impl WithSimd for Block<'_> {
 impl Block<'_> {
     #[inline(always)]
     fn solve<S: Simd>(self, simd: S, registers: usize) {
-        let Self { held, settings, solver, first, rows, without, scratch } = self;
-        let Held { interactions, .. } = held;
+        let Self { held, settings, solver, first, rows, scratch } = self;
+        let Held { interactions, dimensions, damping: [of_rows, of_columns], .. } = held;
         let stride = registers * S::F32_LANES;
-        let mut without = without.unwrap_or_default().chunks_exact_mut(stride);
         for (at, solution) in rows.chunks_exact_mut(stride).enumerate() {
             let (columns, weights) = interactions.row(first + at);
             if columns.is_empty() {
@@ -128,27 +102,23 @@ impl Block<'_> {
                 continue;
             }
             scratch.near.resize(columns.len());
-            let start = interactions.offsets()[first + at];
-            for ((entry, column), near) in
-                (start..).zip(columns).zip(scratch.near.values_mut().chunks_exact_mut(stride))
-            {
-                near.copy_from_slice(match held.left_out {
-                    Some((rows, places)) => rows.row(places[entry] as usize),
-                    None => held.rows.row(*column as usize),
-                });
+            for (column, near) in columns.iter().zip(scratch.near.values_mut().chunks_exact_mut(stride)) {
+                near.copy_from_slice(held.rows.row(*column as usize));
             }
-            // The row's system divided by what its unobserved pairs weigh: so all rows share one Gram matrix.
-            let share = held.unobserved.get(first + at).map_or(1.0, |weight| 1.0 / weight);
-            let total = settings.alpha * weights.iter().sum::<f32>();
-            let strength = (interactions.columns() as f32 + total).powf(settings.regularisation_exponent);
+            let alpha = settings.alpha * of_rows.get(first + at).copied().unwrap_or(1.0);
             scratch.confidences.clear();
-            scratch.confidences.extend(weights.iter().map(|weight| share * settings.alpha * weight));
+            scratch.confidences.extend(
+                columns
+                    .iter()
+                    .zip(weights)
+                    .map(|(column, weight)| alpha * of_columns.get(*column as usize).copied().unwrap_or(1.0) * weight),
+            );
+            let total = interactions.columns() as f32 + scratch.confidences.iter().sum::<f32>();
             let system = System {
                 near: &scratch.near.values()[..columns.len() * stride],
                 confidences: &scratch.confidences,
-                share,
                 gram: held.gram.values(),
-                regularisation: share * settings.regularisation * strength,
+                regularisation: settings.regularisation * total.powf(settings.regularisation_exponent),
             };
             match solver {
                 Solver::ConjugateGradient(steps) => {
@@ -156,34 +126,25 @@ impl Block<'_> {
                         simd,
                         registers,
                         steps.get(),
-                        settings.dimensions,
+                        dimensions,
                         solution,
                         scratch.vectors.values_mut(),
                     );
                 }
                 Solver::Cholesky => {
-                    let solution = &mut solution[..settings.dimensions];
-                    let (matrix, right) = (&mut scratch.matrix, &mut scratch.right);
-                    if system.solve::<S>(simd, stride, solution, matrix, right) {
-                        system.leave_out::<S>(simd, stride, solution, matrix, right, &mut without);
-                    } else {
-                        // The row keeps its last value, and so do its entries.
-                        without
-                            .by_ref()
-                            .take(columns.len())
-                            .for_each(|into| into[..settings.dimensions].copy_from_slice(solution));
-                    }
+                    // A row whose matrix is singular keeps its last value.
+                    let solution = &mut solution[..dimensions];
+                    system.solve::<S>(simd, stride, solution, &mut scratch.matrix, &mut scratch.right);
                 }
             }
         }
     }
 }
 
-/// The system of one row: `(gram + Σ c y yᵀ + λ I) x = Σ (share + c) y`.
+/// The system of one row: `(gram + Σ c y yᵀ + λ I) x = Σ (1 + c) y`.
 struct System<'a> {
     near: &'a [f32],
     confidences: &'a [f32],
-    share: f32,
     gram: &'a [f32],
     regularisation: f32,
 }
@@ -205,16 +166,16 @@ impl System<'_> {
         let (direction, product) = rest.split_at_mut(stride);
         let residual = S::as_mut_simd_f32s(residual).0;
         let product = S::as_mut_simd_f32s(product).0;
-        let (c, share) = (self.confidences, self.share);
+        let c = self.confidences;
 
-        // b - A x, where b and A share the rows: Σ (share + c - c (y·x)) y - gram x - λ x.
+        // b - A x, where b and A share the rows: Σ (1 + c - c (y·x)) y - gram x - λ x.
         symmetric_product(simd, self.gram, &solution[..dimensions], product);
         let x = S::as_mut_simd_f32s(solution).0;
         add(simd, self.regularisation, x, product);
         for (residual, product) in residual.iter_mut().zip(&*product) {
             *residual = simd.neg_f32s(*product);
         }
-        add_weighted(simd, self.near, x, residual, |at, along| share + c[at] - c[at] * along);
+        add_weighted(simd, self.near, x, residual, |at, along| 1.0 + c[at] - c[at] * along);
         S::as_mut_simd_f32s(direction).0.copy_from_slice(residual);
         let mut size = dot(simd, residual, residual);
         for _ in 0..steps {
@@ -239,14 +200,7 @@ impl System<'_> {
 
     /// Builds the matrix and solves exactly.
     #[inline(always)]
-    fn solve<S: Simd>(
-        &self,
-        simd: S,
-        stride: usize,
-        solution: &mut [f32],
-        matrix: &mut [f32],
-        right: &mut [f32],
-    ) -> bool {
+    fn solve<S: Simd>(&self, simd: S, stride: usize, solution: &mut [f32], matrix: &mut [f32], right: &mut [f32]) {
         let k = solution.len();
         for (i, (matrix, gram)) in matrix.chunks_exact_mut(k).zip(self.gram.chunks_exact(stride)).enumerate() {
             matrix.copy_from_slice(&gram[..k]);
@@ -255,39 +209,10 @@ impl System<'_> {
         right.fill(0.0);
         for (near, confidence) in self.near.chunks_exact(stride).zip(self.confidences) {
             linear::add_outer(simd, matrix, &near[..k], *confidence);
-            vectors::axpy(simd, self.share + confidence, &near[..k], right);
+            vectors::axpy(simd, 1.0 + confidence, &near[..k], right);
         }
-        let solved = linear::solve(simd, matrix, right);
-        if solved {
+        if linear::solve(simd, matrix, right) {
             solution.copy_from_slice(right);
-        }
-        solved
-    }
-
-    /// Gives, for each entry, the solution of the system without it: with `A` the whole matrix, `y` the
-    /// entry's vector and `z = A⁻¹ y`, that is `x + z (c x·y - share - c) / (1 - c y·z)`, by the formula of
-    /// Sherman and Morrison. `factor` is what [`linear::solve`] left of `A`.
-    #[inline(always)]
-    fn leave_out<S: Simd>(
-        &self,
-        simd: S,
-        stride: usize,
-        solution: &[f32],
-        factor: &[f32],
-        z: &mut [f32],
-        without: &mut ChunksExactMut<'_, f32>,
-    ) {
-        let k = solution.len();
-        // In this order: an entry takes its place in `without` only if there is one.
-        for ((near, c), into) in self.near.chunks_exact(stride).zip(self.confidences).zip(without) {
-            let y = &near[..k];
-            z.copy_from_slice(y);
-            linear::substitute(simd, factor, z);
-            // `c y·z` is below 1 for a positive definite matrix; rounding must not turn the sign.
-            let rest = (1.0 - c * vectors::dot(simd, y, z)).max(1e-3);
-            let length = (c * vectors::dot(simd, y, solution) - self.share - c) / rest;
-            into[..k].copy_from_slice(solution);
-            vectors::axpy(simd, length, z, &mut into[..k]);
         }
     }
 }

@@ -29,8 +29,9 @@ fn settings() -> Settings {
         alpha: 5.0,
         regularisation: 0.01,
         regularisation_exponent: 1.0,
-        unobserved_exponent: 0.0,
-        leave_out: false,
+        item_damping: 0.0,
+        user_damping: 0.0,
+        spread: false,
         ..Settings::default()
     }
 }
@@ -103,10 +104,9 @@ fn tastes_are_told_apart() {
 #[test]
 fn folding_in_gives_the_vector_of_the_training_user() {
     let interactions = two_tastes();
-    for (dimensions, unobserved_exponent, leave_out) in
-        [(1, 0.0, false), (8, 0.6, true), (19, 0.6, false), (64, 0.0, true)]
-    {
-        let settings = Settings { dimensions, unobserved_exponent, leave_out, ..settings() };
+    for (dimensions, item_damping, spread) in [(1, 0.0, false), (8, 0.6, true), (19, 0.6, false), (64, 0.0, true)] {
+        let user_damping = item_damping / 2.0;
+        let settings = Settings { dimensions, item_damping, user_damping, spread, ..settings() };
         let model = trained(&interactions, &settings);
         let factors = model.to_factors().unwrap();
         for user in 0..80 {
@@ -158,7 +158,8 @@ fn nonsense_is_refused() {
         (Settings { alpha: f32::NAN, ..settings() }, "alpha"),
         (Settings { regularisation: 0.0, ..settings() }, "regularisation"),
         (Settings { regularisation_exponent: -1.0, ..settings() }, "regularisation_exponent"),
-        (Settings { unobserved_exponent: -0.1, ..settings() }, "unobserved_exponent"),
+        (Settings { item_damping: -0.1, ..settings() }, "item_damping"),
+        (Settings { user_damping: f32::NAN, ..settings() }, "user_damping"),
         (Settings { initial_deviation: 0.0, ..settings() }, "initial_deviation"),
     ] {
         match train(&two_tastes(), &settings, &mut |_| {}) {
