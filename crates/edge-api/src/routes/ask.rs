@@ -6,7 +6,7 @@ use std::{borrow::Cow, str::FromStr, time::Duration};
 
 use jiff::{Timestamp as Moment, civil, tz};
 use serde::Deserialize;
-use shared_models::{ItemId, ItemKey, Seed, Timestamp, UserId, item::Market, plan::RequestContext};
+use shared_models::{ErrorCode, ItemId, ItemKey, Seed, Timestamp, UserId, item::Market, plan::RequestContext};
 use utoipa::ToSchema;
 
 use super::schemas;
@@ -172,12 +172,13 @@ impl PageRequest {
         }
         let exclude = items(&mut wrong, "/exclude", &self.exclude, 500);
         let seed_items = items(&mut wrong, "/seed_items", &self.seed_items, 50);
-        if about_items && self.seed_items.is_empty() {
-            wrong.add("/seed_items", "no item", "at least one item: this surface is about items");
-        }
         let limit = within(&mut wrong, "/limit", self.limit, 1, 100);
         let budget = within(&mut wrong, "/budget_ms", self.budget_ms, 5, 10_000);
         wrong.into_result()?;
+        if about_items && seed_items.is_empty() {
+            let problem = Problem::new(ErrorCode::Conflict, "seed_items_needed", "this surface is about items");
+            return Err(problem.with_errors(vec![FieldError::new("/seed_items", "no item", "at least one item")]));
+        }
         Ok(Ask {
             user,
             context: RequestContext {

@@ -4,7 +4,7 @@
 
 #![expect(dead_code, reason = "read by the OpenAPI document alone")]
 
-use serde_json::json;
+use serde_json::{Value, json};
 use utoipa::{
     ToSchema,
     openapi::{
@@ -76,10 +76,33 @@ pub(super) fn relate(document: &mut utoipa::openapi::OpenApi) {
     let rules = [
         ("PageRequest", "anyOf", json!([none("user_id"), none("anonymous_id")])),
         ("Event", "oneOf", json!([only("user_id", "anonymous_id"), only("anonymous_id", "user_id")])),
+        // The handlers read batches element by element, so no derived schema closes them.
+        ("EventBatch", "additionalProperties", json!(false)),
+        ("ItemBatch", "additionalProperties", json!(false)),
+        ("ItemBatch", "properties", json!({ "items": named_items() })),
     ];
     for (name, rule, value) in rules {
         if let Some(RefOr::T(Schema::Object(object))) = components.schemas.get_mut(name) {
+            if rule == "properties" {
+                object.properties.clear();
+            }
             object.extensions.get_or_insert_default().insert(rule.to_owned(), value);
         }
     }
+}
+
+/// Items that name themselves: elsewhere the path does.
+fn named_items() -> Value {
+    json!({
+        "type": "array",
+        "minItems": 1,
+        "maxItems": 1000,
+        "description": "The items; `item_id` is needed in each.",
+        "items": {
+            "allOf": [
+                { "$ref": "#/components/schemas/Item" },
+                { "required": ["item_id"], "properties": { "item_id": { "type": "string" } } },
+            ]
+        },
+    })
 }

@@ -46,6 +46,7 @@ const SIMILAR: &str = "item-similar";
         (status = 200, description = "The page", body = PageAnswer<'static>),
         (status = 400, description = "The request is wrong; `errors` names the fields", body = ProblemBody<'static>, content_type = "application/problem+json"),
         (status = 404, description = "There is no such surface", body = ProblemBody<'static>, content_type = "application/problem+json"),
+        (status = 409, description = "The surface is about items, and `seed_items` names none", body = ProblemBody<'static>, content_type = "application/problem+json"),
     ),
     security(("api_key" = ["serve"])),
 )]
@@ -63,6 +64,7 @@ pub(crate) fn page() {}
         (status = 200, description = "The cards", body = FlatAnswer<'static>),
         (status = 400, description = "The request is wrong; `errors` names the fields", body = ProblemBody<'static>, content_type = "application/problem+json"),
         (status = 404, description = "There is no such surface", body = ProblemBody<'static>, content_type = "application/problem+json"),
+        (status = 409, description = "The surface is about items, and `seed_items` names none", body = ProblemBody<'static>, content_type = "application/problem+json"),
     ),
     security(("api_key" = ["serve"])),
 )]

@@ -61,7 +61,7 @@ fn corpus() -> Vec<Case> {
         case("POST", page, format!(r#"{{"exclude": {}}}"#, many(501)), 400, "invalid_field", "at most 500 items"),
         case("POST", page, format!(r#"{{"seed_items": {}}}"#, many(51)), 400, "invalid_field", "at most 50 items"),
         case("POST", page, r#"{"exclude": ["a", ""]}"#, 400, "invalid_field", "\"/exclude/1\""),
-        case("POST", "/v1/surfaces/item-similar:page", "{}", 400, "invalid_field", "this surface is about items"),
+        case("POST", "/v1/surfaces/item-similar:page", "{}", 409, "seed_items_needed", "this surface is about items"),
         // Paths.
         case("POST", "/v1/surfaces/hoem:page", "{}", 404, "surface_not_found", "did you mean `home`?"),
         case("POST", "/v1/surfaces/home:explode", "{}", 404, "route_not_found", "/docs"),

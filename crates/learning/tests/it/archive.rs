@@ -201,7 +201,7 @@ async fn the_handler_answers_when_messages_are_on_disk_and_rejects_what_cannot_b
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_disk_that_says_no_puts_messages_off() {
+async fn a_disk_that_says_no_costs_no_delivery() {
     let folder = tempfile::tempdir().unwrap();
     let archive = Arc::new(Archive::open(folder.path(), NOW).unwrap());
     // A file stands where the tenant's folder belongs.
@@ -213,8 +213,5 @@ async fn a_disk_that_says_no_puts_messages_off() {
         contracts::events::encode(&tenant(), &[event(1)]),
     );
     let outcomes = ArchiveHandler::new(archive).handle(&[delivery(1, good)]).await;
-    assert!(
-        matches!(&outcomes[0], Outcome::Retry { reason, .. } if reason.contains("could not create")),
-        "{outcomes:?}"
-    );
+    assert!(matches!(&outcomes[0], Outcome::Pause { reason } if reason.contains("could not create")), "{outcomes:?}");
 }

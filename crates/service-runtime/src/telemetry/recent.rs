@@ -130,7 +130,10 @@ struct Frame {
 }
 
 fn branch(spans: &[SpanData], span: &SpanData, depth: usize, frame: &Frame, text: &mut String) {
-    let label = format!("{:indent$}{}", "", span.name, indent = 2 * depth);
+    // Stages of one kind share a name; which one it is stands beside it.
+    let stage = span.attributes.iter().find(|pair| pair.key.as_str() == "stage.name");
+    let stage = stage.map_or_else(String::new, |pair| format!(" {}", pair.value));
+    let label = format!("{:indent$}{}{stage}", "", span.name, indent = 2 * depth);
     let mut told: Vec<String> = span.attributes.iter().map(|pair| format!("{}={}", pair.key, pair.value)).collect();
     if let Status::Error { description } = &span.status {
         told.insert(0, format!("ERROR {description}"));
