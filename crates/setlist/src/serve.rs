@@ -25,7 +25,7 @@ pub fn run(args: &cli::Serve) -> ExitCode {
     match offered {
         Ok(None) => {}
         Ok(Some(path)) => {
-            eprintln!("No API key is configured: the development key in {} opens this platform.", path.display())
+            eprintln!("No API key is configured: the development key in {} opens this platform.", path.display());
         }
         Err(error) => {
             eprintln!("{error:#}");

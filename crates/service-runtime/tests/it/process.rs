@@ -24,6 +24,7 @@ const DEFAULTS: &str = r#"
 [telemetry]
 otlp_endpoint = ""
 sample_ratio = 1.0
+recent_traces = 0
 log = "info"
 log_format = "json"
 
