@@ -9,7 +9,7 @@ use serde::Deserialize;
 use shared_models::{ErrorCode, ItemId, ItemKey, Seed, Timestamp, UserId, item::Market, plan::RequestContext};
 use utoipa::ToSchema;
 
-use super::schemas;
+use super::{body::whole_number, schemas};
 use crate::{
     plan::{Ask, Shape},
     problem::{FieldError, Problem},
@@ -49,6 +49,7 @@ pub(crate) struct PageRequest {
     pub(crate) exclude: Vec<String>,
     /// The most cards: on each shelf of a page, or of a flat answer.
     #[schema(minimum = 1, maximum = 100)]
+    #[serde(deserialize_with = "whole_number")]
     pub(crate) limit: Option<i64>,
     /// Where the page starts: empty, the beginning. No answer has a second page yet.
     #[schema(max_length = 0)]
@@ -58,6 +59,7 @@ pub(crate) struct PageRequest {
     pub(crate) seed_items: Vec<String>,
     /// How long the answer may take, in milliseconds; the surface's budget when left out.
     #[schema(minimum = 5, maximum = 10000)]
+    #[serde(deserialize_with = "whole_number")]
     pub(crate) budget_ms: Option<i64>,
     /// Whether some positions may be drawn at random, to learn from; on when left out.
     pub(crate) explore: Option<bool>,

@@ -2,14 +2,16 @@
 //!
 //! Must not know any particular body.
 
+use std::fmt;
+
 use axum::{
     body::Bytes,
     extract::{FromRequest, Request},
 };
 use http::{StatusCode, header};
 use serde::{
-    Deserialize,
-    de::{DeserializeOwned, IgnoredAny},
+    Deserialize, Deserializer,
+    de::{self, DeserializeOwned, IgnoredAny, Unexpected, Visitor},
 };
 use serde_json::error::Category;
 use serde_path_to_error::{Path, Segment};
@@ -98,6 +100,43 @@ pub(crate) fn read_element<'a, T: Deserialize<'a>>(text: &'a str, base: &str) ->
         let wrong = field_error(error.path(), error.inner());
         FieldError { field: format!("{base}{}", wrong.field).into(), ..wrong }
     })
+}
+
+/// Reads a whole number, or null, as JSON Schema means it: `28.0` is one.
+pub(crate) fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    deserializer.deserialize_any(WholeNumber)
+}
+
+struct WholeNumber;
+
+impl<'de> Visitor<'de> for WholeNumber {
+    type Value = Option<i64>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a whole number")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Option<i64>, E> {
+        Ok(None)
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Option<i64>, E> {
+        Ok(Some(number))
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Option<i64>, E> {
+        i64::try_from(number).map(Some).map_err(|_| E::invalid_value(Unexpected::Unsigned(number), &self))
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<Option<i64>, E> {
+        // Up to here a float tells every whole number from its neighbours.
+        const EXACT: f64 = 9_007_199_254_740_992.0;
+        if number.fract() == 0.0 && number.abs() <= EXACT {
+            Ok(Some(number as i64))
+        } else {
+            Err(E::invalid_value(Unexpected::Float(number), &self))
+        }
+    }
 }
 
 /// What JSON begins here, when it is a whole value and no object.
@@ -243,6 +282,25 @@ mod tests {
         );
         check(r#"{"inner": [{}]}"#, "/inner/0/count", "nothing", "the field `count`");
         check(r#"{"inner": [], "inner": []}"#, "/inner", "the field twice", "the field once");
+    }
+
+    #[test]
+    fn whole_numbers_are_those_of_json_schema() {
+        #[derive(Deserialize)]
+        struct Number {
+            #[serde(deserialize_with = "whole_number")]
+            n: Option<i64>,
+        }
+        let check = |text: &str, expected: Option<Option<i64>>| {
+            assert_eq!(read::<Number>(text.as_bytes()).ok().map(|number| number.n), expected, "{text}");
+        };
+        check(r#"{"n": 28}"#, Some(Some(28)));
+        check(r#"{"n": -28.0}"#, Some(Some(-28)));
+        check(r#"{"n": 2.8e1}"#, Some(Some(28)));
+        check(r#"{"n": null}"#, Some(None));
+        for wrong in [r#"{"n": 2.5}"#, r#"{"n": 99999999999999999999}"#, r#"{"n": "28"}"#, r#"{"n": true}"#] {
+            check(wrong, None);
+        }
     }
 
     #[test]

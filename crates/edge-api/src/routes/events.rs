@@ -23,7 +23,7 @@ use uuid::Uuid;
 use super::{
     Edge, Json,
     ask::{Findings, listener},
-    body::{RawBody, read, read_element},
+    body::{RawBody, read, read_element, whole_number},
     schemas,
 };
 use crate::{
@@ -88,7 +88,7 @@ pub(crate) struct EventBody<'a> {
     #[schema(format = "date-time")]
     occurred_at: Option<Cow<'a, str>>,
     /// For how long it had played when this happened, in milliseconds.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole_number")]
     #[schema(minimum = 0, maximum = 86400000)]
     ms_played: Option<i64>,
     /// The answer that showed the card.
@@ -100,7 +100,7 @@ pub(crate) struct EventBody<'a> {
     #[schema(value_type = Option<schemas::Id>)]
     shelf: Option<Cow<'a, str>>,
     /// The card's `rank` on the shelf.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole_number")]
     #[schema(minimum = 0, maximum = 10000)]
     position: Option<i64>,
     /// The listener's session.

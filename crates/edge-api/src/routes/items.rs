@@ -23,7 +23,7 @@ use super::{
     Edge, Json,
     ask::Findings,
     bad_path,
-    body::{Body, RawBody, read, read_element},
+    body::{Body, RawBody, read, read_element, whole_number},
     path_name, schemas,
 };
 use crate::{
@@ -67,7 +67,7 @@ pub(crate) struct ItemBody {
     #[schema(schema_with = schemas::date_or_moment, required = false)]
     released_at: Option<String>,
     /// How long it plays, in milliseconds.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole_number")]
     #[schema(minimum = 0, maximum = 864000000)]
     duration_ms: Option<i64>,
     /// Whether it carries an explicit-content warning.
