@@ -42,10 +42,7 @@ impl App {
         let metrics = CandidatesMetrics::register(&runtime.metrics);
         let store = store::open(&config.store).await?;
         let worlds = Arc::new(Worlds::open(&config, Arc::clone(&runtime.clock), metrics.clone())?);
-        worlds.load(store.as_ref()).await?;
-        let at_work = Arc::clone(&worlds);
-        runtime.tasks.intake.blocking("build-indexes", move || at_work.refresh()).await.ok_or(Error::Background)?;
-
+        worlds.load(store.as_ref(), &runtime.tasks.intake).await?;
         worlds.serve();
 
         let memory = ProfileMemory::new(config.profiles.memory_bytes);

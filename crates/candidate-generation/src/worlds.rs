@@ -19,10 +19,11 @@ use releases::{
     Watch,
     watch::{Check, Checked, Requirements},
 };
+use service_runtime::TaskGroup;
 use shared_models::{Clock, ReleaseId, TenantId};
 
 use crate::{
-    catalog::{Catalogue, Change, Snapshot},
+    catalog::{Catalogue, Change},
     config::Config,
     error::Error,
     index::{Serving, Trending, embedding},
@@ -137,60 +138,26 @@ impl Worlds {
         })
     }
 
-    /// Loads every tenant of the store.
+    /// Loads every tenant of the store; meanwhile, in `tasks`, looks at their live releases. On return
+    /// what is sound serves.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn load(&self, store: &dyn Store) -> Result<(), Error> {
-        for tenant in store.tenants().await? {
-            let mut changes = Vec::new();
-            let mut after = None;
-            loop {
-                let items = store.items_after(&tenant, after.as_ref(), PAGE).await?;
-                let full = items.len() == PAGE;
-                after = items.last().map(|item| item.id.clone());
-                changes.extend(items.into_iter().map(|item| Change::Put(Arc::new(item))));
-                if !full {
-                    break;
-                }
+    pub async fn load(self: &Arc<Self>, store: &dyn Store, tasks: &TaskGroup) -> Result<(), Error> {
+        let worlds: Vec<Arc<World>> = store.tenants().await?.iter().map(|tenant| self.of(tenant)).collect();
+        let read = async {
+            for world in &worlds {
+                read(store, world).await?;
             }
-            let catalogue = Catalogue::new(Snapshot::default());
-            catalogue.apply(changes);
-            let items = catalogue.snapshot();
-            // What is no longer in the catalogue is not counted, and leaves the store at the next save.
-            let (counted, left): (Vec<_>, Vec<_>) =
-                store.trends(&tenant).await?.into_iter().partition(|trend| items.find(trend.key).is_some());
-            let trending = Trending::restore(self.half_life, &counted);
-            trending.forget(left.iter().map(|trend| trend.key));
-            tracing::info!(%tenant, items = items.len(), "catalogue is in memory");
-            self.insert(tenant, catalogue, trending);
-        }
-        Ok(())
-    }
-
-    #[expect(clippy::needless_pass_by_value, reason = "the parts move into the world, or nowhere when one is there")]
-    fn insert(&self, tenant: TenantId, catalogue: Catalogue, trending: Trending) -> Arc<World> {
-        let mut worlds = self.worlds.write();
-        let number = u32::try_from(worlds.len()).unwrap_or(u32::MAX);
-        let make = || {
-            let builder = Arc::new(Builder::new(self.embedding, Arc::clone(&self.is_serving)));
-            let golden = Arc::clone(&builder);
-            let check: Check = Box::new(move |release| golden.look(release));
-            let requirements = Requirements { check: Some(check), ..Requirements::default() };
-            Arc::new(World {
-                number,
-                tenant: tenant.clone(),
-                catalogue,
-                trending,
-                writing: Arc::default(),
-                watch: Watch::new(self.releases.clone(), tenant.clone(), requirements, Arc::clone(&self.clock)),
-                serving: ArcSwapOption::empty(),
-                previous: ArcSwapOption::empty(),
-                adopting: Mutex::default(),
-                builder,
-            })
+            Ok::<(), Error>(())
         };
-        Arc::clone(worlds.entry(tenant.clone()).or_insert_with(make))
+        let (this, all) = (Arc::clone(self), worlds.clone());
+        let look = tasks.blocking("look-for-releases", move || all.iter().for_each(|world| this.look(world)));
+        let (read, looked) = tokio::join!(read, look);
+        read?;
+        looked.ok_or(Error::Background)?;
+        let adopt = move || worlds.iter().for_each(|world| world.adopt());
+        tasks.blocking("build-indexes", adopt).await.ok_or(Error::Background)
     }
 
     /// A tenant's world.
@@ -199,7 +166,29 @@ impl Worlds {
         if let Some(world) = self.worlds.read().get(tenant) {
             return Arc::clone(world);
         }
-        self.insert(tenant.clone(), Catalogue::default(), Trending::new(self.half_life))
+        let mut worlds = self.worlds.write();
+        let number = u32::try_from(worlds.len()).unwrap_or(u32::MAX);
+        Arc::clone(worlds.entry(tenant.clone()).or_insert_with(|| self.make(number, tenant)))
+    }
+
+    /// An empty world.
+    fn make(&self, number: u32, tenant: &TenantId) -> Arc<World> {
+        let builder = Arc::new(Builder::new(self.embedding, Arc::clone(&self.is_serving)));
+        let golden = Arc::clone(&builder);
+        let check: Check = Box::new(move |release| golden.look(release));
+        let requirements = Requirements { check: Some(check), ..Requirements::default() };
+        Arc::new(World {
+            number,
+            tenant: tenant.clone(),
+            catalogue: Catalogue::default(),
+            trending: Trending::new(self.half_life),
+            writing: Arc::default(),
+            watch: Watch::new(self.releases.clone(), tenant.clone(), requirements, Arc::clone(&self.clock)),
+            serving: ArcSwapOption::empty(),
+            previous: ArcSwapOption::empty(),
+            adopting: Mutex::default(),
+            builder,
+        })
     }
 
     /// All worlds.
@@ -216,20 +205,25 @@ impl Worlds {
     /// Looks for every tenant's live release, and serves from what is new and sound. Blocks.
     pub fn refresh(&self) {
         for world in self.all() {
-            match world.watch.check_now() {
-                Ok(Checked::Swapped { from, to }) => {
-                    world.adopt();
-                    let before = from.as_ref().map_or("", ReleaseId::as_str);
-                    tracing::info!(tenant = %world.tenant, release = %to, before, "release serves");
-                    self.metrics.release("serves");
-                }
-                // A release that was admitted by `activate` is adopted there; this one catches up.
-                Ok(Checked::NoneYet | Checked::Unchanged | Checked::StillRefused { .. }) => world.adopt(),
-                Err(error) => {
-                    let detail = service_runtime::tasks::chain(&error);
-                    tracing::error!(tenant = %world.tenant, error.code = error.code().as_str(), error.reason = error.reason(), error = detail, "release refused");
-                    self.metrics.release("refused");
-                }
+            self.look(&world);
+            // Also one that was admitted by `activate` and is not adopted yet.
+            world.adopt();
+        }
+    }
+
+    /// Looks for a tenant's live release, and tells what was found.
+    fn look(&self, world: &World) {
+        match world.watch.check_now() {
+            Ok(Checked::Swapped { from, to }) => {
+                let before = from.as_ref().map_or("", ReleaseId::as_str);
+                tracing::info!(tenant = %world.tenant, release = %to, before, "release serves");
+                self.metrics.release("serves");
+            }
+            Ok(Checked::NoneYet | Checked::Unchanged | Checked::StillRefused { .. }) => {}
+            Err(error) => {
+                let detail = service_runtime::tasks::chain(&error);
+                tracing::error!(tenant = %world.tenant, error.code = error.code().as_str(), error.reason = error.reason(), error = detail, "release refused");
+                self.metrics.release("refused");
             }
         }
     }
@@ -248,4 +242,30 @@ impl Worlds {
         };
         self.all().iter().map(line).collect::<Vec<_>>().join("; ")
     }
+}
+
+/// Reads a tenant's items and trends into its world.
+async fn read(store: &dyn Store, world: &World) -> Result<(), Error> {
+    let items = async {
+        let mut changes = Vec::new();
+        let mut after = None;
+        loop {
+            let items = store.items_after(&world.tenant, after.as_ref(), PAGE).await?;
+            let full = items.len() == PAGE;
+            after = items.last().map(|item| item.id.clone());
+            changes.extend(items.into_iter().map(|item| Change::Put(Arc::new(item))));
+            if !full {
+                return Ok(changes);
+            }
+        }
+    };
+    let (changes, trends) = tokio::try_join!(items, store.trends(&world.tenant))?;
+    world.catalogue.apply(changes);
+    let items = world.catalogue.snapshot();
+    // What is no longer in the catalogue is not counted, and leaves the store at the next save.
+    let (counted, left): (Vec<_>, Vec<_>) = trends.into_iter().partition(|trend| items.find(trend.key).is_some());
+    world.trending.load(&counted);
+    world.trending.forget(left.iter().map(|trend| trend.key));
+    tracing::info!(tenant = %world.tenant, items = items.len(), "catalogue is in memory");
+    Ok(())
 }

@@ -4,11 +4,16 @@
 //! that loads it.
 
 use rayon::prelude::*;
-use releases::vectors::{dot, dot_many};
+use releases::vectors::dot;
+
+use super::kernel::Columns;
 
 /// Rows per list that the centroids are learnt from.
 const SAMPLE_PER_LIST: usize = 40;
 const ROUNDS: usize = 8;
+
+/// Rows that are assigned at once by one thread.
+const BLOCK: usize = 1_024;
 
 /// Centroids, `lists × stride`, row-major, and half their squared lengths.
 #[derive(Clone, Debug, Default)]
@@ -28,10 +33,9 @@ impl Centroids {
         self.half_squares.len()
     }
 
-    /// The nearest centroid by Euclidean distance; the first of equals.
-    fn nearest(&self, row: &[f32], products: &mut Vec<f32>) -> u32 {
-        products.resize(self.len(), 0.0);
-        dot_many(row, &self.values, products);
+    /// The centroid of the largest promise by its product, that is the nearest by Euclidean distance; the
+    /// first of equals.
+    fn nearest(&self, products: &[f32]) -> u32 {
         let mut best = (f32::NEG_INFINITY, 0);
         for (list, (product, half)) in products.iter().zip(&self.half_squares).enumerate() {
             if product - half > best.0 {
@@ -43,10 +47,18 @@ impl Centroids {
 
     /// The nearest centroid of each row.
     pub(super) fn assign(&self, rows: &[f32]) -> Vec<u32> {
-        rows.par_chunks(self.stride * 1_024)
+        let columns = Columns::of(self.stride, &self.values);
+        rows.par_chunks(self.stride * BLOCK)
             .flat_map_iter(|block| {
-                let mut products = Vec::new();
-                block.chunks_exact(self.stride).map(|row| self.nearest(row, &mut products)).collect::<Vec<_>>()
+                let (mut first, mut second) = (vec![0.0; columns.len()], vec![0.0; columns.len()]);
+                let mut nearest = Vec::with_capacity(BLOCK + 1);
+                for pair in block.chunks(self.stride * 2) {
+                    let (a, b) = pair.split_at(self.stride.min(pair.len()));
+                    columns.products([a, if b.is_empty() { a } else { b }], [&mut first, &mut second]);
+                    nearest.extend([self.nearest(&first), self.nearest(&second)]);
+                }
+                nearest.truncate(block.len() / self.stride);
+                nearest
             })
             .collect()
     }

@@ -101,14 +101,11 @@ impl Trending {
         }
     }
 
-    /// Counters as a store kept them.
-    #[must_use]
-    pub fn restore(half_life: Duration, stored: &[StoredTrend]) -> Self {
-        let this = Self::new(half_life);
-        this.add(stored.iter().map(|trend| (trend.key, trend.plays, trend.at)));
-        this.refresh();
-        this.settled.lock().unsaved.clear();
-        this
+    /// Takes in counts as a store kept them.
+    pub fn load(&self, stored: &[StoredTrend]) {
+        self.add(stored.iter().map(|trend| (trend.key, trend.plays, trend.at)));
+        self.refresh();
+        self.settled.lock().unsaved.clear();
     }
 
     /// Counts plays at their moments.
@@ -234,7 +231,8 @@ mod tests {
         let stored = trending.take_unsaved();
         assert_eq!(stored.counted.len(), 2);
         assert!(trending.take_unsaved().is_empty());
-        let restored = Trending::restore(Duration::from_secs(86_400), &stored.counted);
+        let restored = Trending::new(Duration::from_secs(86_400));
+        restored.load(&stored.counted);
         assert_eq!(plays(&restored.trends(), 7 * DAY), plays(&trending.trends(), 7 * DAY));
         assert!(restored.take_unsaved().is_empty());
     }
