@@ -11,7 +11,7 @@ use service_runtime::{
     trace::{self, Attribute, names},
 };
 use shared_models::{
-    ErrorCode, ReleaseId, TenantId,
+    ErrorCode, ItemKey, ReleaseId, TenantId,
     candidates::CandidateSet,
     degraded::{DegradedCause, DegradedLevel, DegradedStage},
     plan::RankQuery,
@@ -191,6 +191,7 @@ impl Conductor {
                 (source_order(&query), None, DegradedLevel::SourceOrder)
             }
         };
+        stages.extend(missing_pins(&query, &slates));
         let release = ranking_release.clone().or_else(|| set.release.clone());
 
         let keys = keys_of(&slates, &table);
@@ -256,6 +257,17 @@ impl Conductor {
         tracing::error!(slates = page.slates.len(), sound, "ranking's answer does not fit the question");
         Err(DegradedCause::Failed)
     }
+}
+
+/// What the surface pins and the page does not show: no candidate of its shelf, or dropped by a filter.
+fn missing_pins<'a>(query: &'a RankQuery, slates: &'a [Slate]) -> impl Iterator<Item = DegradedStage> + 'a {
+    query.shelves.iter().filter(|shelf| !shelf.slate.pins.is_empty()).filter_map(|shelf| {
+        let slate = slates.iter().find(|slate| slate.shelf == shelf.shelf)?;
+        let shows =
+            |item: &ItemKey| slate.cards.iter().any(|card| query.table.items.get(card.row as usize) == Some(item));
+        let missing = shelf.slate.pins.iter().any(|pin| !shows(&pin.item));
+        missing.then(|| DegradedStage::new(format!("slate.{}.pins", shelf.shelf), DegradedCause::Skipped))
+    })
 }
 
 fn answer_of<T>(

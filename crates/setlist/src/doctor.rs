@@ -3,9 +3,10 @@
 
 use std::{
     fmt,
-    net::{SocketAddr, TcpListener},
+    net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs as _},
     path::Path,
     process::ExitCode,
+    time::Duration,
 };
 
 use comfy_table::{Cell, Color, Table, presets};
@@ -15,6 +16,9 @@ use crate::{
     cli,
     config::{self, Config, Loaded},
 };
+
+/// How long a server may take to answer.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// How one thing fares.
 enum State {
@@ -59,6 +63,7 @@ pub fn run(args: &cli::Doctor) -> ExitCode {
     findings.push(folder(&args.data.data));
     findings.push(keys(&config));
     findings.push(surfaces(&config));
+    findings.push(store(&config));
     findings.push(stream(&config));
     findings.push(match TenantId::new(&args.data.tenant) {
         Ok(tenant) => release(&config, &tenant),
@@ -118,7 +123,7 @@ fn keys(config: &Config) -> Finding {
         0 => Finding::note(
             "API keys",
             "none, so every call is refused",
-            "make one with setlist key and put its entry into the configuration",
+            "setlist serve makes one for this machine; others with setlist key, whose entry goes into the configuration",
         ),
         count => Finding::good("API keys", format!("{count}")),
     }
@@ -133,6 +138,38 @@ fn surfaces(config: &Config) -> Finding {
             surfaces.all().map(|one| one.surface.surface.to_string()).collect::<Vec<_>>().join(", "),
         ),
         Err(error) => Finding::bad("surfaces", error, "mend the file at the line it names"),
+    }
+}
+
+/// Whether the store of catalogue and profiles is one, and can be written; by its first bytes, so that nothing changes.
+fn store(config: &Config) -> Finding {
+    use std::io::Read as _;
+    const WHAT: &str = "catalogue and profiles";
+    let url = &config.candidates.store.url;
+    let Some(path) = url.strip_prefix("sqlite://").map(Path::new) else {
+        return Finding::bad(
+            WHAT,
+            format!("{url} is no store of this version"),
+            "set candidates.store.url to sqlite:// and a path",
+        );
+    };
+    let mut head = [0_u8; 16];
+    let opened = std::fs::OpenOptions::new().read(true).write(true).open(path);
+    match opened.and_then(|mut file| file.read_exact(&mut head)) {
+        Ok(()) if head == *b"SQLite format 3\0" => {
+            Finding::good(WHAT, format!("{} is a database and can be written", path.display()))
+        }
+        Ok(()) => Finding::bad(
+            WHAT,
+            format!("{} is no SQLite database", path.display()),
+            "restore it from a backup, or move it away to begin anew",
+        ),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Finding::note(WHAT, format!("{} is not there yet", path.display()), "the first start makes it")
+        }
+        Err(error) => {
+            Finding::bad(WHAT, format!("{}: {error}", path.display()), "let this user read and write it, or restore it")
+        }
     }
 }
 
@@ -152,12 +189,21 @@ fn stream(config: &Config) -> Finding {
 
 /// Whether something answers at a NATS address.
 fn reach(url: &str) -> Finding {
-    let address = url.split(',').next().unwrap_or(url).trim_start_matches("nats://");
-    match std::net::TcpStream::connect(address) {
-        Ok(_) => Finding::good("event stream", format!("{url} answers")),
-        Err(error) => {
-            Finding::bad("event stream", format!("{url}: {error}"), "start nats-server with JetStream, or set bus.url")
-        }
+    // Of the first server; a user and a password before the host are nobody's business here.
+    let first = url.split(',').next().unwrap_or(url);
+    let address = first.rsplit_once("://").map_or(first, |(_, rest)| rest);
+    let address = address.rsplit_once('@').map_or(address, |(_, host)| host);
+    let reached = address
+        .to_socket_addrs()
+        .and_then(|mut found| found.next().ok_or_else(|| std::io::Error::other("no such host")))
+        .and_then(|found| TcpStream::connect_timeout(&found, PATIENCE));
+    match reached {
+        Ok(_) => Finding::good("event stream", format!("{address} answers")),
+        Err(error) => Finding::bad(
+            "event stream",
+            format!("{address}: {error}"),
+            "start nats-server with JetStream, or set bus.url",
+        ),
     }
 }
 

@@ -48,6 +48,26 @@ async fn a_page_carries_everything_it_promises() {
 }
 
 #[tokio::test]
+async fn a_pin_that_is_not_shown_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let surface = |name: &str, item: &str| {
+        format!(
+            "surface: {name}\nowner: team\nbudget: 80ms\nshelves:\n  - id: one\n    title: One\n    sources: [ {{ name: trending, limit: 50 }} ]\n    objective: {{ play: 1.0 }}\n    slate: {{ size: 8, pins: [ {{ item: {item}, position: 0 }} ] }}\n"
+        )
+    };
+    for (name, item) in [("home", "nobody-gives-this"), ("own", "track-39")] {
+        std::fs::write(folder.path().join(format!("{name}.yaml")), surface(name, item)).unwrap();
+    }
+    std::fs::write(folder.path().join("item-similar.yaml"), include_str!("../../surfaces/item-similar.yaml")).unwrap();
+    let edge = Edge::with(|config| config.surfaces.folder = folder.path().to_owned()).await;
+    let page = edge.page(r#"{"user_id": "user-1"}"#).await;
+    assert_eq!(
+        page["degraded"],
+        serde_json::json!({"level": "partial", "stages": [{"stage": "slate.one.pins", "cause": "skipped"}]})
+    );
+}
+
+#[tokio::test]
 async fn the_request_becomes_the_plan() {
     let edge = Edge::start().await;
     edge.page(r#"{"anonymous_id": "a1", "market": "SE", "exclude": ["track-3"], "limit": 4, "explore": false, "budget_ms": 5000, "local_time": "2026-11-22T23:15:00-03:00"}"#).await;

@@ -103,4 +103,10 @@ fn the_doctor_says_what_to_mend() {
         0,
         &["setlist train makes one", "setlist key", "home"],
     );
+    std::fs::write(folder.path().join("candidates.db"), "no database at all").unwrap();
+    check(
+        &["doctor", "--data", data, free[0], free[1], "--set", "edge.http.listen=127.0.0.1:0"],
+        1,
+        &["is no SQLite database", "restore it from a backup"],
+    );
 }
