@@ -15,6 +15,7 @@ use shared_models::TenantId;
 use crate::{
     cli,
     config::{self, Config, Loaded},
+    draw,
 };
 
 /// How long a server may take to answer.
@@ -83,7 +84,7 @@ pub fn run(args: &cli::Doctor) -> ExitCode {
             Cell::new(if mend.is_empty() { found.clone() } else { format!("{found}\n→ {mend}") }),
         ]);
     }
-    println!("{table}");
+    draw::print(&table);
     let bad = findings.iter().filter(|finding| matches!(finding.state, State::Bad)).count();
     if bad == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

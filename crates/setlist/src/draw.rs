@@ -6,6 +6,11 @@ use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table, presets
 
 use crate::client::{Page, Shelf};
 
+/// Prints a text and a line's end. A reader who has seen enough, such as `head`, is no failure.
+pub fn print(text: &impl std::fmt::Display) {
+    let _gone = std::io::Write::write_fmt(&mut std::io::stdout(), format_args!("{text}\n"));
+}
+
 /// The page as text: a heading, then each shelf with at most `cards` cards. Cards that are not in
 /// `before` are marked, when a page before is given.
 #[must_use]

@@ -12,6 +12,7 @@ use futures_util::{StreamExt, stream};
 use crate::{
     cli,
     client::{Client, Told},
+    draw,
 };
 
 /// A play that does not show for this long is lost.
@@ -35,7 +36,7 @@ pub fn run(args: &cli::Freshness) -> ExitCode {
         .and_then(|executor| executor.block_on(measure(args)));
     match measured {
         Ok(plays) => {
-            println!("{}", draw(&plays));
+            draw::print(&table(&plays));
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -88,7 +89,7 @@ async fn play(client: &Client, user: &str, due: Instant) -> anyhow::Result<Play>
     }
 }
 
-fn draw(plays: &[Play]) -> Table {
+fn table(plays: &[Play]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_BORDERS_ONLY);
     table.set_header(["from the play", "p50", "p95", "p99", "most"]);
@@ -116,7 +117,7 @@ mod tests {
         let plays: Vec<Play> = (1..=200)
             .map(|ms| Play { accepted: Duration::from_millis(ms), visible: Duration::from_millis(2 * ms) })
             .collect();
-        let drawn = draw(&plays).to_string();
+        let drawn = table(&plays).to_string();
         for text in ["100.0 ms", "190.0 ms", "198.0 ms", "200.0 ms", "396.0 ms", "400.0 ms"] {
             assert!(drawn.contains(text), "{text} is not in\n{drawn}");
         }

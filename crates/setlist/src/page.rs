@@ -23,7 +23,7 @@ pub fn run(args: &cli::Page) -> ExitCode {
         );
     match drawn {
         Ok((page, elapsed)) => {
-            println!("{}", draw::page(&page, &args.user, elapsed, args.cards, None));
+            draw::print(&draw::page(&page, &args.user, elapsed, args.cards, None));
             ExitCode::SUCCESS
         }
         Err(error) => {
