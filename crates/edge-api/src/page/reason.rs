@@ -17,7 +17,7 @@ impl fmt::Display for Reasons<'_> {
         let first = reason.evidence.first().map(|item| item.title.as_str());
         match (reason.code, first) {
             (ReasonCode::TasteMatch, Some(title)) => write!(f, "Close to {title}, which you play"),
-            (ReasonCode::TasteMatch, None) => f.write_str("Close to what you play"),
+            (ReasonCode::TasteMatch, None) => f.write_str("Picked for you"),
             (ReasonCode::BecauseYouPlayed, Some(title)) => write!(f, "Because you played {title}"),
             (ReasonCode::BecauseYouPlayed, None) => f.write_str("Because of what you played"),
             (ReasonCode::FavouriteArtist, _) => match &item.artist_name {
@@ -26,7 +26,7 @@ impl fmt::Display for Reasons<'_> {
             },
             (ReasonCode::PlayedBefore, _) => f.write_str("You played this before"),
             (ReasonCode::Trending, _) => f.write_str("Trending now"),
-            (ReasonCode::NewRelease, Some(title)) => write!(f, "New, and close to {title}"),
+            (ReasonCode::NewRelease, Some(title)) => write!(f, "New, by the artist of {title}"),
             (ReasonCode::NewRelease, None) => f.write_str("New release"),
             (ReasonCode::PopularInMarket, _) if reason.market == Market::UNKNOWN => f.write_str("Popular now"),
             (ReasonCode::PopularInMarket, _) => write!(f, "Popular in {}", reason.market),
