@@ -33,6 +33,9 @@ const TENANT: &str = "demo";
 /// What a folder that holds a finished demo has.
 const MARK: &str = "world.json";
 
+/// What a folder has that a demo took for itself, before it puts a world into it.
+const TAKEN: &str = "demo-began";
+
 /// What a finished demo remembers of itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Mark {
@@ -62,7 +65,8 @@ pub fn run(args: cli::Demo) -> ExitCode {
 /// The folder, the development key, and the configuration that knows both.
 fn prepare(args: &cli::Demo) -> anyhow::Result<Loaded> {
     let folder = &args.data;
-    let (begun, finished) = (folder.join("events.db").exists(), folder.join(MARK).exists());
+    let begun = ["events.db", "candidates.db"].into_iter().any(|name| folder.join(name).exists());
+    let finished = folder.join(MARK).exists();
     if begun && (args.fresh || !finished) {
         clear(folder)?;
     }
@@ -91,9 +95,9 @@ fn prepare(args: &cli::Demo) -> anyhow::Result<Loaded> {
 /// Removes what a demo left in the folder: one that is not wanted any more, or that was interrupted half-way. Nothing
 /// else is touched, and nothing that no demo made.
 fn clear(folder: &Path) -> anyhow::Result<()> {
-    // Only a demo writes a development key before anything else: without one, these are somebody's data.
+    // Without a word of a demo, these are somebody's data.
     anyhow::ensure!(
-        devkey::path(folder).exists(),
+        folder.join(TAKEN).exists() || folder.join(MARK).exists(),
         "{} holds data that no demo made; give another folder with --data",
         folder.display()
     );
@@ -177,6 +181,8 @@ fn finished(args: &cli::Demo) -> anyhow::Result<Option<Mark>> {
 
 /// Generates, imports and trains, and marks the folder as finished.
 async fn make(args: &cli::Demo, config: &Config, runtime: &Runtime, platform: &Platform) -> anyhow::Result<Mark> {
+    let taken = args.data.join(TAKEN);
+    std::fs::write(&taken, "").with_context(|| format!("{} cannot be written", taken.display()))?;
     let tenant = TenantId::new(TENANT)?;
     let bars: Arc<dyn Progress> = Arc::new(Bars::new());
     println!(

@@ -76,6 +76,10 @@ fn a_demo_never_takes_the_folder_of_an_import() {
     let folder = tempfile::tempdir().unwrap();
     let events = folder.path().join("events.db");
     std::fs::write(&events, "somebody's events").unwrap();
+    // Serving an import makes a development key as well.
+    std::fs::write(folder.path().join("dev-key"), "a key").unwrap();
+    let fresh = ["demo", "--once", "--fresh", "--port", "0", "--data", folder.path().to_str().unwrap()];
+    check(&fresh, 1, &["--data"]);
     check(&["demo", "--once", "--port", "0", "--data", folder.path().to_str().unwrap()], 1, &["--data"]);
     assert_eq!(std::fs::read_to_string(&events).unwrap(), "somebody's events");
 }
