@@ -1,13 +1,17 @@
 //! A small client of the edge's HTTP API, for the tour and `setlist page`. It reads the same JSON as
 //! any other client.
 
-use std::time::{Duration, Instant};
+use std::{
+    fmt,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::{cli, devkey};
+use crate::{cli, devkey, draw};
 
 /// A page as a client sees it.
 #[derive(Clone, Debug, Deserialize)]
@@ -136,6 +140,21 @@ pub struct Told<'a> {
     /// The shelf the card stood on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shelf: Option<&'a str>,
+}
+
+/// Runs a command that calls a platform, and prints what came of it.
+pub fn command<T: fmt::Display>(work: impl Future<Output = anyhow::Result<T>>) -> ExitCode {
+    let executor = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match executor.map_err(anyhow::Error::from).and_then(|executor| executor.block_on(work)) {
+        Ok(done) => {
+            draw::print(&done);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// A client with a key.

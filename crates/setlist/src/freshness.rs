@@ -11,8 +11,7 @@ use futures_util::{StreamExt, stream};
 
 use crate::{
     cli,
-    client::{Client, Told},
-    draw,
+    client::{self, Client, Told},
 };
 
 /// A play that does not show for this long is lost.
@@ -29,21 +28,7 @@ struct Play {
 /// Plays, looks and draws.
 #[must_use]
 pub fn run(args: &cli::Freshness) -> ExitCode {
-    let measured = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(anyhow::Error::from)
-        .and_then(|executor| executor.block_on(measure(args)));
-    match measured {
-        Ok(plays) => {
-            draw::print(&table(&plays));
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("{error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    client::command(async { Ok(table(&measure(args).await?)) })
 }
 
 /// Open loop: plays are due at a fixed rate, whether or not the earlier ones have shown.

@@ -4,31 +4,16 @@ use std::process::ExitCode;
 
 use crate::{
     cli,
-    client::{Client, Page},
+    client::{self, Client},
     draw,
 };
 
 /// Asks and draws.
 #[must_use]
 pub fn run(args: &cli::Page) -> ExitCode {
-    let drawn =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(anyhow::Error::from).and_then(
-            |executor| {
-                executor.block_on(async {
-                    let client = Client::of(&args.access)?;
-                    let (page, elapsed) = client.page(&args.surface, &args.user, args.market.as_deref()).await?;
-                    Ok::<(Page, std::time::Duration), anyhow::Error>((page, elapsed))
-                })
-            },
-        );
-    match drawn {
-        Ok((page, elapsed)) => {
-            draw::print(&draw::page(&page, &args.user, elapsed, args.cards, None));
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("{error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    client::command(async {
+        let client = Client::of(&args.access)?;
+        let (page, elapsed) = client.page(&args.surface, &args.user, args.market.as_deref()).await?;
+        Ok(draw::page(&page, &args.user, elapsed, args.cards, None))
+    })
 }
