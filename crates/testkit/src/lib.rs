@@ -7,8 +7,10 @@ pub mod folder;
 pub mod nats;
 pub mod otlp;
 pub mod ports;
+pub mod postgres;
 pub mod tools;
 
 pub use folder::Folder;
 pub use nats::NatsServer;
 pub use otlp::Collector;
+pub use postgres::Postgres;
