@@ -6,6 +6,7 @@ mod profiles;
 mod service;
 mod sources;
 mod store;
+mod store_postgres;
 mod store_suite;
 mod world;
 mod writes;
