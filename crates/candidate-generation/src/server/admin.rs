@@ -41,6 +41,11 @@ fn check(item: &Item) -> Result<(), Error> {
             return wrong(field, format!("{} characters", text.chars().count()), "at most 1000 characters");
         }
     }
+    let texts = [("title", Some(&item.title)), ("artist_name", item.artist_name.as_ref())];
+    let texts = texts.into_iter().chain(item.genres.iter().map(|genre| ("genres", Some(genre))));
+    if let Some((field, _)) = texts.into_iter().find(|(_, text)| text.is_some_and(|text| text.contains('\0'))) {
+        return wrong(field, "a NUL character".to_owned(), "text without NUL characters, which databases do not keep");
+    }
     if item.genres.len() > MAX_GENRES {
         return wrong("genres", item.genres.len().to_string(), "at most 64");
     }

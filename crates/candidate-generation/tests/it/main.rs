@@ -3,6 +3,7 @@
 mod filters;
 mod intake;
 mod profiles;
+mod replicas;
 mod service;
 mod sources;
 mod store;
