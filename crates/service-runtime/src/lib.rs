@@ -9,6 +9,7 @@ pub mod cli;
 pub mod process;
 
 pub mod config;
+pub mod reload;
 
 pub mod telemetry;
 pub mod trace;

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use crate::{
     health::Health,
     metrics::Metrics,
+    reload::Reloads,
     tasks::{StopSignal, TaskGroup},
 };
 
@@ -35,6 +36,8 @@ pub struct Runtime {
     pub health: Health,
     /// The running tasks.
     pub tasks: TaskGroups,
+    /// The configuration, where it is read again.
+    pub reloads: Reloads,
     stop: StopSignal,
 }
 
@@ -58,6 +61,7 @@ impl Runtime {
                 intake: TaskGroup::stopping("intake", stop.clone()),
                 observers: TaskGroup::stopping("observers", stop.clone()),
             },
+            reloads: Reloads::default(),
             stop,
         }
     }
