@@ -2,7 +2,7 @@
 //!
 //! Must not know where the services run: it holds their traits.
 
-use std::{net::TcpListener, sync::Arc};
+use std::{collections::BTreeMap, net::TcpListener, sync::Arc};
 
 use axum::{
     Router, middleware,
@@ -23,7 +23,7 @@ use crate::{
     conduct::{Conductor, Shares},
     config::Config,
     event_sink::EventSink,
-    fallback::{self, Fallbacks},
+    fallback::{self, Fallbacks, Snapshot},
     limits::{Admission, Bodies, Quotas},
     metrics::Metrics,
     page::DisplayCache,
@@ -107,23 +107,33 @@ impl App {
             popular_items: serving.popular_items,
             popular_refresh: serving.popular_refresh,
         };
-        let fallbacks =
-            Fallbacks::start(limits, Arc::clone(&backends.catalogue), keys.tenants().cloned().collect(), runtime);
-        let ready = surfaces
+        let snapshot = Snapshot::at(&serving.snapshot, serving.snapshot_ttl, runtime, metrics.clone());
+        let tenants = keys.tenants().cloned().collect();
+        let fallbacks = Fallbacks::start(limits, snapshot, Arc::clone(&backends.catalogue), &tenants, runtime);
+        let ready: BTreeMap<_, _> = surfaces
             .all()
-            .map(|served| {
+            .enumerate()
+            .map(|(number, served)| {
                 let budget = shares.source_budget(served.surface.budget);
                 let blueprint = |shape| Blueprint::compile(&served.surface, shape, budget);
-                let ready =
-                    Ready { served: Arc::clone(served), page: blueprint(Shape::Page), flat: blueprint(Shape::Flat) };
+                let ready = Ready {
+                    served: Arc::clone(served),
+                    page: blueprint(Shape::Page),
+                    flat: blueprint(Shape::Flat),
+                    kind: number * 2,
+                };
                 (served.surface.surface.clone(), ready)
             })
             .collect();
 
+        let limits = &config.limits;
+        let admission = Arc::new(Admission::new(limits, ready.len() * 2, &tenants, metrics.clone()));
+        admission.start(limits, runtime);
         let (routes, openapi) = declared();
         let edge = Arc::new(Edge {
             ready,
             surfaces,
+            admission: Arc::clone(&admission),
             conductor: Conductor {
                 candidates: backends.candidates,
                 ranking: backends.ranking,
@@ -148,12 +158,10 @@ impl App {
             call_budget: serving.call_timeout,
             documents: docs::Documents::new(&openapi),
         });
-        let limits = &config.limits;
-        let seats = (limits.concurrency, limits.tenant_concurrency);
         let way = Way {
             quotas: Quotas::new(&config.quota, keys.callers(), metrics.clone()),
             bodies: Bodies::new(limits, metrics.clone()),
-            admission: Admission::new(seats.0, seats.1, keys.tenants(), metrics.clone()),
+            admission,
             limit: limits.request_timeout,
             guard: Guard { keys, clock: Arc::clone(&runtime.clock) },
             metrics: metrics.clone(),
@@ -211,6 +219,7 @@ fn declared() -> (Router<Arc<Edge>>, utoipa::openapi::OpenApi) {
 
 /// The routes within what stands around them, from the outside in.
 fn layered(routes: Router<()>, way: Way, trust_traceparent: bool) -> Router {
+    let way = Arc::new(way);
     let routes = routes.fallback(no_route).method_not_allowed_fallback(no_route);
     let trace = HttpServerTrace::new("edge-api");
     let trace = if trust_traceparent { trace } else { trace.linking_callers() };
@@ -218,10 +227,12 @@ fn layered(routes: Router<()>, way: Way, trust_traceparent: bool) -> Router {
         ServiceBuilder::new()
             // A name for the route, for the trace, the metrics and the guard.
             .layer(MapRequestLayer::new(access::name))
+            // What there is no seat for goes no further.
+            .layer(middleware::from_fn_with_state(Arc::clone(&way), way::glance))
             // The server's span: everything below is inside it.
             .layer(trace)
             // Who may come in, and how an answer comes out.
-            .layer(middleware::from_fn_with_state(Arc::new(way), way::lead))
+            .layer(middleware::from_fn_with_state(way, way::lead))
             // A panic is an answer, not a closed connection.
             .layer(CatchPanicLayer::custom(panicked)),
     )

@@ -71,9 +71,16 @@ pub struct Http {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
-    /// The most requests in flight; more are refused at once.
+    /// The most requests in flight, whatever the process can do; more are refused at once.
     pub concurrency: usize,
-    /// The most requests of one tenant in flight; what is above it stays free for others.
+    /// As low as the limit falls when the process is overloaded.
+    pub least_concurrency: usize,
+    /// How long ready work may wait before the process counts as overloaded.
+    #[serde(with = "humantime_serde")]
+    pub target_wait: Duration,
+    /// The most requests with events in flight: they wait for the bus, beside all others.
+    pub events_concurrency: usize,
+    /// The most requests of one tenant in flight where there are others; of a lower limit it is the same part.
     pub tenant_concurrency: usize,
     /// The longest that any request may take, once its body is there.
     #[serde(with = "humantime_serde")]
@@ -145,6 +152,11 @@ pub struct Serving {
     /// How often popular items are read anew.
     #[serde(with = "humantime_serde")]
     pub popular_refresh: Duration,
+    /// A folder where popular items are kept for a start without services; empty is none.
+    pub snapshot: PathBuf,
+    /// How old popular items from that folder may be.
+    #[serde(with = "humantime_serde")]
+    pub snapshot_ttl: Duration,
 }
 
 /// How events are taken.
@@ -216,6 +228,13 @@ impl Validate for Config {
             limits.concurrency.to_string(),
             "1 to 100000",
         );
+        for (key, seats) in [
+            ("limits.least_concurrency", limits.least_concurrency),
+            ("limits.events_concurrency", limits.events_concurrency),
+        ] {
+            check((1..=100_000).contains(&seats), key, seats.to_string(), "1 to 100000");
+        }
+        check(span(limits.target_wait, 1, 1_000), "limits.target_wait", shown(limits.target_wait), "1ms to 1s");
         check(
             span(limits.request_timeout, 100, 120_000),
             "limits.request_timeout",
@@ -296,6 +315,12 @@ impl Validate for Config {
             "serving.popular_refresh",
             shown(serving.popular_refresh),
             "1s to 1d",
+        );
+        check(
+            span(serving.snapshot_ttl, 1_000, 30 * 86_400_000),
+            "serving.snapshot_ttl",
+            shown(serving.snapshot_ttl),
+            "1s to 30d",
         );
         check(span(events.window, 0, 100), "events.window", shown(events.window), "0ms to 100ms");
         check(
