@@ -11,6 +11,7 @@ use crate::{
     health::Health,
     metrics::Metrics,
     tasks::{StopSignal, TaskGroup},
+    usage,
 };
 
 /// The task groups of a process, in the order in which they are stopped.
@@ -49,9 +50,11 @@ impl Runtime {
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         let stop = StopSignal::default();
+        let metrics = Metrics::new();
+        usage::show(&metrics);
         Self {
             clock,
-            metrics: Metrics::new(),
+            metrics,
             health: Health::new(),
             tasks: TaskGroups {
                 work: TaskGroup::stopping("work", stop.clone()),
