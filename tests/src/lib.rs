@@ -1,7 +1,8 @@
 //! What the repository's own tests share: where the repository is and which files it holds.
 //!
 //! Targets: `architecture` (allowed arrows), `tidy` (house rules of files and docs), `wire`
-//! (contracts only grow, generated code is fresh), `path` (the whole loop).
+//! (contracts only grow, generated code is fresh), `path` (the whole loop), `deploy` (what operators run
+//! agrees with what there is).
 
 use std::path::{Path, PathBuf};
 

@@ -6,6 +6,7 @@
 //! Modules stand in the order in which a starting service meets them.
 
 pub mod cli;
+pub mod probe;
 pub mod process;
 
 pub mod config;
@@ -19,6 +20,7 @@ pub mod runtime;
 pub mod health;
 pub mod metrics;
 pub mod tasks;
+mod usage;
 
 pub mod listen;
 

@@ -21,8 +21,8 @@
 //!
 //! | ends with | when |
 //! |---|---|
-//! | 0 | it was asked to stop and did, or only looked at its configuration |
-//! | 1 | it could not be built, or a task it cannot do without failed |
+//! | 0 | it was asked to stop and did, only looked at its configuration, or found another process well |
+//! | 1 | it could not be built, a task it cannot do without failed, or another process is not well |
 //! | 64 | its configuration or command line is wrong; nothing was bound |
 
 use std::{error::Error as StdError, future::Future, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};

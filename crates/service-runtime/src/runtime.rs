@@ -12,6 +12,7 @@ use crate::{
     metrics::Metrics,
     reload::Reloads,
     tasks::{StopSignal, TaskGroup},
+    usage,
 };
 
 /// The task groups of a process, in the order in which they are stopped.
@@ -52,9 +53,11 @@ impl Runtime {
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         let stop = StopSignal::default();
+        let metrics = Metrics::new();
+        usage::show(&metrics);
         Self {
             clock,
-            metrics: Metrics::new(),
+            metrics,
             health: Health::new(),
             tasks: TaskGroups {
                 work: TaskGroup::stopping("work", stop.clone()),

@@ -16,6 +16,7 @@ use service_runtime::{
     cli::{self, Loaded, Options},
     config::{Problem, Validate},
     listen, ops,
+    probe::Question,
     process::{self, Listening, Settings, StopConfig},
     telemetry,
 };
@@ -211,6 +212,15 @@ fn status_of(address: &str, path: &str) -> String {
     answer.lines().next().unwrap_or_default().to_owned()
 }
 
+/// What the health check of an image ends with.
+fn health(ops: &str, question: Option<Question>) -> ExitCode {
+    let options = Options { health: question, set: vec![("ops.listen".into(), ops.into())], ..Options::default() };
+    match cli::load::<Config>(&options, DEFAULTS, "SETLIST_TEST") {
+        Loaded::Exit(code) => code,
+        Loaded::Run(_) => panic!("a health check runs nothing"),
+    }
+}
+
 #[test]
 fn a_process_leaves_in_order() {
     let mut run = Run::start("child_serves_until_it_is_asked_to_stop");
@@ -219,14 +229,18 @@ fn a_process_leaves_in_order() {
     assert_eq!(ops["what"], "ops");
     let ops = ops["address"].as_str().expect("an address").to_owned();
     assert_eq!(status_of(&ops, "/readyz"), "HTTP/1.1 200 OK");
+    let (live, ready) = (Some(Question::Live), Some(Question::Ready));
+    assert_eq!((health(&ops, live), health(&ops, ready)), (ExitCode::SUCCESS, ExitCode::SUCCESS));
     run.signal("TERM");
     assert_eq!(run.until("stopping")["signal"], "SIGTERM");
     // Within the probe interval the process still answers, and says that it is going.
     assert_eq!(status_of(&ops, "/readyz"), "HTTP/1.1 503 Service Unavailable");
+    assert_eq!((health(&ops, live), health(&ops, ready)), (ExitCode::SUCCESS, ExitCode::FAILURE));
     let order: Vec<_> = (0..3).map(|_| run.until("member finished")["group"].clone()).collect();
     assert_eq!(order, ["work", "intake", "observers"]);
     run.until("stopped");
     assert!(run.ended().0, "an orderly stop is a success");
+    assert_eq!(health(&ops, live), ExitCode::FAILURE, "nobody is there any more");
 }
 
 #[test]
