@@ -2,8 +2,14 @@
 //!
 //! Must not know where the services run: it holds their traits.
 
-use std::{collections::BTreeMap, net::TcpListener, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    convert::Infallible,
+    net::TcpListener,
+    sync::Arc,
+};
 
+use arc_swap::ArcSwap;
 use axum::{
     Router, middleware,
     response::{IntoResponse, Response},
@@ -11,8 +17,8 @@ use axum::{
 };
 use contracts::{Candidates, Catalogue, Profiles, Ranking};
 use event_bus::EventBus;
-use service_runtime::{Runtime, layers::HttpServerTrace};
-use shared_models::ErrorCode;
+use service_runtime::{OnFailure, Runtime, layers::HttpServerTrace};
+use shared_models::{ErrorCode, TenantId};
 use tower::{ServiceBuilder, util::MapRequestLayer};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::routes;
@@ -108,7 +114,7 @@ impl App {
             popular_refresh: serving.popular_refresh,
         };
         let snapshot = Snapshot::at(&serving.snapshot, serving.snapshot_ttl, runtime, metrics.clone());
-        let tenants = keys.tenants().cloned().collect();
+        let tenants: HashSet<TenantId> = keys.tenants().cloned().collect();
         let fallbacks = Fallbacks::start(limits, snapshot, Arc::clone(&backends.catalogue), &tenants, runtime);
         let ready: BTreeMap<_, _> = surfaces
             .all()
@@ -158,8 +164,11 @@ impl App {
             call_budget: serving.call_timeout,
             documents: docs::Documents::new(&openapi),
         });
+        let quotas = Arc::new(Quotas::new(&config.quota, keys.callers(), metrics.clone()));
+        let keys = Arc::new(ArcSwap::from(keys));
+        follow_keys(&keys, &quotas, tenants, runtime);
         let way = Way {
-            quotas: Quotas::new(&config.quota, keys.callers(), metrics.clone()),
+            quotas,
             bodies: Bodies::new(limits, metrics.clone()),
             admission,
             limit: limits.request_timeout,
@@ -191,6 +200,25 @@ impl App {
     pub async fn serve(self, listener: TcpListener) -> Result<(), Error> {
         accept::serve(self.acceptor, self.router, listener).await.map_err(Error::Listen)
     }
+}
+
+/// Takes over the keys of a configuration that is read again: a key that is gone opens nothing from then on.
+fn follow_keys(keys: &Arc<ArcSwap<Keys>>, quotas: &Arc<Quotas>, tenants: HashSet<TenantId>, runtime: &Runtime) {
+    let (keys, quotas) = (Arc::clone(keys), Arc::clone(quotas));
+    let mut follow = runtime.reloads.follow::<Config>();
+    let stop = runtime.tasks.intake.token();
+    runtime.tasks.intake.spawn("follow-keys", OnFailure::Stop, async move {
+        while let Some(Some(config)) = stop.run_until_cancelled(follow.next()).await {
+            // What the edge keeps for each tenant is made at the start.
+            let (next, left_out) = Keys::new(&config.auth.keys).only_of(&tenants);
+            for tenant in left_out {
+                tracing::warn!(%tenant, "the keys of a tenant that had none open nothing before the next start");
+            }
+            quotas.serve(next.callers());
+            keys.store(Arc::new(next));
+        }
+        Ok::<(), Infallible>(())
+    });
 }
 
 /// Every route of `access::ROUTES`, and its documentation.

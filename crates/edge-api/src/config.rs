@@ -374,6 +374,9 @@ impl Settings for Config {
     fn stop(&self) -> &StopConfig {
         &self.stop
     }
+    fn reloadable() -> &'static [&'static str] {
+        &["auth"]
+    }
 }
 
 fn humantime_text(span: Duration) -> String {

@@ -24,7 +24,7 @@ use crate::{
 /// Everything that stands in the way of a request.
 pub(crate) struct Way {
     pub(crate) guard: Guard,
-    pub(crate) quotas: Quotas,
+    pub(crate) quotas: Arc<Quotas>,
     pub(crate) bodies: Bodies,
     pub(crate) admission: Arc<Admission>,
     /// The longest that a request may take once its body is there.
