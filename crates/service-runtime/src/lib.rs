@@ -21,6 +21,7 @@ pub mod tasks;
 
 pub mod listen;
 
+pub mod client;
 pub mod grpc;
 pub mod layers;
 pub mod ops;
