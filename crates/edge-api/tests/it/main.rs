@@ -7,6 +7,8 @@ mod catalogue;
 #[cfg(test)]
 mod connections;
 #[cfg(test)]
+mod dependencies;
+#[cfg(test)]
 mod events;
 #[cfg(test)]
 mod ladder;
