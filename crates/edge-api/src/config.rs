@@ -6,6 +6,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use service_runtime::{
+    client,
     config::{Problem, Validate, within},
     ops,
     process::{Settings, StopConfig},
@@ -194,6 +195,8 @@ pub struct Services {
     pub candidates: String,
     /// ranking.
     pub ranking: String,
+    /// How their failures are borne.
+    pub resilience: client::Config,
 }
 
 impl Validate for Config {
@@ -338,10 +341,8 @@ impl Validate for Config {
             records.complete_share.to_string(),
             "0 to 1",
         );
-        for (key, address) in [("services.candidates", &services.candidates), ("services.ranking", &services.ranking)] {
-            let fits =
-                address.parse::<http::Uri>().is_ok_and(|uri| uri.authority().is_some() && uri.scheme().is_some());
-            check(fits, key, address.clone(), "an address such as http://127.0.0.1:7101");
+        for (key, places) in [("services.candidates", &services.candidates), ("services.ranking", &services.ranking)] {
+            check(client::check(places).is_ok(), key, places.clone(), client::EXPECTED);
         }
         for (index, key) in self.auth.keys.iter().enumerate() {
             for (field, given, expected) in key.problems() {
@@ -359,6 +360,7 @@ impl Validate for Config {
         problems.extend(within("telemetry", &self.telemetry));
         problems.extend(within("ops", &self.ops));
         problems.extend(within("stop", &self.stop));
+        problems.extend(within("services.resilience", &services.resilience));
         problems.extend(within("bus", &self.bus));
         problems
     }

@@ -24,6 +24,7 @@ mod usage;
 
 pub mod listen;
 
+pub mod client;
 pub mod grpc;
 pub mod layers;
 pub mod ops;

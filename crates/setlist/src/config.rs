@@ -203,7 +203,11 @@ impl Config {
             telemetry: self.telemetry.clone(),
             ops: self.ops.clone(),
             stop: self.stop.clone(),
-            services: edge_api::config::Services { candidates: UNUSED.to_owned(), ranking: UNUSED.to_owned() },
+            services: edge_api::config::Services {
+                candidates: UNUSED.to_owned(),
+                ranking: UNUSED.to_owned(),
+                resilience: service_runtime::client::Config::default(),
+            },
             bus: self.bus.clone(),
             http,
             limits,

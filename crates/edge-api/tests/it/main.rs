@@ -9,6 +9,8 @@ mod cold_start;
 #[cfg(test)]
 mod connections;
 #[cfg(test)]
+mod dependencies;
+#[cfg(test)]
 mod events;
 #[cfg(test)]
 mod hostile;
