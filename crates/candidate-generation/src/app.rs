@@ -124,7 +124,7 @@ fn take_in(
     group.spawn(
         "events",
         OnFailure::Stop,
-        consume(bus, subjects::CANDIDATES_INTAKE, Arc::new(intake), consumers, token),
+        consume(bus, subjects::CANDIDATES_INTAKE.clone(), Arc::new(intake), consumers, token),
     );
 }
 

@@ -8,5 +8,6 @@ mod embedded;
 mod golden;
 mod group_commit;
 mod jetstream;
+mod operators;
 mod rig;
 mod traces;
