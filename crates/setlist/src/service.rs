@@ -38,3 +38,13 @@ pub fn ranking(args: &Service) -> ExitCode {
         Loaded::Exit(code) => code,
     }
 }
+
+/// Learning.
+#[must_use]
+pub fn learning(args: &Service) -> ExitCode {
+    let about = learning::service::ABOUT;
+    match cli::load(&args.configuration, about.defaults, about.env_prefix) {
+        Loaded::Run(config) => process::start(about.name, config, learning::service::serve),
+        Loaded::Exit(code) => code,
+    }
+}
