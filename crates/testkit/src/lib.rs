@@ -5,10 +5,12 @@
 
 pub mod folder;
 pub mod nats;
+pub mod nats_cluster;
 pub mod otlp;
 pub mod ports;
 pub mod tools;
 
 pub use folder::Folder;
 pub use nats::NatsServer;
+pub use nats_cluster::NatsCluster;
 pub use otlp::Collector;

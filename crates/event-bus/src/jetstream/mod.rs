@@ -156,7 +156,13 @@ impl JetStreamBus {
         let mut connected = bus.0.connections.clone();
         // What it waited for is let go of before the next wait: it must not travel between threads.
         if tokio::time::timeout(FIRST_CONNECTION, connected.wait_for(|count| *count > 0)).await.is_ok() {
-            bus.ready().await?;
+            match bus.ready().await {
+                // A cluster that has no leader yet: the first publish asks again.
+                Err(error @ (Error::Unavailable { .. } | Error::TimedOut { .. })) if declares => {
+                    tracing::warn!(%error, "NATS cannot declare streams yet; the service starts without them");
+                }
+                outcome => outcome?,
+            }
         } else {
             tracing::warn!(url = config.url, "NATS does not answer; the service starts without it");
         }

@@ -3,6 +3,7 @@
 //! JetStream is a real nats-server; `scripts/nats-server` gets one.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod cluster;
 mod conformance;
 mod embedded;
 mod golden;
