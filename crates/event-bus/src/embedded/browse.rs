@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use tokio::sync::oneshot;
 
-use super::{EmbeddedBus, consumer::Consumer, log, tail::Content, writer::Command};
+use super::{EmbeddedBus, consumer::Consumer, log, tail::Content, upkeep, writer::Command};
 use crate::{
     browse::{Browse, ConsumerStanding, Kept, StreamStanding},
     error::Error,
@@ -57,7 +57,7 @@ impl Browse for EmbeddedBus {
         let mut all = Vec::with_capacity(StreamName::ALL.len());
         for name in StreamName::ALL {
             let Some(last) = self.0.shared.streams.get(&name).map(|known| *known.last.borrow()) else { continue };
-            let contents = log::contents(&self.0.shared.readers, name).await.map_err(unavailable)?;
+            let contents = upkeep::contents(&self.0.shared.readers, name).await.map_err(unavailable)?;
             let consumers: Vec<_> = {
                 let known = self.0.shared.consumers.lock();
                 known.values().filter(|consumer| consumer.stream == name).cloned().collect()

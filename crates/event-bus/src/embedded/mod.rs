@@ -8,6 +8,7 @@
 //! - `log`: the tables and statements
 //! - `tail`: the newest messages in memory
 //! - `consumer`: a durable consumer's place
+//! - `upkeep`: what is taken out, and what there is
 //! - `writer`: the one task that writes
 //! - `retention`: what is forgotten, and what is refused
 //! - `seat`: a subscription
@@ -18,6 +19,7 @@ mod log;
 mod retention;
 mod seat;
 mod tail;
+mod upkeep;
 mod writer;
 
 use std::{

@@ -4,7 +4,7 @@
 use std::sync::atomic::Ordering;
 
 use super::{
-    log::{self, Bounds, Forgotten},
+    upkeep::{self, Bounds, Forgotten},
     writer::{Message, Writer},
 };
 use crate::{
@@ -77,7 +77,7 @@ impl Writer {
         };
         // Where nobody reads, nothing is missed.
         let bounds = Bounds { before: now.before(spec.max_age), excess, up_to, read: read.unwrap_or(u64::MAX) };
-        let Some(forgotten) = log::forget(connection, name, bounds).await? else { return Ok(None) };
+        let Some(forgotten) = upkeep::forget(connection, name, bounds).await? else { return Ok(None) };
         stream.bytes = stream.bytes.saturating_sub(forgotten.bytes);
         if let Some(known) = self.shared.streams.get(&name) {
             known.forgotten.store(forgotten.last, Ordering::Relaxed);
@@ -114,7 +114,7 @@ impl Writer {
         let away = || Error::unavailable("deleting a message", "the log could not be opened again after a failure");
         let connection = self.connection.as_mut().ok_or_else(away)?;
         let Some(stream) = self.streams.get_mut(&name) else { return Ok(false) };
-        let deleted = log::delete(connection, name, sequence, stream.last)
+        let deleted = upkeep::delete(connection, name, sequence, stream.last)
             .await
             .map_err(|error| Error::unavailable("deleting a message", error))?;
         stream.bytes = stream.bytes.saturating_sub(deleted.unwrap_or(0));

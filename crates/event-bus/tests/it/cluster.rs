@@ -9,8 +9,7 @@ use std::{
     time::Duration,
 };
 
-use event_bus::{Browse, Config, EventBus, Kind, StreamName};
-use futures_util::future::join_all;
+use event_bus::{Config, EventBus, Kind, StreamName};
 use testkit::NatsCluster;
 
 use crate::rig::{drain, number, runtime, spec, subject, within};
@@ -45,9 +44,10 @@ async fn what_three_servers_acknowledged_outlives_each_of_them() {
     within(async { while bus.publish(&subject(0), number(u32::MAX)).await.is_err() {} }).await;
 
     let (numbers, stop) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicBool::new(false)));
-    let publishers: Vec<_> = (0..4)
-        .map(|_| tokio::spawn(publish_until(Arc::clone(&bus), Arc::clone(&numbers), Arc::clone(&stop))))
-        .collect();
+    let mut publishers = tokio::task::JoinSet::new();
+    for _publisher in 0..4 {
+        publishers.spawn(publish_until(Arc::clone(&bus), Arc::clone(&numbers), Arc::clone(&stop)));
+    }
     let passed = async |count: u32| {
         let target = numbers.load(Ordering::Relaxed) + count;
         within(async {
@@ -70,8 +70,8 @@ async fn what_three_servers_acknowledged_outlives_each_of_them() {
     }
     stop.store(true, Ordering::Relaxed);
     let mut kept = BTreeSet::from([u32::MAX]);
-    for publisher in within(join_all(publishers)).await {
-        kept.extend(publisher.unwrap());
+    for published in within(publishers.join_all()).await {
+        kept.extend(published);
     }
 
     let look = event_bus::look(&config, &runtime()).await.unwrap();

@@ -10,7 +10,7 @@ use std::{
 };
 
 use event_bus::{
-    Browse, ConsumerSpec, Envelope, Error, EventBus, Outcome, StreamName,
+    ConsumerSpec, Envelope, Error, EventBus, Outcome, StreamName,
     dead::{self, Wanted},
     subjects::{self, Filter},
 };
@@ -202,7 +202,7 @@ async fn a_stream_that_refuses_forgets_what_is_read_and_nothing_else(mut rig: Ri
         }
         more += 1;
     }
-    assert!(more as usize > read.len() / 2, "{more} of {} fitted", read.len());
+    assert!(more > read.len() / 2, "{more} of {} fitted", read.len());
     let rest = drain(seat.as_mut(), (kept as usize - read.len()) + more).await;
     assert_eq!(rest[0].sequence, read.last().unwrap().sequence + 1, "no gap");
     assert_eq!(rest.len(), kept as usize - read.len() + more);
