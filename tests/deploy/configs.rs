@@ -72,10 +72,11 @@ pub fn load(service: &str, environment: &[(String, String)]) -> Deployed {
             deployed(&config, Some(config.grpc.listen.port()), std::iter::empty())
         }
         "learning" => {
-            let config: setlist::config::Config =
-                load_from(*setlist::config::DEFAULTS, file, "SETLIST", environment, &[])
-                    .unwrap_or_else(|error| told(error));
-            deployed(&config, None, bus(&config.bus))
+            let defaults = learning::config::DEFAULTS;
+            let config: learning::config::Config =
+                load_from(defaults, file, "SETLIST", environment, &[]).unwrap_or_else(|error| told(error));
+            let calls = std::iter::once(config.services.candidates.as_str());
+            deployed(&config, None, calls.chain(bus(&config.bus)))
         }
         other => panic!("{other} is no service"),
     }

@@ -5,6 +5,7 @@
 
 pub mod folder;
 pub mod nats;
+pub mod nats_cluster;
 pub mod otlp;
 pub mod ports;
 pub mod postgres;
@@ -12,5 +13,6 @@ pub mod tools;
 
 pub use folder::Folder;
 pub use nats::NatsServer;
+pub use nats_cluster::NatsCluster;
 pub use otlp::Collector;
 pub use postgres::Postgres;
