@@ -4,6 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use service_runtime::{
+    client,
     config::{Problem, Validate, within},
     ops,
     process::{Settings, StopConfig},
@@ -91,6 +92,10 @@ impl Validate for Config {
         let second = Duration::from_secs(1);
         check(compact >= second, "archive.compact_every", compact, "1s or longer");
         check(learn.is_zero() || learn >= second, "learn.every", learn, "0s for never, or 1s or longer");
+        let places = &self.services.candidates;
+        if client::check(places).is_err() {
+            problems.push(Problem::new("services.candidates", places, client::EXPECTED));
+        }
         problems
     }
 }

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use contracts::{Catalogue, Deadline, grpc::CatalogueClient};
 use event_bus::{ConsumerMetrics, consume, subjects};
 use service_runtime::{
-    OnFailure, Runtime, grpc,
+    OnFailure, Runtime, client,
     process::{About, Listening},
     tasks::chain,
 };
@@ -53,7 +53,8 @@ pub async fn serve(config: Config, runtime: Runtime) -> anyhow::Result<Vec<Liste
         intake.token(),
     );
     intake.spawn("archive", OnFailure::Stop, landing);
-    let candidates = grpc::measured_channel(&config.services.candidates, &runtime.metrics)?;
+    let places = &config.services.candidates;
+    let candidates = client::connect("candidates", places, &client::Config::default(), &runtime).await?;
     let learner = Arc::new(Learner {
         archive,
         catalogue: Arc::new(CatalogueClient::new(candidates)),

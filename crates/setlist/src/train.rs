@@ -9,7 +9,7 @@ use learning::{
     progress::{Bars, Progress},
     train::TrainReport,
 };
-use service_runtime::{Runtime, grpc, process};
+use service_runtime::{Runtime, client, process};
 use shared_models::{ReleaseId, TenantId};
 
 use crate::{
@@ -70,7 +70,8 @@ async fn beside_a_cluster(
     let now = runtime.clock.now();
     let archive = runtime.tasks.intake.blocking("open-archive", move || Archive::open(path, now)).await;
     let archive = Arc::new(archive.context("opening the archive broke off")??);
-    let catalogue = CatalogueClient::new(grpc::measured_channel(url, &runtime.metrics)?);
+    let candidates = client::connect("candidates", url, &client::Config::default(), runtime).await?;
+    let catalogue = CatalogueClient::new(candidates);
     let store = releases::Store::open(&config.ranking.releases.path)?;
     let report = learning::service::learn(tenant, &catalogue, archive, store, runtime, progress).await?;
     let release = report.release.clone().context("the training wrote no release")?;
