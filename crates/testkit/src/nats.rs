@@ -171,14 +171,14 @@ fn read_ports(folder: &Path, id: u32) -> Option<(u16, u16)> {
 }
 
 /// Whether a server introduces itself at the port.
-async fn greets(port: u16) -> bool {
+pub(crate) async fn greets(port: u16) -> bool {
     let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)).await else { return false };
     let mut start = [0; 4];
     stream.read_exact(&mut start).await.is_ok() && &start == b"INFO"
 }
 
 /// A nats-server that will do.
-fn program() -> Result<PathBuf> {
+pub(crate) fn program() -> Result<PathBuf> {
     let mut seen = Vec::new();
     for candidate in tools::find("nats-server", VARIABLE) {
         match version(&candidate) {
