@@ -1,9 +1,14 @@
-//! What the repository's own tests share: where the repository is and which files it holds.
+//! What the repository's own tests share: where the repository is and which files it holds, what a cluster serves, and
+//! how it is broken.
 //!
 //! Targets: `architecture` (allowed arrows), `tidy` (house rules of files and docs), `wire`
-//! (contracts only grow, generated code is fresh), `path` (the whole loop).
+//! (contracts only grow, generated code is fresh), `path` (the whole loop), `faults` (what is promised when parts
+//! fail). Programs: `cluster` (`scripts/cluster`) and `faults` (`scripts/faults`).
 
 use std::path::{Path, PathBuf};
+
+pub mod faults;
+pub mod stock;
 
 /// The repository's root folder.
 #[must_use]

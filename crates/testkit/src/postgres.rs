@@ -183,7 +183,10 @@ impl Postgres {
     }
 
     fn processes(&self) -> Vec<u32> {
-        self.process.iter().flat_map(|process| signals::children(process.id()).into_iter().chain([process.id()])).collect()
+        self.process
+            .iter()
+            .flat_map(|process| signals::children(process.id()).into_iter().chain([process.id()]))
+            .collect()
     }
 
     fn data(&self) -> PathBuf {
@@ -233,7 +236,7 @@ impl Postgres {
                 postgres.args(["-c", setting]);
             }
             let into = fs::File::create(&log)?;
-            postgres.stdout(into.try_clone()?).stderr(into);
+            postgres.stdout(into.try_clone()?).stderr(into).process_group(0);
             let mut process = postgres.spawn().context("postgres could not be started")?;
             let ended = loop {
                 if self.admin("SELECT 1").await.is_ok() {

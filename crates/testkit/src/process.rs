@@ -4,6 +4,7 @@
 use std::{
     fs,
     io::Write as _,
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     time::Duration,
@@ -52,6 +53,8 @@ impl Process {
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
+            // Ctrl-C in a terminal is for the one who started it.
+            .process_group(0)
             .spawn();
         self.child = Some(child.with_context(|| format!("{} could not be started", self.program.display()))?);
         Ok(())

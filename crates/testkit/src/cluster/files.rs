@@ -60,7 +60,8 @@ impl Key {
             .with_context(|| format!("{} does not start", setlist.display()))?;
         ensure!(said.status.success(), "setlist key failed: {}", String::from_utf8_lossy(&said.stderr));
         let text = String::from_utf8(said.stdout)?;
-        let secret = text.lines().map(str::trim).find(|line| line.starts_with("setlist_")).context("no key was shown")?;
+        let secret =
+            text.lines().map(str::trim).find(|line| line.starts_with("setlist_")).context("no key was shown")?;
         let entry = text.find("[[auth.keys]]").and_then(|at| text.get(at..)).context("no entry was shown")?;
         Ok(Self { secret: secret.to_owned(), entry: entry.to_owned() })
     }

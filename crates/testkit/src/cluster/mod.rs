@@ -87,7 +87,8 @@ impl Cluster {
         let mut processes = Vec::new();
         for part in shape.parts().into_iter().filter(|part| part.kind != Kind::Postgres) {
             let (program, ending, text) = if part.kind == Kind::Nats {
-                (&nats_server, "conf", files::nats(part, &shape, &at, &folder.join(&format!("{part}.store"))))
+                let store = shape.streams.as_deref().unwrap_or(folder.path()).join(format!("{part}.store"));
+                (&nats_server, "conf", files::nats(part, &shape, &at, &store))
             } else {
                 (&setlist, "toml", files::service(part, &shape, &at, &database, &releases, &key))
             };
@@ -273,7 +274,10 @@ impl Cluster {
     /// The last lines a part said.
     #[must_use]
     pub fn said(&self, part: Part) -> String {
-        self.processes.iter().find(|(known, _)| *known == part).map_or_else(String::new, |(_, process)| process.said(30))
+        self.processes
+            .iter()
+            .find(|(known, _)| *known == part)
+            .map_or_else(String::new, |(_, process)| process.said(30))
     }
 
     /// Asks every service to stop, edges first, then stops the rest.

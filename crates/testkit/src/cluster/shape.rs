@@ -1,6 +1,6 @@
 //! What a cluster is made of, and what its parts are called. This file must not know how they are run.
 
-use std::fmt;
+use std::{fmt, path::PathBuf};
 
 /// How many of each part, and what is told to them.
 #[derive(Clone, Debug)]
@@ -17,6 +17,8 @@ pub struct Shape {
     pub nats: usize,
     /// Where traces go; empty for nowhere.
     pub otlp: String,
+    /// Where nats-servers keep their streams; in the cluster's folder when left out.
+    pub streams: Option<PathBuf>,
     /// Further settings of one kind of service: which, the key, and the value as it reads in TOML.
     pub settings: Vec<(Kind, String, String)>,
 }
@@ -24,7 +26,16 @@ pub struct Shape {
 impl Default for Shape {
     /// Two of each service, three nats-servers, one PostgreSQL.
     fn default() -> Self {
-        Self { edges: 2, candidates: 2, ranking: 2, learning: 0, nats: 3, otlp: String::new(), settings: Vec::new() }
+        Self {
+            edges: 2,
+            candidates: 2,
+            ranking: 2,
+            learning: 0,
+            nats: 3,
+            otlp: String::new(),
+            streams: None,
+            settings: Vec::new(),
+        }
     }
 }
 
