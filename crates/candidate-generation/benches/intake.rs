@@ -98,7 +98,7 @@ fn main() {
             service_runtime::config::load(config::DEFAULTS, None, "CANDIDATES_BENCH", &[]).unwrap();
         config.releases.path = folder.path().join("releases");
         let url = format!("sqlite://{}", folder.path().join("candidates.db").display());
-        let sqlite = SqliteStore::open(&store::Config { url, readers: 1 }).await.unwrap();
+        let sqlite = SqliteStore::open(&store::Config::at(url)).await.unwrap();
         let store: Arc<dyn Store> = Arc::new(sqlite);
         let metrics = CandidatesMetrics::register(&Metrics::new());
         let worlds = Arc::new(Worlds::open(&config, Arc::new(SystemClock), metrics.clone()).unwrap());

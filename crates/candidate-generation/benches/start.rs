@@ -31,7 +31,7 @@ fn main() {
     let folder = tempfile::tempdir().unwrap();
     let mut config: Config = service_runtime::config::load(config::DEFAULTS, None, "CANDIDATES_BENCH", &[]).unwrap();
     config.releases.path = folder.path().join("releases");
-    config.store = store::Config { url: format!("sqlite://{}", folder.path().join("c.db").display()), readers: 4 };
+    config.store = store::Config::at(format!("sqlite://{}", folder.path().join("c.db").display()));
     config.bus.path = folder.path().join("bus.db");
     let releases = releases::Store::open(&config.releases.path).unwrap();
     let items: Vec<Arc<Item>> = (0..ITEMS).map(|n| Arc::new(item(n))).collect();

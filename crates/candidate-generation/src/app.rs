@@ -1,7 +1,7 @@
 //! The service put together: opens the store, loads what is served from memory, starts what runs beside
 //! the requests, and hands out the promises.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
 
 use ::pipeline::StageMetrics;
 use contracts::{
@@ -10,17 +10,18 @@ use contracts::{
 };
 use event_bus::{ConsumerMetrics, EventBus, consume, subjects};
 use service_runtime::{OnFailure, Runtime, grpc::Services};
+use shared_models::{TenantId, Timestamp};
 
 use crate::{
     config::Config,
     error::Error,
-    intake::Intake,
+    intake::{Intake, partitions::Partitions},
     metrics::CandidatesMetrics,
     pipeline::Pipeline,
     profiles::memory::ProfileMemory,
     server::{Parts, Service},
     store::{self, Store},
-    worlds::{World, Worlds},
+    worlds::{World, Worlds, follow},
 };
 
 /// How often old events are forgotten.
@@ -56,7 +57,8 @@ impl App {
             tasks: runtime.tasks.intake.clone(),
             metrics: metrics.clone(),
         }));
-        take_in(&store, &worlds, &memory, runtime, &metrics, bus);
+        take_in(&config, &store, &worlds, &memory, runtime, &metrics, bus);
+        follow_catalogues(&store, &worlds, &config, runtime);
         follow_releases(&worlds, &config, runtime);
         keep_trends(&store, &worlds, &memory, &config, runtime, &metrics);
         forget_old_events(&store, &config, runtime);
@@ -89,7 +91,7 @@ impl App {
 
     /// A tenant's world, for tests and tools in this process.
     #[must_use]
-    pub fn world(&self, tenant: &shared_models::TenantId) -> Arc<World> {
+    pub fn world(&self, tenant: &TenantId) -> Arc<World> {
         self.worlds.of(tenant)
     }
 
@@ -105,9 +107,10 @@ impl App {
     }
 }
 
-/// Folds events for as long as the process lives. Without intake every page grows stale: its failure
-/// stops the process.
+/// Folds events for as long as the process lives: all of them, or those of the partitions whose leases it holds,
+/// where processes share the store. Without intake every page grows stale: its failure stops the process.
 fn take_in(
+    config: &Config,
     store: &Arc<dyn Store>,
     worlds: &Arc<Worlds>,
     memory: &ProfileMemory,
@@ -121,11 +124,56 @@ fn take_in(
         Intake::new(Arc::clone(store), Arc::clone(worlds), memory.clone(), group.clone(), clock, metrics.clone());
     let consumers = ConsumerMetrics::new(&runtime.metrics);
     let token = group.token();
-    group.spawn(
-        "events",
-        OnFailure::Stop,
-        consume(bus, subjects::CANDIDATES_INTAKE, Arc::new(intake), consumers, token),
-    );
+    if store.shared().is_none() {
+        let work = consume(bus, subjects::CANDIDATES_INTAKE, Arc::new(intake), consumers, token);
+        group.spawn("events", OnFailure::Stop, work);
+        return;
+    }
+    let health = runtime.health.component("candidates-intake");
+    health.ready();
+    let partitions = Partitions {
+        store: Arc::clone(store),
+        intake,
+        bus,
+        partitions: config.bus.partitions,
+        config: config.intake.clone(),
+        holder: uuid::Uuid::now_v7().to_string(),
+        group: group.clone(),
+        consumers,
+        metrics: metrics.clone(),
+        health,
+    };
+    group.spawn("partitions", OnFailure::Stop, partitions.run(token));
+}
+
+/// Shows what other processes write to the catalogues, where they share the store.
+fn follow_catalogues(store: &Arc<dyn Store>, worlds: &Arc<Worlds>, config: &Config, runtime: &Runtime) {
+    if store.shared().is_none() {
+        return;
+    }
+    let (store, worlds, every) = (Arc::clone(store), Arc::clone(worlds), config.store.follow);
+    let group = runtime.tasks.intake.clone();
+    let (stop, work) = (group.token(), group.clone());
+    group.spawn("follow-catalogues", OnFailure::Stop, async move {
+        let mut away = false;
+        while stop.run_until_cancelled(tokio::time::sleep(every)).await.is_some() {
+            let Some(shared) = store.shared() else { break };
+            match follow::catalogues(shared, &worlds, &work).await {
+                Ok(changed) => {
+                    away = false;
+                    if changed > 0 {
+                        tracing::debug!(changed, "items written by other processes are in memory");
+                    }
+                }
+                // Once an outage: the catalogue in memory goes on serving.
+                Err(error) if !std::mem::replace(&mut away, true) => {
+                    tracing::warn!(error = service_runtime::tasks::chain(&error), "catalogues cannot be followed");
+                }
+                Err(_) => {}
+            }
+        }
+        Ok::<(), Infallible>(())
+    });
 }
 
 /// Looks for promoted releases every so often, and tells operators what serves.
@@ -156,12 +204,14 @@ fn keep_trends(
     metrics: &CandidatesMetrics,
 ) {
     let (store, worlds, memory, metrics) = (Arc::clone(store), Arc::clone(worlds), memory.clone(), metrics.clone());
-    let (refresh, save) = (config.trending.refresh, config.trending.save);
+    let settings = config.trending.clone();
+    let save = if store.shared().is_some() { settings.exchange } else { settings.save };
     let group = runtime.tasks.observers.clone();
     let (stop, watch) = (group.token(), group.clone());
     group.spawn("trends", OnFailure::Log, async move {
         let mut saved = tokio::time::Instant::now();
-        while stop.run_until_cancelled(tokio::time::sleep(refresh)).await.is_some() {
+        let mut seen = BTreeMap::new();
+        while stop.run_until_cancelled(tokio::time::sleep(settings.refresh)).await.is_some() {
             let all = worlds.all();
             metrics.sizes(all.iter().map(|world| world.catalogue.snapshot().len()).sum(), memory.len());
             // Whether there was anything to refresh is nobody's business here.
@@ -169,23 +219,41 @@ fn keep_trends(
                 .blocking("refresh-trends", move || all.iter().filter(|world| world.trending.refresh()).count())
                 .await;
             if saved.elapsed() >= save {
-                save_trends(store.as_ref(), &worlds).await;
+                save_trends(store.as_ref(), &worlds, settings.half_life, &mut seen).await;
                 saved = tokio::time::Instant::now();
             }
         }
-        save_trends(store.as_ref(), &worlds).await;
+        save_trends(store.as_ref(), &worlds, settings.half_life, &mut seen).await;
         Ok::<(), Infallible>(())
     });
 }
 
-async fn save_trends(store: &dyn Store, worlds: &Worlds) {
+/// Keeps the trends of all tenants, or exchanges them where processes share the store; `seen` is until when each
+/// tenant's are known.
+async fn save_trends(
+    store: &dyn Store,
+    worlds: &Worlds,
+    half_life: Duration,
+    seen: &mut BTreeMap<TenantId, Timestamp>,
+) {
     for world in worlds.all() {
-        let unsaved = world.trending.take_unsaved();
-        if unsaved.is_empty() {
-            continue;
-        }
-        if let Err(error) = store.save_trends(&world.tenant, &unsaved.counted, &unsaved.forgotten).await {
-            world.trending.put_back(&unsaved);
+        let done = if let Some(shared) = store.shared() {
+            let since = seen.get(&world.tenant).copied().unwrap_or(Timestamp(0));
+            follow::trends(shared, &world, half_life, since).await.map(|as_of| {
+                seen.insert(world.tenant.clone(), as_of);
+            })
+        } else {
+            let unsaved = world.trending.take_unsaved();
+            if unsaved.is_empty() {
+                continue;
+            }
+            let kept = store.save_trends(&world.tenant, &unsaved.counted, &unsaved.forgotten).await;
+            if kept.is_err() {
+                world.trending.put_back(&unsaved);
+            }
+            kept
+        };
+        if let Err(error) = done {
             let error = service_runtime::tasks::chain(&error);
             tracing::warn!(tenant = %world.tenant, error, "trends could not be saved; tried again later");
         }

@@ -10,7 +10,7 @@ use service_runtime::{
     telemetry,
 };
 
-use crate::{index::embedding, store};
+use crate::{index::embedding, intake::partitions, store};
 
 /// The defaults, documented.
 pub const DEFAULTS: &str = include_str!("../config.default.toml");
@@ -37,6 +37,8 @@ pub struct Config {
     pub embedding: embedding::Config,
     /// Profiles and what becomes of events.
     pub profiles: Profiles,
+    /// How several processes share the events of one store.
+    pub intake: partitions::Config,
     /// The trending index.
     pub trending: Trending,
 }
@@ -89,6 +91,9 @@ pub struct Trending {
     /// How often the counts are saved.
     #[serde(with = "humantime_serde")]
     pub save: Duration,
+    /// How often the counts are exchanged with the processes that share the store.
+    #[serde(with = "humantime_serde")]
+    pub exchange: Duration,
 }
 
 impl Validate for Config {
@@ -102,6 +107,7 @@ impl Validate for Config {
             .chain(within("releases", &self.releases))
             .chain(within("embedding", &self.embedding))
             .chain(within("profiles", &self.profiles))
+            .chain(within("intake", &self.intake))
             .chain(within("trending", &self.trending))
             .collect()
     }
@@ -144,11 +150,44 @@ impl Validate for Grpc {
 impl Validate for store::Config {
     fn problems(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
-        if !self.url.starts_with("sqlite:") {
-            problems.push(Problem::new("url", &self.url, "sqlite:// and a path"));
+        if !["sqlite:", "postgres:", "postgresql:"].iter().any(|scheme| self.url.starts_with(scheme)) {
+            let expected = "sqlite:// and a path, or postgres://user@host:port/database";
+            problems.push(Problem::new("url", hide_password(&self.url), expected));
         }
+        if !(2..=1_000).contains(&self.connections) {
+            problems.push(Problem::new("connections", self.connections, "2 to 1000"));
+        }
+        let limits = (Duration::from_millis(100), SECOND * 60, "100ms to 1m");
+        problems.extend(bounded("statement_timeout", self.statement_timeout, limits.0, limits.1, limits.2));
+        problems.extend(bounded("follow", self.follow, Duration::from_millis(10), SECOND * 60, "10ms to 1m"));
         if !(1..=64).contains(&self.readers) {
             problems.push(Problem::new("readers", self.readers, "1 to 64"));
+        }
+        problems
+    }
+}
+
+/// A URL as it may be shown.
+fn hide_password(url: &str) -> String {
+    let hidden = url.split_once("://").and_then(|(scheme, rest)| {
+        let (who, place) = rest.rsplit_once('@')?;
+        let (user, _) = who.split_once(':')?;
+        Some(format!("{scheme}://{user}:<redacted>@{place}"))
+    });
+    hidden.unwrap_or_else(|| url.to_owned())
+}
+
+impl Validate for partitions::Config {
+    fn problems(&self) -> Vec<Problem> {
+        let mut problems: Vec<Problem> = [
+            bounded("lease", self.lease, SECOND, SECOND * 60, "1s to 1m"),
+            bounded("renew", self.renew, Duration::from_millis(50), SECOND * 20, "50ms to 20s"),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        if self.renew * 2 > self.lease {
+            problems.push(Problem::new("renew", humantime::format_duration(self.renew), "at most half of lease"));
         }
         problems
     }
@@ -194,6 +233,7 @@ impl Validate for Trending {
             bounded("half_life", self.half_life, SECOND * 60, HOUR * 24 * 365, "1m to 1year"),
             bounded("refresh", self.refresh, Duration::from_millis(10), HOUR, "10ms to 1h"),
             bounded("save", self.save, SECOND, HOUR, "1s to 1h"),
+            bounded("exchange", self.exchange, Duration::from_millis(100), HOUR, "100ms to 1h"),
         ]
         .into_iter()
         .flatten()

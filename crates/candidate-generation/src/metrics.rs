@@ -22,6 +22,8 @@ pub(crate) enum ProfileRead {
     Memory,
     /// From the store.
     Store,
+    /// From memory, while the store that others write to did not answer.
+    Unchecked,
     /// The store did not answer.
     Failed,
 }
@@ -36,6 +38,8 @@ pub struct CandidatesMetrics {
     intake_seconds: Histogram,
     freshness_seconds: Histogram,
     releases: Family<OutcomeLabels, Counter>,
+    partitions: Gauge,
+    leases: Family<OutcomeLabels, Counter>,
     items: Gauge,
     profiles: Gauge,
 }
@@ -52,6 +56,8 @@ impl CandidatesMetrics {
             intake_seconds: Histogram::new(seconds_buckets()),
             freshness_seconds: Histogram::new(seconds_buckets()),
             releases: Family::default(),
+            partitions: Gauge::default(),
+            leases: Family::default(),
             items: Gauge::default(),
             profiles: Gauge::default(),
         };
@@ -73,6 +79,16 @@ impl CandidatesMetrics {
             "From an event's receipt at the edge to its effect in serving memory",
             this.freshness_seconds.clone(),
         );
+        metrics.register(
+            "setlist_candidates_intake_partitions",
+            "Partitions of the events that this process takes in, where several share them",
+            this.partitions.clone(),
+        );
+        metrics.register(
+            "setlist_candidates_intake_leases",
+            "Leases of partitions, by what became of them",
+            this.leases.clone(),
+        );
         metrics.register("setlist_candidates_releases", "Releases looked at, by outcome", this.releases.clone());
         metrics.register("setlist_candidates_catalogue_items", "Items in the catalogues in memory", this.items.clone());
         metrics.register(
@@ -93,6 +109,7 @@ impl CandidatesMetrics {
         let outcome = match read {
             ProfileRead::Memory => "memory",
             ProfileRead::Store => "store",
+            ProfileRead::Unchecked => "unchecked",
             ProfileRead::Failed => "failed",
         };
         self.profile_reads.get_or_create(&OutcomeLabels { outcome }).inc();
@@ -113,6 +130,14 @@ impl CandidatesMetrics {
 
     pub(crate) fn rejected(&self) {
         self.events.get_or_create(&OutcomeLabels { outcome: "rejected_batch" }).inc();
+    }
+
+    pub(crate) fn partitions(&self, held: usize) {
+        self.partitions.set(i64::try_from(held).unwrap_or(i64::MAX));
+    }
+
+    pub(crate) fn lease(&self, outcome: &'static str) {
+        self.leases.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
     pub(crate) fn release(&self, outcome: &'static str) {

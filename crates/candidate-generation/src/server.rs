@@ -4,6 +4,7 @@
 //! It must not know whether the caller is in this process or behind a network.
 
 mod admin;
+mod listeners;
 
 use std::{
     convert::Infallible,
@@ -13,6 +14,7 @@ use std::{
 
 use async_trait::async_trait;
 use contracts::{Candidates, Deadline, Failure};
+use listeners::Listeners;
 use service_runtime::{OnFailure, TaskGroup, deadline};
 use shared_models::{
     ItemKey, TenantId, UserKey,
@@ -45,6 +47,7 @@ pub struct Service {
     worlds: Arc<Worlds>,
     store: Arc<dyn Store>,
     memory: ProfileMemory,
+    listeners: Listeners,
     pipeline: Pipeline,
     read_budget: Duration,
     clock: Arc<dyn shared_models::Clock>,
@@ -77,7 +80,8 @@ impl Service {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         let Parts { worlds, store, memory, pipeline, read_budget, clock, tasks, metrics } = parts;
-        Self { worlds, store, memory, pipeline, read_budget, clock, tasks, metrics }
+        let listeners = Listeners::new(Arc::clone(&store), memory.clone());
+        Self { worlds, store, memory, listeners, pipeline, read_budget, clock, tasks, metrics }
     }
 
     async fn gather(&self, query: CandidateQuery, deadline: Deadline) -> Result<CandidateSet, Error> {
@@ -88,10 +92,11 @@ impl Service {
         let mut missing = Vec::new();
         let listener = match &query.user {
             None => Arc::default(),
-            Some(user) => self.listener(&world, UserKey::of(user), deadline).await.unwrap_or_else(|cause| {
-                missing.push(DegradedStage::new(PROFILE_STAGE, cause));
-                Arc::default()
-            }),
+            Some(user) => {
+                let (listener, cause) = self.listener(&world, UserKey::of(user), deadline).await;
+                missing.extend(cause.map(|cause| DegradedStage::new(PROFILE_STAGE, cause)));
+                listener
+            }
         };
         let page =
             PageQuery::new(query, world.catalogue.snapshot(), world.serving(), listener, world.trending.trends());
@@ -100,31 +105,28 @@ impl Service {
         Ok(gathered.answer(Arc::new(context_of(&page)), missing, release))
     }
 
-    /// The listener from memory, else from the store. A user nobody has heard of is kept too, so that
-    /// the store is asked once.
+    /// The listener as last committed. Where the store does not say so in time, the page is made with what is in
+    /// memory, or cold, and the cause is told.
     async fn listener(
         &self,
         world: &World,
         user: UserKey,
         deadline: Deadline,
-    ) -> Result<Arc<ServingProfile>, DegradedCause> {
-        if let Some(known) = self.memory.find(world.number, user) {
-            self.metrics.profile_read(ProfileRead::Memory);
-            return Ok(known);
-        }
-        let read = deadline::run(deadline.capped(self.read_budget), self.store.user(&world.tenant, user)).await;
+    ) -> (Arc<ServingProfile>, Option<DegradedCause>) {
+        let read = deadline::run(deadline.capped(self.read_budget), self.listeners.read(world, user)).await;
         let (cause, error) = match read {
-            Ok(Ok(stored)) => {
-                self.metrics.profile_read(ProfileRead::Store);
-                let read = ServingProfile::new(stored.version, stored.profile, stored.attributes);
-                return Ok(self.memory.offer(world.number, user, read));
+            Ok(Ok((listener, from))) => {
+                self.metrics.profile_read(from);
+                return (listener, None);
             }
             Ok(Err(error)) => (DegradedCause::Failed, service_runtime::tasks::chain(&error)),
             Err(elapsed) => (DegradedCause::Timeout, elapsed.to_string()),
         };
-        self.metrics.profile_read(ProfileRead::Failed);
-        tracing::warn!(tenant = %world.tenant, user = %user, error, "profile could not be read; the page is cold");
-        Err(cause)
+        let remembered = self.listeners.remembered(world, user);
+        self.metrics.profile_read(if remembered.is_some() { ProfileRead::Unchecked } else { ProfileRead::Failed });
+        let with = if remembered.is_some() { "what is in memory" } else { "nothing" };
+        tracing::warn!(tenant = %world.tenant, user = %user, error, "profile could not be read; the page is made with {with}");
+        (remembered.unwrap_or_default(), Some(cause))
     }
 }
 

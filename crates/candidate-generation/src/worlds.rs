@@ -3,13 +3,14 @@
 //! A tenant's world is made when the tenant is first named; tenants never meet.
 
 mod builder;
+pub(crate) mod follow;
 
 use std::{
     collections::BTreeMap,
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
 };
 
@@ -48,6 +49,8 @@ pub struct World {
     /// Held from a write to the store to its effect in memory, so that two writes of one item have
     /// their effects in the same order in both.
     pub writing: Arc<tokio::sync::Mutex<()>>,
+    /// The version of the catalogue in memory, where other processes write to it too.
+    version: AtomicI64,
     watch: Watch,
     serving: ArcSwapOption<Serving>,
     previous: ArcSwapOption<Serving>,
@@ -66,6 +69,14 @@ impl World {
     #[must_use]
     pub fn serving(&self) -> Option<Arc<Serving>> {
         self.serving.load_full()
+    }
+
+    pub(crate) fn version(&self) -> i64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn reached(&self, version: i64) {
+        self.version.fetch_max(version, Ordering::AcqRel);
     }
 
     /// The release that served before.
@@ -146,8 +157,15 @@ impl Worlds {
     pub async fn load(self: &Arc<Self>, store: &dyn Store, tasks: &TaskGroup) -> Result<(), Error> {
         let worlds: Vec<Arc<World>> = store.tenants().await?.iter().map(|tenant| self.of(tenant)).collect();
         let read = async {
+            // Read first: what is written meanwhile is read again when the versions are compared next.
+            let versions = match store.shared() {
+                Some(shared) => shared.catalogue_versions().await?,
+                None => Vec::new(),
+            };
             for world in &worlds {
                 read(store, world).await?;
+                let version = versions.iter().find(|(tenant, _)| *tenant == world.tenant);
+                version.iter().for_each(|(_, version)| world.reached(*version));
             }
             Ok::<(), Error>(())
         };
@@ -183,6 +201,7 @@ impl Worlds {
             catalogue: Catalogue::default(),
             trending: Trending::new(self.half_life),
             writing: Arc::default(),
+            version: AtomicI64::new(0),
             watch: Watch::new(self.releases.clone(), tenant.clone(), requirements, Arc::clone(&self.clock)),
             serving: ArcSwapOption::empty(),
             previous: ArcSwapOption::empty(),
@@ -262,10 +281,13 @@ async fn read(store: &dyn Store, world: &World) -> Result<(), Error> {
     let (changes, trends) = tokio::try_join!(items, store.trends(&world.tenant))?;
     world.catalogue.apply(changes);
     let items = world.catalogue.snapshot();
-    // What is no longer in the catalogue is not counted, and leaves the store at the next save.
+    // What is no longer in the catalogue is not counted, and leaves the store at the next save: where others write
+    // too, it may also be in the catalogue by now.
     let (counted, left): (Vec<_>, Vec<_>) = trends.into_iter().partition(|trend| items.find(trend.key).is_some());
     world.trending.load(&counted);
-    world.trending.forget(left.iter().map(|trend| trend.key));
+    if store.shared().is_none() {
+        world.trending.forget(left.iter().map(|trend| trend.key));
+    }
     tracing::info!(tenant = %world.tenant, items = items.len(), "catalogue is in memory");
     Ok(())
 }

@@ -304,6 +304,10 @@ pub struct ConsumerSpec {
     pub max_batch: usize,
     /// The most messages that may be delivered and unanswered.
     pub max_unanswered: usize,
+    /// Whether one seat at a time is meant to sit here: whoever sits down takes the seat from its last holder, and
+    /// is given what that one left unanswered at once and in order, at the cost of one delivery each. Who may sit
+    /// is decided elsewhere, by a lease.
+    pub exclusive: bool,
 }
 
 impl ConsumerSpec {
@@ -317,6 +321,7 @@ impl ConsumerSpec {
             max_deliver: 8,
             max_batch: 64,
             max_unanswered: 256,
+            exclusive: false,
         }
     }
 
@@ -331,12 +336,13 @@ impl ConsumerSpec {
         self
     }
 
-    /// The same for one partition only, under a name of its own.
+    /// The same for one partition only, under a name of its own, for one worker at a time.
     #[must_use]
     pub fn for_partition(&self, partition: u16) -> Self {
         Self {
             name: format!("{}-p{partition}", self.name).into(),
             filter: Some(Filter::partition(self.stream, partition)),
+            exclusive: true,
             ..self.clone()
         }
     }

@@ -129,6 +129,8 @@ pub struct Candidates {
     pub embedding: candidate_generation::index::embedding::Config,
     /// Profiles and what becomes of events.
     pub profiles: candidate_generation::config::Profiles,
+    /// How several processes share the events of one store.
+    pub intake: candidate_generation::intake::partitions::Config,
     /// The trending index.
     pub trending: candidate_generation::config::Trending,
 }
@@ -212,7 +214,7 @@ impl Config {
     /// Candidate generation's configuration.
     #[must_use]
     pub fn candidates(&self) -> candidate_generation::Config {
-        let Candidates { store, releases, embedding, profiles, trending } = self.candidates.clone();
+        let Candidates { store, releases, embedding, profiles, intake, trending } = self.candidates.clone();
         candidate_generation::Config {
             telemetry: self.telemetry.clone(),
             ops: self.ops.clone(),
@@ -223,6 +225,7 @@ impl Config {
             releases,
             embedding,
             profiles,
+            intake,
             trending,
         }
     }

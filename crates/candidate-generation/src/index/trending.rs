@@ -68,6 +68,8 @@ pub struct StoredTrend {
 pub struct Unsaved {
     /// Counts that are new or other than before, by item.
     pub counted: Vec<StoredTrend>,
+    /// What was added to each of them, for a store that adds what several processes counted.
+    pub added: Vec<StoredTrend>,
     /// Items that are no longer counted.
     pub forgotten: Vec<ItemKey>,
 }
@@ -157,6 +159,14 @@ impl Trending {
         true
     }
 
+    /// Takes in what all processes together counted of some items. What was counted here and not given to
+    /// [`Trending::take_unsaved`] yet comes on top.
+    pub fn replace(&self, stored: &[StoredTrend]) {
+        let mut settled = self.settled.lock();
+        self.settle(&mut settled);
+        settled.replace(stored, self.half_life_days);
+    }
+
     /// The top as of the last refresh.
     #[must_use]
     pub fn trends(&self) -> Arc<Trends> {
@@ -170,22 +180,31 @@ impl Trending {
         self.settle(&mut settled);
         let at = settled.landmark;
         let unsaved = std::mem::take(&mut settled.unsaved);
-        let mut counted: Vec<StoredTrend> = unsaved
+        let mut added: Vec<StoredTrend> = unsaved
             .into_iter()
-            .filter_map(|key| settled.totals.of(key).map(|plays| StoredTrend { key, plays, at }))
+            .map(|(key, plays)| StoredTrend { key, plays, at })
             .filter(|trend| trend.plays.is_finite())
             .collect();
-        counted.sort_unstable_by_key(|trend| trend.key);
+        added.sort_unstable_by_key(|trend| trend.key);
+        let counted = added
+            .iter()
+            .filter_map(|trend| Some(StoredTrend { plays: settled.totals.of(trend.key)?, ..*trend }))
+            .filter(|trend| trend.plays.is_finite())
+            .collect();
         let gone = std::mem::take(&mut settled.gone);
         let mut forgotten: Vec<ItemKey> = gone.into_iter().filter(|key| settled.totals.of(*key).is_none()).collect();
         forgotten.sort_unstable();
-        Unsaved { counted, forgotten }
+        Unsaved { counted, added, forgotten }
     }
 
     /// Marks changes as unsaved again, after a store could not keep them.
     pub fn put_back(&self, unsaved: &Unsaved) {
         let mut settled = self.settled.lock();
-        settled.unsaved.extend(unsaved.counted.iter().map(|trend| trend.key));
+        let landmark = settled.landmark;
+        for trend in &unsaved.added {
+            let plays = trend.plays * (days(landmark, trend.at) / self.half_life_days).exp2();
+            *settled.unsaved.entry(trend.key).or_insert(0.0) += plays;
+        }
         settled.gone.extend(&unsaved.forgotten);
     }
 }
@@ -271,6 +290,32 @@ mod tests {
         let (once, parts) = (counted(1), counted(60));
         assert_eq!(once.len(), parts.len());
         assert!(once.iter().zip(&parts).all(|(a, b)| (a.1 - b.1).abs() < 1e-4), "{once:?} and {parts:?}");
+    }
+
+    #[test]
+    fn processes_that_exchange_counts_agree_on_their_sum() {
+        let half_life = Duration::from_secs(86_400);
+        let (here, there) = (Trending::new(half_life), Trending::new(half_life));
+        here.add([(ItemKey(1), 4.0, Timestamp(5 * DAY)), (ItemKey(2), 1.0, Timestamp(5 * DAY))]);
+        there.add([(ItemKey(1), 1.0, Timestamp(6 * DAY))]);
+        let (mine, theirs) = (here.take_unsaved().added, there.take_unsaved().added);
+        assert_eq!((mine.len(), theirs.len()), (2, 1));
+        // What a store makes of both, at day 6; a play comes in before it is read.
+        let stored = [
+            StoredTrend { key: ItemKey(1), plays: 3.0, at: Timestamp(6 * DAY) },
+            StoredTrend { key: ItemKey(2), plays: 1.0, at: Timestamp(5 * DAY) },
+        ];
+        here.add([(ItemKey(2), 1.0, Timestamp(6 * DAY))]);
+        for trending in [&here, &there] {
+            trending.replace(&stored);
+            assert!(trending.refresh());
+        }
+        assert_eq!(plays(&there.trends(), 6 * DAY), [(1, 3.0), (2, 0.5)]);
+        assert_eq!(plays(&here.trends(), 6 * DAY), [(1, 3.0), (2, 1.5)]);
+        let unsaved = here.take_unsaved();
+        assert_eq!(unsaved.added.len(), 1, "what came from the store is not added again");
+        here.put_back(&unsaved);
+        assert_eq!(here.take_unsaved().added, unsaved.added);
     }
 
     #[test]

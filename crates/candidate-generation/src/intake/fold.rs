@@ -74,7 +74,7 @@ pub(super) async fn fold(intake: &Intake, messages: &[&Message], aside: &Aside) 
         of_tenants.entry(&message.tenant).or_default().push(message);
     }
     let now = intake.clock.now();
-    let mut tx = intake.store.begin().await?;
+    let mut tx = intake.store.begin(intake.lease.as_ref()).await?;
     let mut pending = Vec::with_capacity(of_tenants.len());
     let mut folded = Folded { fresh: 0, repeated: 0 };
     for (tenant, messages) in of_tenants {

@@ -8,6 +8,7 @@
 mod aside;
 mod batch;
 mod fold;
+pub mod partitions;
 
 use std::{
     sync::Arc,
@@ -22,7 +23,7 @@ use shared_models::{Clock, ErrorCode};
 use crate::{
     metrics::CandidatesMetrics,
     profiles::memory::ProfileMemory,
-    store::{self, Store},
+    store::{self, Lease, Store},
     worlds::Worlds,
 };
 use aside::{Aside, Reports};
@@ -35,6 +36,7 @@ const AFTER_FAILURE: Duration = Duration::from_millis(500);
 const CONFLICTS: usize = 3;
 
 /// Folds events into profiles.
+#[derive(Clone)]
 pub struct Intake {
     store: Arc<dyn Store>,
     worlds: Arc<Worlds>,
@@ -42,7 +44,9 @@ pub struct Intake {
     tasks: TaskGroup,
     clock: Arc<dyn Clock>,
     metrics: CandidatesMetrics,
-    reports: Reports,
+    reports: Arc<Reports>,
+    /// Under which lease; `None` where no other process takes in.
+    lease: Option<Lease>,
 }
 
 impl Intake {
@@ -56,7 +60,13 @@ impl Intake {
         clock: Arc<dyn Clock>,
         metrics: CandidatesMetrics,
     ) -> Self {
-        Self { store, worlds, memory, tasks, clock, metrics, reports: Reports::default() }
+        Self { store, worlds, memory, tasks, clock, metrics, reports: Arc::default(), lease: None }
+    }
+
+    /// The same for one partition, as long as the lease is this process's.
+    #[must_use]
+    pub fn under(&self, lease: Lease) -> Self {
+        Self { lease: Some(lease), ..self.clone() }
     }
 
     /// Folds messages in one transaction, anew while other writers get in between, and without the

@@ -97,6 +97,18 @@ impl ProfileMemory {
         self.find(world, user).unwrap_or(kept)
     }
 
+    /// Keeps what a store that others write to has just given, with what the tenant told, unless a newer profile is
+    /// there; gives what is kept.
+    pub fn renew(&self, world: u32, user: UserKey, read: ServingProfile) -> Arc<ServingProfile> {
+        let read = Arc::new(read);
+        let kept = Arc::clone(&read);
+        self.cache.entry((world, user)).and_compute_with(|known| match known {
+            Some(known) if known.value().version > read.version => Op::Nop,
+            _ => Op::Put(Arc::clone(&read)),
+        });
+        self.find(world, user).unwrap_or(kept)
+    }
+
     /// Keeps a profile that has just been committed, unless a newer one is there. What the tenant told
     /// stays as it is in memory.
     pub fn publish(&self, world: u32, user: UserKey, committed: ServingProfile) {

@@ -15,11 +15,8 @@ use super::{Service, by};
 use crate::{
     catalog::{Change, Row},
     error::Error,
-    profiles::{
-        memory::{ProfileMemory, ServingProfile},
-        summary,
-    },
-    store::{Store, StoredUser, Written},
+    profiles::summary,
+    store::{Store, Written},
     worlds::World,
 };
 
@@ -43,6 +40,11 @@ fn check(item: &Item) -> Result<(), Error> {
         if let Some(text) = text.filter(|text| long(text)) {
             return wrong(field, format!("{} characters", text.chars().count()), "at most 1000 characters");
         }
+    }
+    let texts = [("title", Some(&item.title)), ("artist_name", item.artist_name.as_ref())];
+    let texts = texts.into_iter().chain(item.genres.iter().map(|genre| ("genres", Some(genre))));
+    if let Some((field, _)) = texts.into_iter().find(|(_, text)| text.is_some_and(|text| text.contains('\0'))) {
+        return wrong(field, "a NUL character".to_owned(), "text without NUL characters, which databases do not keep");
     }
     if item.genres.len() > MAX_GENRES {
         return wrong("genres", item.genres.len().to_string(), "at most 64");
@@ -101,20 +103,6 @@ async fn delete(store: &dyn Store, world: &World, id: &ItemId) -> Result<bool, E
         world.trending.forget([key]);
     }
     Ok(was_there)
-}
-
-/// A user from memory, else from the store.
-async fn stored_user(
-    store: &dyn Store,
-    memory: &ProfileMemory,
-    world: &World,
-    user: UserKey,
-) -> Result<Arc<ServingProfile>, Error> {
-    if let Some(known) = memory.find(world.number, user) {
-        return Ok(known);
-    }
-    let StoredUser { version, profile, attributes } = store.user(&world.tenant, user).await?;
-    Ok(memory.offer(world.number, user, ServingProfile::new(version, profile, attributes)))
 }
 
 impl Service {
@@ -229,8 +217,8 @@ impl Catalogue for Service {
 impl Profiles for Service {
     async fn user(&self, tenant: &TenantId, id: &UserId, deadline: Deadline) -> Result<UserSummary, Failure> {
         let world = self.world(tenant);
-        let read = stored_user(self.store.as_ref(), &self.memory, &world, UserKey::of(id));
-        let known = by(deadline, read).await?;
+        let key = UserKey::of(id);
+        let (known, _) = by(deadline, async { Ok(self.listeners.read(&world, key).await?) }).await?;
         if known.version == 0 && known.attributes.is_none() {
             return Err(Error::NoUser.into());
         }
@@ -240,11 +228,12 @@ impl Profiles for Service {
 
     async fn put_user(&self, tenant: &TenantId, attributes: UserAttributes, deadline: Deadline) -> Result<(), Failure> {
         let world = self.world(tenant);
-        let (store, memory, shown) = (Arc::clone(&self.store), self.memory.clone(), Arc::clone(&world));
+        let (store, memory, listeners) = (Arc::clone(&self.store), self.memory.clone(), self.listeners.clone());
+        let shown = Arc::clone(&world);
         let work = move |turn| async move {
             let _turn = turn;
             // In memory before it is written: no reader can then put what it read before over it.
-            stored_user(store.as_ref(), &memory, &shown, UserKey::of(&attributes.id)).await?;
+            listeners.read(&shown, UserKey::of(&attributes.id)).await?;
             store.put_user(&shown.tenant, &attributes).await?;
             memory.tell(shown.number, attributes);
             Ok(())

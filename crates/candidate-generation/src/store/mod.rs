@@ -1,39 +1,70 @@
 //! Where the catalogue, the profiles and what has been folded are kept.
 //!
-//! One trait; [`sqlite`] implements it now, and the suite in `tests/it/store.rs` says what any
-//! implementation must do. SQL stands in this folder only. A store must never know what a profile means beyond its encoding.
+//! One trait and two implementations, [`sqlite`] for one process and [`postgres`] for many, which pass one
+//! suite (`tests/it/store_suite.rs`). What many processes need to stand beside each other is [`Shared`]. SQL
+//! stands in this folder only. A store must never know what a profile means beyond its encoding.
 
 mod blob;
-mod folding;
+mod plan;
 mod rows;
-mod statements;
+mod shared;
+mod spans;
 
+pub mod postgres;
 pub mod sqlite;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use service_runtime::config::Secret;
 use shared_models::{ErrorCode, ItemId, ItemKey, TenantId, Timestamp, UserKey, item::Item, listener::UserAttributes};
+use sqlx::migrate::Migrator;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::{index::trending::StoredTrend, profiles::Profile};
 
 pub use blob::{FORMAT, decode, encode};
+pub use shared::{Exchange, ItemChange, Known, Lease, Shared, Shares};
 
 /// Where the store is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// `sqlite://` and a path.
+    /// `sqlite://` and a path, for one process; `postgres://user@host:port/database`, for many.
     pub url: String,
-    /// Connections for reading; writing has one of its own.
+    /// The password of a PostgreSQL user, where the URL holds none.
+    pub password: Secret,
+    /// SQLite: connections for reading; writing has one of its own.
     pub readers: u32,
+    /// PostgreSQL: the most connections of this process.
+    pub connections: u32,
+    /// PostgreSQL: the longest that a statement may take.
+    #[serde(with = "humantime_serde")]
+    pub statement_timeout: Duration,
+    /// PostgreSQL: how often to look for what other processes wrote to the catalogues.
+    #[serde(with = "humantime_serde")]
+    pub follow: Duration,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { url: "sqlite://data/candidates.db".to_owned(), readers: 4 }
+        Self {
+            url: "sqlite://data/candidates.db".to_owned(),
+            password: Secret::default(),
+            readers: 4,
+            connections: 16,
+            statement_timeout: Duration::from_secs(5),
+            follow: Duration::from_millis(250),
+        }
+    }
+}
+
+impl Config {
+    /// The default settings, with the store at `url`.
+    #[must_use]
+    pub fn at(url: impl Into<String>) -> Self {
+        Self { url: url.into(), ..Self::default() }
     }
 }
 
@@ -41,7 +72,7 @@ impl Default for Config {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The URL names no database that this build can open.
-    #[error("store url {url:?} is not supported; give sqlite:// and a path")]
+    #[error("store url {url:?} is not supported; give sqlite:// and a path, or postgres://user@host:port/database")]
     Url {
         /// What was given.
         url: String,
@@ -61,9 +92,21 @@ pub enum Error {
         #[source]
         source: sqlx::Error,
     },
-    /// Another writer changed the same profiles after they were read.
+    /// The database did not answer in time.
+    #[error("store cannot {operation}: no answer in time")]
+    Elapsed {
+        /// What was being done.
+        operation: &'static str,
+    },
+    /// Another writer changed the same rows after they were read.
     #[error("profiles were changed by another writer")]
     Conflict,
+    /// Another process has taken the partition over.
+    #[error("partition {partition} has been taken over by another process")]
+    Fenced {
+        /// Which.
+        partition: u16,
+    },
     /// A stored value does not read back.
     #[error("stored {what} does not read back")]
     Corrupt {
@@ -78,7 +121,8 @@ impl Error {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::Url { .. } => ErrorCode::InvalidArgument,
-            Self::Open(_) | Self::Query { .. } => ErrorCode::Unavailable,
+            Self::Query { source, .. } if postgres::is_refusal(source) => ErrorCode::Internal,
+            Self::Open(_) | Self::Query { .. } | Self::Elapsed { .. } | Self::Fenced { .. } => ErrorCode::Unavailable,
             Self::Conflict => ErrorCode::Conflict,
             Self::Migrate(_) | Self::Corrupt { .. } => ErrorCode::Internal,
         }
@@ -173,8 +217,12 @@ pub trait Store: Send + Sync {
     /// A user; one nobody has heard of is the default.
     async fn user(&self, tenant: &TenantId, user: UserKey) -> Result<StoredUser, Error>;
 
-    /// Begins to fold events in. Nothing is kept until [`Folding::commit`].
-    async fn begin(&self) -> Result<Box<dyn Folding>, Error>;
+    /// Begins to fold events in. Nothing is kept until [`Folding::commit`]; nothing at all when the lease, where
+    /// one is given, is no longer this process's.
+    ///
+    /// # Errors
+    /// [`Error::Fenced`] then.
+    async fn begin(&self, lease: Option<&Lease>) -> Result<Box<dyn Folding>, Error>;
 
     /// Keeps counts of the trending index over those it has, and forgets those of other items.
     async fn save_trends(&self, tenant: &TenantId, counted: &[StoredTrend], forgotten: &[ItemKey])
@@ -186,6 +234,11 @@ pub trait Store: Send + Sync {
     /// Forgets folded events and positions from before a moment, few at a time so that writers get in
     /// between; how many.
     async fn prune(&self, before: Timestamp) -> Result<u64, Error>;
+
+    /// What the store offers to several processes that share it; `None` when it is for one.
+    fn shared(&self) -> Option<&dyn Shared> {
+        None
+    }
 }
 
 /// One transaction of intake. Dropped without a commit, it leaves nothing.
@@ -236,5 +289,16 @@ pub async fn open(config: &Config) -> Result<Arc<dyn Store>, Error> {
     if config.url.starts_with("sqlite:") {
         return Ok(Arc::new(sqlite::SqliteStore::open(config).await?));
     }
+    if config.url.starts_with("postgres:") || config.url.starts_with("postgresql:") {
+        return Ok(Arc::new(postgres::PostgresStore::open(config).await?));
+    }
     Err(Error::Url { url: config.url.clone() })
+}
+
+/// The migrations of a database: each in a transaction of its own, so that one that was cut off begins anew. Tables
+/// of a later release are left as they are: migrations only add, and an older release runs on them.
+fn migrator(migrations: &Migrator) -> Migrator {
+    let mut migrator = Migrator::with_migrations(migrations.iter().cloned().collect());
+    migrator.set_ignore_missing(true);
+    migrator
 }

@@ -1,50 +1,86 @@
-//! Rows to values and values to rows. It must not know which statement a row comes from.
+//! Rows to values. It must not know which statement or which database a row comes from.
 
 use shared_models::{
     ItemId, ItemKey, Timestamp, UserId,
     item::{Item, ItemKind, Market},
     listener::UserAttributes,
 };
-use sqlx::{
-    Row as _,
-    query::Query,
-    sqlite::{Sqlite, SqliteArguments, SqliteRow},
-};
+use sqlx::{Row as _, postgres::PgRow, sqlite::SqliteRow};
 
 use super::{Error, StoredUser, decode};
+use crate::{index::trending::StoredTrend, profiles::Profile};
+
+/// The columns of a row by their number, whichever database it comes from. Integers are of 64 bits in every
+/// statement.
+pub(super) trait Columns {
+    fn maybe_text(&self, column: usize) -> Result<Option<&str>, Error>;
+    fn maybe_integer(&self, column: usize) -> Result<Option<i64>, Error>;
+    fn maybe_bytes(&self, column: usize) -> Result<Option<&[u8]>, Error>;
+    fn flag(&self, column: usize) -> Result<bool, Error>;
+    fn real(&self, column: usize) -> Result<f64, Error>;
+}
+
+macro_rules! columns {
+    ($row:ty) => {
+        impl Columns for $row {
+            fn maybe_text(&self, column: usize) -> Result<Option<&str>, Error> {
+                self.try_get(column).map_err(unreadable)
+            }
+
+            fn maybe_integer(&self, column: usize) -> Result<Option<i64>, Error> {
+                self.try_get(column).map_err(unreadable)
+            }
+
+            fn maybe_bytes(&self, column: usize) -> Result<Option<&[u8]>, Error> {
+                self.try_get(column).map_err(unreadable)
+            }
+
+            fn flag(&self, column: usize) -> Result<bool, Error> {
+                self.try_get(column).map_err(unreadable)
+            }
+
+            fn real(&self, column: usize) -> Result<f64, Error> {
+                self.try_get(column).map_err(unreadable)
+            }
+        }
+    };
+}
+
+columns!(SqliteRow);
+columns!(PgRow);
 
 pub(super) fn unreadable(_: sqlx::Error) -> Error {
     Error::Corrupt { what: "column" }
 }
 
-pub(super) fn text(row: &SqliteRow, column: usize) -> Result<&str, Error> {
-    row.try_get(column).map_err(unreadable)
+const MISSING: Error = Error::Corrupt { what: "column" };
+
+pub(super) fn text(row: &impl Columns, column: usize) -> Result<&str, Error> {
+    row.maybe_text(column)?.ok_or(MISSING)
 }
 
-pub(super) fn integer(row: &SqliteRow, column: usize) -> Result<i64, Error> {
-    row.try_get(column).map_err(unreadable)
+pub(super) fn integer(row: &impl Columns, column: usize) -> Result<i64, Error> {
+    row.maybe_integer(column)?.ok_or(MISSING)
 }
 
-pub(super) fn item_key(row: &SqliteRow, column: usize) -> Result<ItemKey, Error> {
+pub(super) fn item_key(row: &impl Columns, column: usize) -> Result<ItemKey, Error> {
     Ok(ItemKey(integer(row, column)? as u64))
 }
 
-/// An item, from ten columns in the order of the table.
-pub(super) fn item(row: &SqliteRow) -> Result<Item, Error> {
+/// An item, from ten columns in the order of the table that begin at `first`.
+pub(super) fn item(row: &impl Columns, first: usize) -> Result<Item, Error> {
     let corrupt = |what| move |_| Error::Corrupt { what };
-    let maybe = |column: usize| row.try_get::<Option<&str>, _>(column).map_err(unreadable);
-    let maybe_integer = |column: usize| row.try_get::<Option<i64>, _>(column).map_err(unreadable);
     Ok(Item {
-        id: ItemId::new(text(row, 0)?).map_err(corrupt("item id"))?,
-        kind: ItemKind::from(text(row, 1)?),
-        title: text(row, 2)?.to_owned(),
-        artist_id: maybe(3)?.map(ItemId::new).transpose().map_err(corrupt("artist id"))?,
-        artist_name: maybe(4)?.map(str::to_owned),
-        genres: serde_json::from_str(text(row, 5)?).map_err(|_| Error::Corrupt { what: "genres" })?,
-        released_at: maybe_integer(6)?.map(Timestamp),
-        duration_ms: maybe_integer(7)?.and_then(|ms| u32::try_from(ms).ok()),
-        explicit: row.try_get(8).map_err(unreadable)?,
-        markets: markets(text(row, 9)?)?,
+        id: ItemId::new(text(row, first)?).map_err(corrupt("item id"))?,
+        kind: ItemKind::from(text(row, first + 1)?),
+        title: text(row, first + 2)?.to_owned(),
+        artist_id: row.maybe_text(first + 3)?.map(ItemId::new).transpose().map_err(corrupt("artist id"))?,
+        artist_name: row.maybe_text(first + 4)?.map(str::to_owned),
+        genres: serde_json::from_str(text(row, first + 5)?).map_err(|_| Error::Corrupt { what: "genres" })?,
+        released_at: row.maybe_integer(first + 6)?.map(Timestamp),
+        duration_ms: row.maybe_integer(first + 7)?.and_then(|ms| u32::try_from(ms).ok()),
+        explicit: row.flag(first + 8)?,
+        markets: markets(text(row, first + 9)?)?,
     })
 }
 
@@ -60,46 +96,47 @@ fn markets(text: &str) -> Result<smallvec::SmallVec<[Market; 4]>, Error> {
         .ok_or(corrupt)
 }
 
-/// Binds one row of `statements::put_items`.
-pub(super) fn bind_item<'q>(
-    query: Query<'q, Sqlite, SqliteArguments>,
-    item: &'q Item,
-) -> Query<'q, Sqlite, SqliteArguments> {
+/// An item's markets as they are stored.
+pub(super) fn markets_text(item: &Item) -> String {
+    item.markets.iter().map(Market::as_str).collect()
+}
+
+/// An item's genres as they are stored.
+pub(super) fn genres_text(item: &Item) -> String {
     // Texts always become JSON.
-    let genres = serde_json::to_string(&item.genres).unwrap_or_else(|_| "[]".to_owned());
-    query
-        .bind(item.key().0 as i64)
-        .bind(item.id.as_str())
-        .bind(item.kind.as_str())
-        .bind(item.title.as_str())
-        .bind(item.artist_id.as_ref().map(ItemId::as_str))
-        .bind(item.artist_name.as_deref())
-        .bind(genres)
-        .bind(item.released_at.map(|at| at.0))
-        .bind(item.duration_ms.map(i64::from))
-        .bind(item.explicit)
-        .bind(item.markets.iter().map(Market::as_str).collect::<String>())
+    serde_json::to_string(&item.genres).unwrap_or_else(|_| "[]".to_owned())
 }
 
 /// What the tenant told of a user, from four columns that begin at `first`.
-pub(super) fn attributes(row: &SqliteRow, first: usize) -> Result<UserAttributes, Error> {
-    let market: Option<&str> = row.try_get(first + 1).map_err(unreadable)?;
+pub(super) fn attributes(row: &impl Columns, first: usize) -> Result<UserAttributes, Error> {
     Ok(UserAttributes {
         id: UserId::new(text(row, first)?).map_err(|_| Error::Corrupt { what: "user id" })?,
-        market: market.and_then(Market::parse),
-        explicit_allowed: row.try_get(first + 2).map_err(unreadable)?,
+        market: row.maybe_text(first + 1)?.and_then(Market::parse),
+        explicit_allowed: row.flag(first + 2)?,
         updated_at: Timestamp(integer(row, first + 3)?),
     })
 }
 
-/// A user, from a row of `statements::users`.
-pub(super) fn user(row: &SqliteRow) -> Result<StoredUser, Error> {
-    let mut user = StoredUser { version: integer(row, 1)?, ..StoredUser::default() };
-    if let Some(bytes) = row.try_get::<Option<&[u8]>, _>(3).map_err(unreadable)? {
-        user.profile = decode(row.try_get(2).map_err(unreadable)?, bytes)?;
+/// A profile, from its format and its bytes in two columns that begin at `first`; `None` when it was never written.
+pub(super) fn profile(row: &impl Columns, first: usize) -> Result<Option<Profile>, Error> {
+    let Some(bytes) = row.maybe_bytes(first + 1)? else { return Ok(None) };
+    let format = i16::try_from(integer(row, first)?).map_err(|_| Error::Corrupt { what: "profile" })?;
+    decode(format, bytes).map(Some)
+}
+
+/// A user, from a row of version, format, profile and attributes that begins at `first`.
+pub(super) fn user(row: &impl Columns, first: usize) -> Result<StoredUser, Error> {
+    let mut user = StoredUser { version: row.maybe_integer(first)?.unwrap_or(0), ..StoredUser::default() };
+    if let Some(profile) = profile(row, first + 1)? {
+        user.profile = profile;
     }
-    if row.try_get::<Option<&str>, _>(4).map_err(unreadable)?.is_some() {
-        user.attributes = Some(attributes(row, 4)?);
+    if row.maybe_text(first + 3)?.is_some() {
+        user.attributes = Some(attributes(row, first + 3)?);
     }
     Ok(user)
+}
+
+/// A count, from item, plays and moment.
+pub(super) fn trend(row: &impl Columns) -> Result<StoredTrend, Error> {
+    Ok(StoredTrend { key: item_key(row, 0)?, plays: row.real(1)?, at: Timestamp(integer(row, 2)?) })
 }

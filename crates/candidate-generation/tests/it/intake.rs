@@ -39,8 +39,7 @@ struct Process {
 pub(crate) fn config(folder: &TempDir) -> Config {
     let mut config: Config = service_runtime::config::load(config::DEFAULTS, None, "CANDIDATES_TEST", &[]).unwrap();
     config.releases.path = folder.path().join("releases");
-    config.store =
-        store::Config { url: format!("sqlite://{}", folder.path().join("deep/candidates.db").display()), readers: 2 };
+    config.store = store::Config::at(format!("sqlite://{}", folder.path().join("deep/candidates.db").display()));
     config.bus.path = PathBuf::from(folder.path()).join("bus.db");
     config.embedding = embedding::Config::default();
     config
@@ -128,7 +127,7 @@ async fn what_the_catalogue_does_not_hold_never_trends() {
 async fn a_profile_that_does_not_read_back_costs_nobody_else_anything() {
     let (folder, store) = fresh().await;
     let garbage = |version: i64| NextProfile { user: user("broken"), version, blob: b"garbage".to_vec() };
-    let mut tx = store.begin().await.unwrap();
+    let mut tx = store.begin(None).await.unwrap();
     tx.save(&tenant(), &[garbage(1)], NOW).await.unwrap();
     tx.commit().await.unwrap();
     let before = process(&folder, store);
@@ -144,7 +143,7 @@ async fn a_profile_that_does_not_read_back_costs_nobody_else_anything() {
         assert_eq!(outcomes[1], Outcome::Done);
         assert_eq!((before.plays("u").await, before.plays("v").await), (2, 2));
     }
-    let mut tx = before.store.begin().await.unwrap();
+    let mut tx = before.store.begin(None).await.unwrap();
     let found = tx.users(&tenant(), &[user("broken")]).await.unwrap();
     assert!(matches!(found[..], [(_, Err(store::Error::Corrupt { .. }))]), "the stored bytes stay: {found:?}");
 

@@ -3,9 +3,11 @@
 mod filters;
 mod intake;
 mod profiles;
+mod replicas;
 mod service;
 mod sources;
 mod store;
+mod store_postgres;
 mod store_suite;
 mod world;
 mod writes;

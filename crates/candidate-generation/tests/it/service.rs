@@ -197,6 +197,9 @@ async fn items_are_written_read_and_refused_one_by_one() {
     let put = catalogue.put_items(&tenant(), vec![track("t1", "a"), untitled, track("t2", "a")], soon()).await.unwrap();
     assert_eq!((&put[0], &put[2]), (&Ok(Put::Created), &Ok(Put::Created)));
     assert_eq!(put[1].as_ref().unwrap_err().reason, "invalid_item");
+    let nul = Item { artist_name: Some("a\0".to_owned()), ..track("nul", "a") };
+    let put = catalogue.put_items(&tenant(), vec![nul], soon()).await.unwrap();
+    assert!(put[0].as_ref().unwrap_err().to_string().contains("artist_name"), "{put:?}");
     let again = Item { title: "other".to_owned(), ..track("t2", "a") };
     let put = catalogue.put_items(&tenant(), vec![track("t1", "a"), again.clone()], soon()).await.unwrap();
     assert_eq!(put, [Ok(Put::Unchanged), Ok(Put::Updated)]);

@@ -1,5 +1,5 @@
-//! What any store must do, as functions over the trait. A store's own test calls [`all`] with a fresh
-//! empty one for each.
+//! What any store must do, as functions over the trait. A store's own test calls [`cases`] with a function that
+//! makes a fresh, empty one for each.
 
 use std::sync::Arc;
 
@@ -17,15 +17,46 @@ use shared_models::{
 
 use crate::world::{NOW, event, id, key, tenant, track};
 
+/// Every case as a test; `$fresh` gives a store and what must live as long as it.
+macro_rules! cases {
+    ($fresh:path) => {
+        $crate::store_suite::cases!(
+            $fresh:
+            items_round_trip,
+            the_last_of_equals_is_kept,
+            tenants_never_meet,
+            users_round_trip,
+            an_unreadable_profile_is_its_users_affair,
+            an_outdated_writer_is_refused,
+            claims_hold_once,
+            a_dropped_transaction_leaves_nothing,
+            old_events_are_forgotten,
+            forgetting_much_holds_no_writer_up,
+            trends_round_trip
+        );
+    };
+    ($fresh:path: $($case:ident),+) => {
+        $(
+            #[tokio::test]
+            async fn $case() {
+                let (_alive, store) = $fresh().await;
+                $crate::store_suite::$case(&store).await;
+            }
+        )+
+    };
+}
+
+pub(crate) use cases;
+
 fn other() -> TenantId {
     TenantId::new("other").unwrap()
 }
 
-fn user(name: &str) -> UserKey {
+pub(crate) fn user(name: &str) -> UserKey {
     UserKey::of(&UserId::new(name).unwrap())
 }
 
-fn event_key(name: &str) -> EventKey {
+pub(crate) fn event_key(name: &str) -> EventKey {
     EventKey::of(&EventId::new(name).unwrap())
 }
 
@@ -74,14 +105,14 @@ pub(crate) async fn tenants_never_meet(store: &dyn Store) {
     assert!(!store.delete_item(&other(), &id("t")).await.unwrap());
     save(store, &tenant(), "u", 1).await.unwrap();
     assert_eq!(store.user(&other(), user("u")).await.unwrap(), StoredUser::default());
-    let mut tx = store.begin().await.unwrap();
+    let mut tx = store.begin(None).await.unwrap();
     assert_eq!(tx.claim_events(&tenant(), &[(user("u"), event_key("e"))], NOW).await.unwrap(), [true]);
     assert_eq!(tx.claim_events(&other(), &[(user("u"), event_key("e"))], NOW).await.unwrap(), [true]);
     tx.commit().await.unwrap();
     assert_eq!(store.tenants().await.unwrap(), [tenant()]);
 }
 
-fn profile(plays: u64) -> Profile {
+pub(crate) fn profile(plays: u64) -> Profile {
     let mut profile = Profile::default();
     for number in 0..plays {
         profile.apply(&event(number, "u", EventKind::Play, &format!("t{number}"), NOW), &ItemFactsForFold::default());
@@ -89,8 +120,8 @@ fn profile(plays: u64) -> Profile {
     profile
 }
 
-async fn save(store: &dyn Store, tenant: &TenantId, name: &str, version: i64) -> Result<(), Error> {
-    let mut tx = store.begin().await?;
+pub(crate) async fn save(store: &dyn Store, tenant: &TenantId, name: &str, version: i64) -> Result<(), Error> {
+    let mut tx = store.begin(None).await?;
     let next = NextProfile { user: user(name), version, blob: encode(&profile(version as u64)) };
     tx.save(tenant, &[next], NOW).await?;
     tx.commit().await
@@ -115,7 +146,7 @@ pub(crate) async fn users_round_trip(store: &dyn Store) {
     let expected = StoredUser { version: 1, profile: profile(1), attributes: Some(told) };
     assert_eq!(store.user(&tenant(), user("u")).await.unwrap(), expected);
 
-    let mut tx = store.begin().await.unwrap();
+    let mut tx = store.begin(None).await.unwrap();
     let found = tx.users(&tenant(), &[user("u"), user("v"), user("w"), user("nobody")]).await.unwrap();
     let mut found: Vec<(UserKey, StoredUser)> = found.into_iter().map(|(key, user)| (key, user.unwrap())).collect();
     found.sort_by_key(|(_, user)| (user.version, user.attributes.is_some(), user.attributes.is_none()));
@@ -130,11 +161,11 @@ pub(crate) async fn users_round_trip(store: &dyn Store) {
 /// A profile that does not read back spoils nobody else's reading, and stays as it is.
 pub(crate) async fn an_unreadable_profile_is_its_users_affair(store: &dyn Store) {
     save(store, &tenant(), "u", 1).await.unwrap();
-    let mut tx = store.begin().await.unwrap();
+    let mut tx = store.begin(None).await.unwrap();
     tx.save(&tenant(), &[NextProfile { user: user("v"), version: 1, blob: b"garbage".to_vec() }], NOW).await.unwrap();
     tx.commit().await.unwrap();
     assert!(matches!(store.user(&tenant(), user("v")).await, Err(Error::Corrupt { what: "profile" })));
-    let mut tx = store.begin().await.unwrap();
+    let mut tx = store.begin(None).await.unwrap();
     let mut found = tx.users(&tenant(), &[user("u"), user("v")]).await.unwrap();
     found.sort_by_key(|(key, _)| *key == user("v"));
     let expected = StoredUser { version: 1, profile: profile(1), attributes: None };
@@ -161,11 +192,11 @@ pub(crate) async fn claims_hold_once(store: &dyn Store) {
     };
     let many: Vec<(UserKey, EventKey)> =
         (0..700).map(|n| (user(&format!("u{}", n % 9)), event_key(&format!("e{n}")))).collect();
-    let mut tx = store.begin().await.unwrap();
+    let mut tx = store.begin(None).await.unwrap();
     assert_eq!(tx.claim_positions(&tenant(), &[position(1, "a"), position(2, "b")], NOW).await.unwrap(), [true, true]);
     assert!(tx.claim_events(&tenant(), &many[..400], NOW).await.unwrap().iter().all(|fresh| *fresh));
     tx.commit().await.unwrap();
-    let mut tx = store.begin().await.unwrap();
+    let mut tx = store.begin(None).await.unwrap();
     assert_eq!(
         tx.claim_positions(&tenant(), &[position(2, "b"), position(3, "c"), position(1, "z")], NOW).await.unwrap(),
         [false, true, true]
@@ -178,11 +209,11 @@ pub(crate) async fn claims_hold_once(store: &dyn Store) {
 
 /// What is not committed never was.
 pub(crate) async fn a_dropped_transaction_leaves_nothing(store: &dyn Store) {
-    let mut tx = store.begin().await.unwrap();
+    let mut tx = store.begin(None).await.unwrap();
     tx.claim_events(&tenant(), &[(user("u"), event_key("e"))], NOW).await.unwrap();
     tx.save(&tenant(), &[NextProfile { user: user("u"), version: 1, blob: encode(&profile(1)) }], NOW).await.unwrap();
     drop(tx);
-    let mut tx = store.begin().await.unwrap();
+    let mut tx = store.begin(None).await.unwrap();
     assert_eq!(tx.claim_events(&tenant(), &[(user("u"), event_key("e"))], NOW).await.unwrap(), [true]);
     drop(tx);
     assert_eq!(store.user(&tenant(), user("u")).await.unwrap(), StoredUser::default());
@@ -190,12 +221,12 @@ pub(crate) async fn a_dropped_transaction_leaves_nothing(store: &dyn Store) {
 
 /// Old events are forgotten, new ones are not.
 pub(crate) async fn old_events_are_forgotten(store: &dyn Store) {
-    let mut tx = store.begin().await.unwrap();
+    let mut tx = store.begin(None).await.unwrap();
     tx.claim_events(&tenant(), &[(user("u"), event_key("old"))], Timestamp(10)).await.unwrap();
     tx.claim_events(&tenant(), &[(user("u"), event_key("new"))], Timestamp(20)).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(store.prune(Timestamp(15)).await.unwrap(), 1);
-    let mut tx = store.begin().await.unwrap();
+    let mut tx = store.begin(None).await.unwrap();
     let claims = [(user("u"), event_key("old")), (user("u"), event_key("new"))];
     assert_eq!(tx.claim_events(&tenant(), &claims, NOW).await.unwrap(), [true, false]);
 }
@@ -203,7 +234,7 @@ pub(crate) async fn old_events_are_forgotten(store: &dyn Store) {
 /// However much is to be forgotten, a writer gets in between.
 pub(crate) async fn forgetting_much_holds_no_writer_up(store: &dyn Store) {
     let old: Vec<(UserKey, EventKey)> = (0..6_500).map(|n| (user("u"), event_key(&format!("e{n}")))).collect();
-    let mut tx = store.begin().await.unwrap();
+    let mut tx = store.begin(None).await.unwrap();
     tx.claim_events(&tenant(), &old, Timestamp(10)).await.unwrap();
     tx.commit().await.unwrap();
     let forgotten = std::sync::atomic::AtomicU64::new(0);
@@ -212,7 +243,7 @@ pub(crate) async fn forgetting_much_holds_no_writer_up(store: &dyn Store) {
         forgotten.store(gone, std::sync::atomic::Ordering::Relaxed);
     };
     let write = async {
-        let mut tx = store.begin().await.unwrap();
+        let mut tx = store.begin(None).await.unwrap();
         assert_eq!(forgotten.load(std::sync::atomic::Ordering::Relaxed), 0, "the writer waited for all of it");
         tx.claim_events(&tenant(), &[(user("v"), event_key("new"))], NOW).await.unwrap();
         tx.commit().await.unwrap();

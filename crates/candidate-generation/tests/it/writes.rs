@@ -9,7 +9,7 @@ use candidate_generation::{
     metrics::CandidatesMetrics,
     profiles::memory::ProfileMemory,
     server::{Parts, Service},
-    store::{Error, Folding, Store, StoredUser, Written, sqlite::SqliteStore},
+    store::{Error, Folding, Lease, Store, StoredUser, Written, sqlite::SqliteStore},
     worlds::Worlds,
 };
 use contracts::{Catalogue as _, Deadline, Failure, Profiles as _};
@@ -79,8 +79,8 @@ impl Store for Late {
         self.inner.user(tenant, user).await
     }
 
-    async fn begin(&self) -> Result<Box<dyn Folding>, Error> {
-        self.inner.begin().await
+    async fn begin(&self, lease: Option<&Lease>) -> Result<Box<dyn Folding>, Error> {
+        self.inner.begin(lease).await
     }
 
     async fn save_trends(

@@ -32,6 +32,8 @@ struct State {
     cursor: u64,
     /// The messages up to `cursor` that are not dealt with.
     waiting: BTreeMap<u64, Waiting>,
+    /// Who sits at an exclusive consumer; `None` where everybody may.
+    holder: Option<Seat>,
 }
 
 /// What a seat may take now.
@@ -67,7 +69,7 @@ impl Consumer {
         Self {
             stream,
             name,
-            state: Mutex::new(State { filter: None, cursor, waiting: BTreeMap::new() }),
+            state: Mutex::new(State { filter: None, cursor, waiting: BTreeMap::new(), holder: None }),
             turn: tokio::sync::Mutex::new(()),
             changed: Notify::new(),
         }
@@ -194,6 +196,24 @@ impl Consumer {
                 message.due = due;
             }
         }
+    }
+
+    /// A seat is taken from whoever held it: everything unanswered is due at once, and others take nothing more.
+    pub(super) fn take_over(&self, seat: Seat) {
+        let now = Instant::now();
+        let mut state = self.state.lock();
+        state.holder = Some(seat);
+        for message in state.waiting.values_mut() {
+            message.seat = None;
+            message.due = now;
+        }
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
+    /// Whether a seat may take messages.
+    pub(super) fn admits(&self, seat: Seat) -> bool {
+        self.state.lock().holder.is_none_or(|holder| holder == seat)
     }
 
     /// A seat is given up: what it has is due at once.

@@ -172,6 +172,9 @@ impl EventBus for EmbeddedBus {
         consumer.filter_by(spec.filter.clone());
         self.0.save(&consumer).await?;
         let number = self.0.shared.seats.fetch_add(1, Ordering::Relaxed);
+        if spec.exclusive {
+            consumer.take_over(number);
+        }
         Ok(Box::new(seat::Seat::new(number, spec.clone(), self.0.clone(), consumer, known.last.subscribe())))
     }
 

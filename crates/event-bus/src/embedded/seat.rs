@@ -54,6 +54,9 @@ impl Seat {
     /// Takes what there is: messages that are due again, then new ones. `None` when there is nothing now, with the
     /// moment when something is due.
     async fn take(&mut self, max: usize) -> Result<(Vec<Delivery>, Option<Instant>), Error> {
+        if !self.consumer.admits(self.number) {
+            return Err(Error::unavailable("taking messages", "the seat was taken over by another"));
+        }
         let last = *self.last.borrow_and_update();
         let offer = self.consumer.offer(max, self.spec.max_unanswered);
         let mut messages = Vec::new();

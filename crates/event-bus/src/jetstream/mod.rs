@@ -7,10 +7,12 @@
 //! - `declare`: streams and consumers
 //! - `durability`: whether the server syncs before it acknowledges
 //! - `seat`: a subscription
+//! - `takeover`: how an exclusive seat changes hands
 
 mod declare;
 mod durability;
 mod seat;
+mod takeover;
 
 use std::{
     sync::{
@@ -133,9 +135,11 @@ impl JetStreamBus {
             connections,
         }));
         let mut connected = bus.0.connections.clone();
-        match tokio::time::timeout(FIRST_CONNECTION, connected.wait_for(|count| *count > 0)).await {
-            Ok(_) => bus.ready().await?,
-            Err(_) => tracing::warn!(url = config.url, "NATS does not answer; the service starts without it"),
+        // What it waited for is let go of before the next wait: it must not travel between threads.
+        if tokio::time::timeout(FIRST_CONNECTION, connected.wait_for(|count| *count > 0)).await.is_ok() {
+            bus.ready().await?;
+        } else {
+            tracing::warn!(url = config.url, "NATS does not answer; the service starts without it");
         }
         Ok(bus)
     }
@@ -288,7 +292,9 @@ impl EventBus for JetStreamBus {
     async fn subscribe(&self, spec: &ConsumerSpec) -> Result<Box<dyn Subscription>, Error> {
         self.ready().await?;
         let consumer = declare::consumer(&self.0.context, spec, &self.0.config).await?;
-        Ok(Box::new(seat::Seat::new(self.clone(), spec.clone(), consumer)))
+        let mut seat = seat::Seat::new(self.clone(), spec.clone(), consumer);
+        seat.settle().await?;
+        Ok(Box::new(seat))
     }
 
     async fn lag(&self, spec: &ConsumerSpec) -> Result<Lag, Error> {

@@ -26,16 +26,20 @@ use crate::{
 
 /// How long a pull stays open at the server: the longest that a lost one goes unnoticed.
 const PULL: Duration = Duration::from_secs(5);
+/// The same at an exclusive seat: for as long, a holder that is frozen or cut off may still be sent messages.
+pub(super) const EXCLUSIVE_PULL: Duration = Duration::from_secs(2);
 
 pub(super) struct Seat {
-    bus: JetStreamBus,
-    spec: ConsumerSpec,
-    consumer: PullConsumer,
+    pub(super) bus: JetStreamBus,
+    pub(super) spec: ConsumerSpec,
+    pub(super) consumer: PullConsumer,
     /// The open pull; `None` when the next one is to be made.
     pull: Option<Batch>,
     connections: watch::Receiver<u64>,
     /// Where to answer each message that was given out.
-    replies: HashMap<u64, async_nats::Subject>,
+    pub(super) replies: HashMap<u64, async_nats::Subject>,
+    /// Whether an exclusive seat is to be taken anew before the next pull.
+    pub(super) unsettled: bool,
 }
 
 /// What the server says of a message.
@@ -49,7 +53,8 @@ struct Facts {
 impl Seat {
     pub(super) fn new(bus: JetStreamBus, spec: ConsumerSpec, consumer: PullConsumer) -> Self {
         let connections = bus.connections();
-        Self { bus, spec, consumer, pull: None, connections, replies: HashMap::new() }
+        let unsettled = spec.exclusive;
+        Self { bus, spec, consumer, pull: None, connections, replies: HashMap::new(), unsettled }
     }
 
     /// Waits for the next message. Nothing is lost when the future is dropped: the pull stays.
@@ -57,7 +62,9 @@ impl Seat {
         loop {
             let Some(pull) = &mut self.pull else {
                 self.connections.borrow_and_update();
-                let pull = self.consumer.batch().max_messages(self.spec.max_batch).expires(PULL).messages().await;
+                self.settle().await?;
+                let expires = if self.spec.exclusive { EXCLUSIVE_PULL } else { PULL };
+                let pull = self.consumer.batch().max_messages(self.spec.max_batch).expires(expires).messages().await;
                 self.pull = Some(pull.map_err(|error| Error::unavailable("pulling messages", error))?);
                 continue;
             };
@@ -66,14 +73,18 @@ impl Seat {
                     Some(Ok(message)) => return Ok(message),
                     Some(Err(error)) => {
                         self.pull = None;
+                        self.unsettled = self.spec.exclusive;
                         // The consumer may be gone with its server's disk.
                         self.consumer = self.bus.redeclare(&self.spec).await?;
                         return Err(Error::unavailable("pulling messages", error));
                     }
                     None => self.pull = None,
                 },
-                // A new connection does not know the pull of the old one.
-                Ok(()) = self.connections.changed() => self.pull = None,
+                // A new connection does not know the pull of the old one, and what that one brought last may be lost.
+                Ok(()) = self.connections.changed() => {
+                    self.pull = None;
+                    self.unsettled = self.spec.exclusive;
+                }
             }
         }
     }
@@ -97,6 +108,11 @@ impl Seat {
         };
         let raw = message.payload.clone();
         let text = message.subject.as_str();
+        if !self.spec.sees(text) {
+            // Brought up by a takeover that crossed the last answers of the holder before.
+            self.confirm(facts.reply, AckKind::Ack).await?;
+            return Ok(None);
+        }
         let letter = match (Envelope::decode(raw.clone()), Subject::parse(text)) {
             (Ok(_), Some(_)) if facts.attempt > self.spec.max_deliver => {
                 lost(format!("was delivered {} times without an answer", self.spec.max_deliver), text, raw)
@@ -130,7 +146,7 @@ impl Seat {
     }
 
     /// Sends an answer, and waits until the server has it.
-    async fn confirm(&self, reply: async_nats::Subject, answer: AckKind) -> Result<(), Error> {
+    pub(super) async fn confirm(&self, reply: async_nats::Subject, answer: AckKind) -> Result<(), Error> {
         self.bus
             .client()
             .request(reply, answer.into())
@@ -140,7 +156,7 @@ impl Seat {
     }
 
     /// Sends an answer that may get lost: the message is then delivered again by itself.
-    async fn tell(&self, reply: async_nats::Subject, answer: AckKind) -> Result<(), Error> {
+    pub(super) async fn tell(&self, reply: async_nats::Subject, answer: AckKind) -> Result<(), Error> {
         self.bus
             .client()
             .publish(reply, answer.into())

@@ -51,6 +51,9 @@ promises!(
     two_seats_share_the_messages,
     a_seat_given_up_frees_its_messages,
     a_filter_shows_its_subjects_only,
+    partitions_are_consumed_each_by_its_own,
+    an_exclusive_seat_is_taken_over_at_once_and_in_order,
+    a_message_that_outlives_its_holders_becomes_a_dead_letter,
     lag_is_what_is_not_answered,
     a_dropped_wait_loses_nothing,
     a_subscriber_is_woken_by_a_publish,
@@ -294,6 +297,65 @@ async fn a_filter_shows_its_subjects_only(rig: Rig) {
     let mut tenant = bus.subscribe(&of_other).await.unwrap();
     assert_eq!(numbers(&drain(tenant.as_mut(), 1).await), [100]);
     assert_eq!(bus.lag(&of_other).await.unwrap().pending, 0);
+}
+
+async fn partitions_are_consumed_each_by_its_own(rig: Rig) {
+    let bus = rig.open().await;
+    let specs: Vec<ConsumerSpec> = (0..4).map(|partition| spec("reader").for_partition(partition)).collect();
+    let mut seats = Vec::new();
+    for spec in &specs {
+        // Declared twice: it stays one consumer.
+        drop(bus.subscribe(spec).await.unwrap());
+        seats.push(bus.subscribe(spec).await.unwrap());
+    }
+    publish_spread(bus.as_ref(), 0..40).await;
+    for (partition, (spec, seat)) in (0..).zip(specs.iter().zip(&mut seats)) {
+        assert_eq!(bus.lag(spec).await.unwrap().pending, 10);
+        let expected = (0..10).map(|nth| nth * 4 + partition);
+        assert!(numbers(&drain(seat.as_mut(), 10).await).into_iter().eq(expected), "partition {partition}");
+        assert_eq!(bus.lag(spec).await.unwrap(), event_bus::Lag::default());
+    }
+}
+
+async fn an_exclusive_seat_is_taken_over_at_once_and_in_order(rig: Rig) {
+    let bus = rig.open().await;
+    let spec = ConsumerSpec { ack_wait: Duration::from_secs(60), ..spec("reader").for_partition(3) };
+    let mut first = bus.subscribe(&spec).await.unwrap();
+    publish_spread(bus.as_ref(), 0..80).await;
+    let held = next(first.as_mut(), 8).await;
+    first.ack(&sequences(&held[1..3.min(held.len())])).await.unwrap();
+    let answered = numbers(&held[1..3.min(held.len())]);
+    // The first holder says nothing more, and does not close.
+    let started = Instant::now();
+    let mut second = bus.subscribe(&spec).await.unwrap();
+    publish_spread(bus.as_ref(), 80..88).await;
+    let expected: Vec<u32> = (0..88).filter(|n| n % 4 == 3 && !answered.contains(n)).collect();
+    let all = drain(second.as_mut(), expected.len()).await;
+    assert!(started.elapsed() < Duration::from_secs(4), "it took {:?}", started.elapsed());
+    assert_eq!(numbers(&all), expected);
+    assert_eq!(all[0].attempt, 2, "its deliveries are counted on");
+    assert_eq!(bus.lag(&spec).await.unwrap().pending, 0);
+}
+
+async fn a_message_that_outlives_its_holders_becomes_a_dead_letter(rig: Rig) {
+    let bus = rig.open().await;
+    let spec = ConsumerSpec { ack_wait: Duration::from_secs(60), max_deliver: 2, ..spec("reader").for_partition(0) };
+    publish(bus.as_ref(), 0, 0..1).await;
+    for attempt in 1..=2 {
+        let mut holder = bus.subscribe(&spec).await.unwrap();
+        assert_eq!(next(holder.as_mut(), 1).await[0].attempt, attempt);
+        // It dies of the message.
+        drop(holder);
+    }
+    let mut third = bus.subscribe(&spec).await.unwrap();
+    publish(bus.as_ref(), 0, 1..2).await;
+    assert_eq!(numbers(&next(third.as_mut(), 1).await), [1]);
+    assert_eq!(dead_letter(bus.as_ref()).await.unwrap().reason, "was delivered 2 times without an answer");
+}
+
+/// Publishes numbers, each into the partition of its remainder by four.
+async fn publish_spread(bus: &dyn EventBus, range: std::ops::Range<u32>) {
+    bus.publish_many(range.map(|value| (subject((value % 4) as u16), number(value))).collect()).await.unwrap();
 }
 
 async fn lag_is_what_is_not_answered(rig: Rig) {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use event_bus::{Durability, Error, EventBus, jetstream::JetStreamBus, subjects};
+use event_bus::{ConsumerSpec, Durability, Error, EventBus, jetstream::JetStreamBus, subjects};
 use futures_util::future::join;
 use testkit::{NatsServer, nats::Sync, ports};
 
@@ -124,4 +124,67 @@ async fn declaring_again_changes_nothing_and_a_filter_may_change() {
     publish(bus.as_ref(), 2, 6..7).await;
     let batch = next(seat.as_mut(), 1).await;
     assert!(numbers(&batch)[0] >= 3);
+}
+
+/// Sits down in a runtime of its own, takes a batch, and is gone with it, as after a kill -9: nothing is closed.
+fn dies_with_a_batch(config: event_bus::Config, spec: ConsumerSpec) -> Vec<u32> {
+    let own = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (told, hears) = std::sync::mpsc::channel();
+    own.spawn(async move {
+        let bus = event_bus::open(&config, &runtime()).await.unwrap();
+        let mut seat = bus.subscribe(&spec).await.unwrap();
+        told.send(numbers(&next(seat.as_mut(), 5).await)).unwrap();
+        std::future::pending::<()>().await;
+    });
+    let held = hears.recv_timeout(crate::rig::PATIENCE).unwrap();
+    own.shutdown_background();
+    held
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_takes_over_from_the_dead_goes_on_within_seconds() {
+    let rig = Rig::jetstream().await;
+    let bus = rig.open().await;
+    let spec = ConsumerSpec { ack_wait: Duration::from_secs(60), ..spec("reader").for_partition(1) };
+    for value in 0..40 {
+        bus.publish(&subject((value % 2) as u16), number(value)).await.unwrap();
+    }
+    let (config, of_the_dead) = (rig.config.clone(), spec.clone());
+    let held = tokio::task::spawn_blocking(move || dies_with_a_batch(config, of_the_dead)).await.unwrap();
+    assert!(!held.is_empty());
+    let died = std::time::Instant::now();
+    let mut seat = bus.subscribe(&spec).await.unwrap();
+    publish(bus.as_ref(), 1, 100..103).await;
+    let all = numbers(&drain(seat.as_mut(), 23).await);
+    eprintln!("taken over in {:?}", died.elapsed());
+    assert!(died.elapsed() < Duration::from_secs(4), "it took {:?}", died.elapsed());
+    assert!(all.into_iter().eq((0..40).filter(|n| n % 2 == 1).chain(100..103)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_exclusive_seat_goes_on_in_order_after_its_server_was_killed() {
+    let mut rig = Rig::jetstream().await;
+    rig.config.publish_timeout = Duration::from_secs(2);
+    let bus = rig.open().await;
+    let spec = ConsumerSpec { ack_wait: Duration::from_secs(60), max_batch: 16, ..spec("reader").for_partition(0) };
+    let mut seat = bus.subscribe(&spec).await.unwrap();
+    publish(bus.as_ref(), 0, 0..16).await;
+    // Some are given out and answered; the rest came along and is lost with the connection.
+    let held = next(seat.as_mut(), 4).await;
+    seat.ack(&sequences(&held)).await.unwrap();
+    let from = held.len() as u32;
+    rig.crash().await;
+    let mut all = Vec::new();
+    within(async {
+        while all.last() != Some(&15) {
+            if let Ok(batch) = seat.next_batch(16).await
+                && seat.ack(&sequences(&batch)).await.is_ok()
+            {
+                all.extend(numbers(&batch));
+            }
+        }
+    })
+    .await;
+    // The crash may have swallowed the answers to the first ones.
+    assert!(all[0] <= from && all.iter().copied().eq(all[0]..16), "{all:?} after {from}");
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustc_hash::{FxHashMap, FxHashSet};
 use shared_models::{ItemKey, Timestamp};
 
-use super::{NEGLIGIBLE, RESCALE_AFTER};
+use super::{NEGLIGIBLE, RESCALE_AFTER, StoredTrend};
 
 /// How many items the top holds.
 const TOP: usize = 2_000;
@@ -71,8 +71,8 @@ pub(super) struct Settled {
     pub(super) latest: Timestamp,
     /// Whether the published trends are older than this.
     pub(super) stale: bool,
-    /// Items counted, and items forgotten, since the last flush to a store.
-    pub(super) unsaved: FxHashSet<ItemKey>,
+    /// Plays counted at the landmark, by item, and items forgotten, since the last flush to a store.
+    pub(super) unsaved: Counts,
     pub(super) gone: FxHashSet<ItemKey>,
 }
 
@@ -91,10 +91,10 @@ impl Settled {
         }
         let factor = age.exp2();
         let forgotten = fresh.forgotten;
-        self.unsaved.extend(fresh.counts.keys());
         let changed = Arc::make_mut(&mut self.totals.changed);
         for key in &forgotten {
             changed.remove(key);
+            self.unsaved.remove(key);
         }
         for (key, plays) in fresh.counts {
             // Counted again after it was forgotten, it begins at nothing.
@@ -105,10 +105,32 @@ impl Settled {
             };
             let total = before.copied().unwrap_or(0.0) + plays * factor;
             changed.insert(key, total);
+            *self.unsaved.entry(key).or_insert(0.0) += plays * factor;
         }
         if !forgotten.is_empty() || changed.len() > CHANGED.max(self.totals.base.counts.len() / 4) {
             let landmark = self.landmark;
             self.rebuild(1.0, landmark, &forgotten, half_life_days);
+        }
+    }
+
+    /// Takes in what all processes together counted of some items, as it is stored; what was counted here and is not
+    /// stored yet comes on top.
+    pub(super) fn replace(&mut self, stored: &[StoredTrend], half_life_days: f64) {
+        let Some(latest) = stored.iter().map(|trend| trend.at).max() else { return };
+        self.stale = true;
+        self.latest = self.latest.max(latest);
+        let age = days(self.landmark, latest) / half_life_days;
+        if age > RESCALE_AFTER || self.landmark == Timestamp(0) {
+            self.rebuild((-age).exp2(), latest, &FxHashSet::default(), half_life_days);
+        }
+        let changed = Arc::make_mut(&mut self.totals.changed);
+        for trend in stored {
+            let plays = trend.plays * (days(self.landmark, trend.at) / half_life_days).exp2();
+            changed.insert(trend.key, plays + self.unsaved.get(&trend.key).copied().unwrap_or(0.0));
+        }
+        if changed.len() > CHANGED.max(self.totals.base.counts.len() / 4) {
+            let landmark = self.landmark;
+            self.rebuild(1.0, landmark, &FxHashSet::default(), half_life_days);
         }
     }
 
@@ -123,6 +145,7 @@ impl Settled {
         counts.extend(changed.iter());
         let gone = &mut self.gone;
         let unsaved = &mut self.unsaved;
+        unsaved.values_mut().for_each(|plays| *plays *= factor);
         let mut forget = |key: ItemKey| {
             unsaved.remove(&key);
             gone.insert(key);

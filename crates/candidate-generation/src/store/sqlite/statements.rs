@@ -1,7 +1,6 @@
 //! The statements that are too long to stand where they are used, and those for many rows.
 //!
-//! They are plain enough for PostgreSQL once `?n` reads `$n`. Many rows go in parts of a few sizes, so
-//! that few distinct statements are prepared.
+//! Many rows go in parts of a few sizes, so that few distinct statements are prepared.
 
 /// The rows of one statement, largest first.
 const SIZES: [usize; 6] = [1_024, 256, 64, 16, 4, 1];

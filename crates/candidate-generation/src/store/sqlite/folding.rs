@@ -7,9 +7,8 @@ use sqlx::{AssertSqlSafe, Row as _, Sqlite, Transaction};
 use tracing::Instrument as _;
 
 use super::{
-    Error, EventKey, FORMAT, Folding, NextProfile, Position, StoredUser, rows,
-    sqlite::{failed, span},
-    statements,
+    super::{Error, EventKey, FORMAT, Folding, NextProfile, Position, StoredUser, rows},
+    failed, span, statements,
 };
 
 /// Profiles in one statement: each may carry kilobytes.
@@ -91,7 +90,7 @@ impl Folding for SqliteFolding {
                     query = query.bind(user.bucket()).bind(user.0 as i64);
                 }
                 for row in query.fetch_all(&mut *self.tx).await.map_err(failed("read profiles"))? {
-                    found.push((UserKey(rows::integer(&row, 0)? as u64), rows::user(&row)));
+                    found.push((UserKey(rows::integer(&row, 0)? as u64), rows::user(&row, 1)));
                 }
             }
             Ok(found)

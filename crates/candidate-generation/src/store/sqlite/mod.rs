@@ -8,13 +8,19 @@ use std::{collections::HashMap, str::FromStr, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use shared_models::{ItemId, ItemKey, TenantId, Timestamp, UserKey, item::Item, listener::UserAttributes};
 use sqlx::{
-    AssertSqlSafe, Row as _, SqlitePool,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+    AssertSqlSafe, SqlitePool,
+    query::Query,
+    sqlite::{Sqlite, SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use tracing::Instrument as _;
 
-use super::{Config, Error, Folding, Store, StoredUser, Written, decode, rows, statements};
+use super::{Config, Error, Folding, Lease, Store, StoredUser, Written, migrator, plan, rows, spans::failed};
 use crate::index::trending::StoredTrend;
+
+mod folding;
+mod statements;
+
+const SYSTEM: &str = "sqlite";
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("src/store/migrations/sqlite");
 
@@ -32,22 +38,8 @@ pub struct SqliteStore {
     writer: SqlitePool,
 }
 
-pub(super) fn failed(operation: &'static str) -> impl FnOnce(sqlx::Error) -> Error {
-    move |source| Error::Query { operation, source }
-}
-
-/// A CLIENT span of one database operation, under the names of OpenTelemetry's database conventions.
 pub(super) fn span(operation: &'static str, collection: &'static str, rows: usize) -> tracing::Span {
-    let name = if collection.is_empty() { operation.to_owned() } else { format!("{operation} {collection}") };
-    tracing::info_span!(
-        "db",
-        otel.name = name,
-        otel.kind = "client",
-        db.system.name = "sqlite",
-        db.operation.name = operation,
-        db.collection.name = (!collection.is_empty()).then_some(collection),
-        db.operation.batch.size = (rows > 1).then_some(rows),
-    )
+    super::spans::span(SYSTEM, operation, collection, rows)
 }
 
 impl SqliteStore {
@@ -71,7 +63,7 @@ impl SqliteStore {
         let pool =
             |size: u32| SqlitePoolOptions::new().max_connections(size.max(1)).idle_timeout(None).max_lifetime(None);
         let writer = pool(1).min_connections(1).connect_with(options.clone()).await.map_err(Error::Open)?;
-        MIGRATIONS.run(&writer).await.map_err(Error::Migrate)?;
+        migrator(&MIGRATIONS).run(&writer).await.map_err(Error::Migrate)?;
         let readers = pool(config.readers).connect_with(options.read_only(true)).await.map_err(Error::Open)?;
         Ok(Self { readers, writer })
     }
@@ -83,34 +75,26 @@ impl SqliteStore {
     }
 }
 
-/// What writing each item in turn does, and the items to write, each as it stands last.
-fn plan_items(items: &[Arc<Item>], mut known: HashMap<ItemKey, Item>) -> (Vec<Written>, Vec<Arc<Item>>) {
-    let mut changed: HashMap<ItemKey, Arc<Item>> = HashMap::new();
-    let mut order = Vec::new();
-    let mut written = Vec::with_capacity(items.len());
-    for item in items {
-        let key = item.key();
-        let did = match known.get(&key) {
-            Some(known) if known.id != item.id => Written::KeyTaken,
-            Some(known) if *known == **item => Written::Unchanged,
-            Some(_) => Written::Updated,
-            None => Written::Created,
-        };
-        if matches!(did, Written::Created | Written::Updated) {
-            known.insert(key, Item::clone(item));
-            if changed.insert(key, Arc::clone(item)).is_none() {
-                order.push(key);
-            }
-        }
-        written.push(did);
-    }
-    (written, order.iter().filter_map(|key| changed.remove(key)).collect())
+/// Binds one row of `statements::put_items`.
+fn bind_item<'q>(query: Query<'q, Sqlite, SqliteArguments>, item: &'q Item) -> Query<'q, Sqlite, SqliteArguments> {
+    query
+        .bind(item.key().0 as i64)
+        .bind(item.id.as_str())
+        .bind(item.kind.as_str())
+        .bind(item.title.as_str())
+        .bind(item.artist_id.as_ref().map(ItemId::as_str))
+        .bind(item.artist_name.as_deref())
+        .bind(rows::genres_text(item))
+        .bind(item.released_at.map(|at| at.0))
+        .bind(item.duration_ms.map(i64::from))
+        .bind(item.explicit)
+        .bind(rows::markets_text(item))
 }
 
 #[async_trait]
 impl Store for SqliteStore {
     fn system(&self) -> &'static str {
-        "sqlite"
+        SYSTEM
     }
 
     async fn tenants(&self) -> Result<Vec<TenantId>, Error> {
@@ -135,16 +119,16 @@ impl Store for SqliteStore {
                     query = query.bind(item.key().0 as i64);
                 }
                 for row in query.fetch_all(&mut *tx).await.map_err(failed(operation))? {
-                    let item = rows::item(&row)?;
+                    let item = rows::item(&row, 0)?;
                     known.insert(item.key(), item);
                 }
             }
-            let (written, changed) = plan_items(items, known);
+            let (written, changed) = plan::items(items, known);
             for part in statements::parts_of_at_most(&changed, ITEMS) {
                 let mut query =
                     sqlx::query(AssertSqlSafe(statements::put_items(part.len()))).bind(tenant.as_str()).bind(now.0);
                 for item in part {
-                    query = rows::bind_item(query, item);
+                    query = bind_item(query, item);
                 }
                 query.execute(&mut *tx).await.map_err(failed(operation))?;
             }
@@ -175,7 +159,7 @@ impl Store for SqliteStore {
             .instrument(span("SELECT", "items", limit))
             .await
             .map_err(failed("read items"))?;
-        found.iter().map(rows::item).collect()
+        found.iter().map(|row| rows::item(row, 0)).collect()
     }
 
     async fn put_user(&self, tenant: &TenantId, attributes: &UserAttributes) -> Result<(), Error> {
@@ -216,8 +200,7 @@ impl Store for SqliteStore {
             let mut found = StoredUser::default();
             if let Some(row) = profile {
                 found.version = rows::integer(&row, 0)?;
-                found.profile =
-                    decode(row.try_get(1).map_err(rows::unreadable)?, row.try_get(2).map_err(rows::unreadable)?)?;
+                found.profile = rows::profile(&row, 1)?.unwrap_or_default();
             }
             found.attributes = attributes.map(|row| rows::attributes(&row, 0)).transpose()?;
             Ok(found)
@@ -225,9 +208,9 @@ impl Store for SqliteStore {
         select.instrument(span("SELECT", "profiles", 1)).await
     }
 
-    async fn begin(&self) -> Result<Box<dyn Folding>, Error> {
+    async fn begin(&self, _: Option<&Lease>) -> Result<Box<dyn Folding>, Error> {
         let tx = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed("begin to fold"))?;
-        Ok(Box::new(super::folding::SqliteFolding { tx }))
+        Ok(Box::new(folding::SqliteFolding { tx }))
     }
 
     async fn save_trends(
@@ -264,13 +247,7 @@ impl Store for SqliteStore {
             .fetch_all(&self.readers)
             .await
             .map_err(failed("read trends"))?;
-        found
-            .iter()
-            .map(|row| {
-                let plays = row.try_get(1).map_err(rows::unreadable)?;
-                Ok(StoredTrend { key: rows::item_key(row, 0)?, plays, at: Timestamp(rows::integer(row, 2)?) })
-            })
-            .collect()
+        found.iter().map(rows::trend).collect()
     }
 
     async fn prune(&self, before: Timestamp) -> Result<u64, Error> {
@@ -296,13 +273,15 @@ impl Store for SqliteStore {
 
 #[cfg(test)]
 mod tests {
+    use sqlx::Row as _;
+
     use super::*;
 
     #[tokio::test]
     async fn what_is_forgotten_by_age_is_found_by_age() {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", folder.path().join("candidates.db").display());
-        let store = SqliteStore::open(&Config { url, readers: 1 }).await.unwrap();
+        let store = SqliteStore::open(&Config { readers: 1, ..Config::at(url) }).await.unwrap();
         for (statement, index) in [
             (statements::FORGET_EVENTS, "folded_events_by_age"),
             (statements::FORGET_POSITIONS, "folded_positions_by_age"),
