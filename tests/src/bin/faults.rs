@@ -27,12 +27,29 @@ struct Options {
     /// The seed: the same one draws the same faults.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Replicas of candidate generation.
+    #[arg(long, default_value_t = 2)]
+    candidates: usize,
+    /// Replicas of ranking.
+    #[arg(long, default_value_t = 2)]
+    ranking: usize,
+    /// nats-servers: 1, or 3 that keep everything three times.
+    #[arg(long, default_value_t = 3)]
+    nats: usize,
     /// Print only, and leave docs/faults.md as it is.
     #[arg(long)]
     dry: bool,
 }
 
 impl Options {
+    fn size(&self) -> Size {
+        if self.long { Size::Long } else { Size::Short }
+    }
+
+    fn shape(&self) -> Shape {
+        Shape { candidates: self.candidates, ranking: self.ranking, nats: self.nats, ..Shape::default() }
+    }
+
     fn wants(&self, promise: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|only| only == promise)
     }
@@ -44,7 +61,7 @@ async fn main() -> Result<ExitCode> {
     let known = |only: &&String| !faults::SHARED.contains(&only.as_str()) && !OWN.contains(&only.as_str());
     let unknown: Vec<&String> = options.only.iter().filter(known).collect();
     ensure!(unknown.is_empty(), "{unknown:?} are none of {:?} and {OWN:?}", faults::SHARED);
-    let size = if options.long { Size::Long } else { Size::Short };
+    let size = options.size();
     println!("seed {}", options.seed);
     let stock = Arc::new(Stock::small(options.seed).await?);
 
@@ -53,9 +70,9 @@ async fn main() -> Result<ExitCode> {
     for promise in faults::SHARED.into_iter().chain(OWN).filter(|promise| options.wants(promise)) {
         println!("{promise}");
         let rows = match promise {
-            "R11" => cold::run(Shape::default(), Arc::clone(&stock), options.seed, size).await,
+            "R11" => cold::run(options.shape(), Arc::clone(&stock), options.seed, size).await,
             "R4" => disk_full::run(Arc::clone(&stock), options.seed, size).await,
-            shared => match tried(&mut stand, shared, &stock, options.seed, size).await {
+            shared => match tried(&mut stand, shared, &stock, &options).await {
                 Ok(rows) => Ok(rows),
                 Err(error) => {
                     // A cluster that could not be brought back is of no use to the next.
@@ -88,15 +105,14 @@ async fn tried(
     stand: &mut Option<Stand>,
     promise: &str,
     stock: &Arc<Stock>,
-    seed: u64,
-    size: Size,
+    options: &Options,
 ) -> Result<Vec<Row>> {
     let mut ready = match stand.take() {
         Some(mut stand) => {
             stand.mend().await?;
             stand
         }
-        None => Stand::start(Shape::default(), Arc::clone(stock), seed, size).await?,
+        None => Stand::start(options.shape(), Arc::clone(stock), options.seed, options.size()).await?,
     };
     let rows = faults::run(promise, &mut ready).await?;
     *stand = Some(ready);

@@ -41,8 +41,9 @@ impl Nemesis {
             *self.killed.entry(*victim).or_default() += 1;
         }
         tokio::time::sleep(Duration::from_millis(self.random.random_range(50..500))).await;
-        for victim in &victims {
-            cluster.start_part(*victim).await?;
+        // The victims, and who ended because one of them was away: a supervisor starts both again.
+        for part in cluster.parts() {
+            cluster.start_part(part).await?;
         }
         if self.random.random_bool(0.5) {
             for victim in &victims {

@@ -242,15 +242,15 @@ impl Cluster {
         }
     }
 
-    /// Waits until a part says that it is ready.
+    /// Waits until a part says that it is ready. One that ends meanwhile is started again, as a supervisor does.
     ///
     /// # Errors
-    /// When it does not within `patience`, or ends meanwhile, with what it said.
+    /// When it does not within `patience`, with what it said.
     pub async fn ready(&mut self, part: Part, patience: Duration) -> Result<()> {
         let end = Instant::now() + patience;
         while !self.is_ready(part).await {
             if !self.is_alive(part)? {
-                bail!("{part} ended; it said:\n{}", self.said(part));
+                self.start_part(part).await?;
             }
             if Instant::now() > end {
                 bail!("{part} is not ready after {patience:?}; it said:\n{}", self.said(part));
@@ -264,11 +264,18 @@ impl Cluster {
     pub async fn is_ready(&self, part: Part) -> bool {
         let path = match part.kind {
             Kind::Postgres => return self.postgres.execute(DATABASE, "SELECT 1").await.is_ok(),
-            // A server without a leader for its streams is not healthy yet.
-            Kind::Nats => "/healthz",
+            Kind::Nats => return self.has_leader(part).await,
             Kind::Edge | Kind::Candidates | Kind::Ranking | Kind::Learning => "/readyz",
         };
-        timeout(LOOK, says_yes(self.at.ops(part), path)).await.is_ok_and(|yes| yes)
+        timeout(LOOK, get(self.at.ops(part), path)).await.is_ok_and(|answer| answer.is_some())
+    }
+
+    /// Whether a nats-server is healthy and, where it is one of several, knows who leads them: before, no stream can be
+    /// declared.
+    async fn has_leader(&self, part: Part) -> bool {
+        let ask = |path| async move { timeout(LOOK, get(self.at.ops(part), path)).await.ok().flatten() };
+        let leads = |told: String| told.contains("\"leader\": \"nats-") && told.contains("\"cluster_size\": 3");
+        ask("/healthz").await.is_some() && (self.shape.nats == 1 || ask("/jsz").await.is_some_and(leads))
     }
 
     /// The last lines a part said.
@@ -301,17 +308,17 @@ impl Cluster {
     }
 }
 
-/// Whether something at the port answers a GET with 200.
-async fn says_yes(port: u16, path: &str) -> bool {
+/// What something at the port answers to a GET, when it answers 200.
+async fn get(port: u16, path: &str) -> Option<String> {
     let ask = async {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
         let request = format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await?;
-        let mut start = [0; 12];
-        stream.read_exact(&mut start).await?;
-        std::io::Result::Ok(&start == b"HTTP/1.1 200")
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        std::io::Result::Ok(answer)
     };
-    ask.await.unwrap_or(false)
+    ask.await.ok().filter(|answer| answer.starts_with("HTTP/1.1 200"))
 }
 
 #[cfg(test)]

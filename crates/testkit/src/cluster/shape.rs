@@ -147,6 +147,6 @@ impl Part {
 
 impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.kind.as_str(), self.number + 1)
+        f.pad(&format!("{}-{}", self.kind.as_str(), self.number + 1))
     }
 }
