@@ -24,14 +24,14 @@ pub async fn run(stand: &mut Stand) -> Result<Vec<Row>> {
     let nats: Vec<Part> = stand.cluster.parts().into_iter().filter(|part| part.kind == Kind::Nats).collect();
     let mut rows = Vec::new();
     for how in How::ALL {
-        // Whoever is not in memory has a page all the same: of what is popular, or without what is known of them.
+        // Whoever's profile is not in memory has a page all the same, without what is known of them.
         let database = Outage {
             promise: "R10",
             what: format!("PostgreSQL {}", how.as_str()),
             parts: vec![Part::postgres()],
             how,
-            rungs: &["none", "partial", "last_good", "popular"],
-            shows: &["last_good", "popular"],
+            rungs: &["none", "partial"],
+            shows: &[],
         };
         rows.push(with_events(stand, &database, true).await?);
         let streams = Outage {
@@ -72,15 +72,16 @@ async fn with_events(stand: &mut Stand, outage: &Outage, stored: bool) -> Result
     sending.allow(0.6);
     load.run_for(stand.size.of(Duration::from_secs(3), Duration::from_secs(30))).await;
     let meanwhile = sending.acknowledged() - early;
+    let over = load.now();
     outage::bring_back(stand, outage).await?;
-    let moments = Moments { began, ended: load.now() };
+    let moments = Moments { began, over, ended: load.now() };
     sending.allow(1.0);
     let samples = outage::whole_again(stand, load, moments, outage.shows).await;
     let sent: Sent = sending.finish().await;
     let verdict = oracle::judge(&stand.cluster, &before, &sent, PATIENCE).await?;
 
     let mut row = Row::new(outage.promise, outage.what.clone(), stand.seed);
-    outage::judge(&mut row, &samples, moments, outage, stand.size.budget());
+    outage::judge(&mut row, &samples, moments, outage, stand.size);
     row.expect(stored || meanwhile == 0, || {
         format!("{meanwhile} requests were acknowledged while nothing could be kept")
     });
@@ -110,9 +111,10 @@ async fn collector(stand: &mut Stand, how: How) -> Result<Row> {
     }
     load.run_for(stand.size.of(Duration::from_secs(3), Duration::from_secs(30))).await;
     stand.proxy()?.forward();
-    let moments = Moments { began, ended: load.now() };
+    let over = load.now();
+    let moments = Moments { began, over, ended: over };
     let samples = outage::whole_again(stand, load, moments, outage.shows).await;
     let mut row = Row::new("R10", outage.what.clone(), stand.seed);
-    outage::judge(&mut row, &samples, moments, &outage, stand.size.budget());
+    outage::judge(&mut row, &samples, moments, &outage, stand.size);
     Ok(row)
 }

@@ -49,6 +49,12 @@ impl Size {
     pub fn budget(self) -> Duration {
         if cfg!(debug_assertions) { Duration::from_secs(2) } else { Duration::from_millis(200) }
     }
+
+    /// The share of pages that may miss their budget on a machine that does other things as well.
+    #[must_use]
+    pub fn noise(self) -> f64 {
+        if cfg!(debug_assertions) { 0.1 } else { 0.01 }
+    }
 }
 
 /// A cluster that serves.
