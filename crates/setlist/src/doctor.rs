@@ -147,11 +147,14 @@ fn store(config: &Config) -> Finding {
     use std::io::Read as _;
     const WHAT: &str = "catalogue and profiles";
     let url = &config.candidates.store.url;
+    if url.starts_with("postgres") {
+        return reach(WHAT, url, 5432, "start PostgreSQL, or set candidates.store.url");
+    }
     let Some(path) = url.strip_prefix("sqlite://").map(Path::new) else {
         return Finding::bad(
             WHAT,
             format!("{url} is no store of this version"),
-            "set candidates.store.url to sqlite:// and a path",
+            "set candidates.store.url to sqlite:// and a path, or postgres://user@host:port/database",
         );
     };
     let mut head = [0_u8; 16];
@@ -184,27 +187,27 @@ fn stream(config: &Config) -> Finding {
             format!("embedded log at {} is not there yet", config.bus.path.display()),
             "the first start makes it",
         ),
-        event_bus::config::Kind::Nats => reach(&config.bus.url),
+        event_bus::config::Kind::Nats => {
+            reach("event stream", &config.bus.url, 4222, "start nats-server with JetStream, or set bus.url")
+        }
     }
 }
 
-/// Whether something answers at a NATS address.
-fn reach(url: &str) -> Finding {
+/// Whether something answers at the address of a server.
+fn reach(what: &'static str, url: &str, port: u16, hint: &'static str) -> Finding {
     // Of the first server; a user and a password before the host are nobody's business here.
     let first = url.split(',').next().unwrap_or(url);
     let address = first.rsplit_once("://").map_or(first, |(_, rest)| rest);
     let address = address.rsplit_once('@').map_or(address, |(_, host)| host);
+    let address = address.split('/').next().unwrap_or(address);
+    let address = if address.contains(':') { address.to_owned() } else { format!("{address}:{port}") };
     let reached = address
         .to_socket_addrs()
         .and_then(|mut found| found.next().ok_or_else(|| std::io::Error::other("no such host")))
         .and_then(|found| TcpStream::connect_timeout(&found, PATIENCE));
     match reached {
-        Ok(_) => Finding::good("event stream", format!("{address} answers")),
-        Err(error) => Finding::bad(
-            "event stream",
-            format!("{address}: {error}"),
-            "start nats-server with JetStream, or set bus.url",
-        ),
+        Ok(_) => Finding::good(what, format!("{address} answers")),
+        Err(error) => Finding::bad(what, format!("{address}: {error}"), hint),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod filters;
 mod intake;
+mod migrations;
 mod profiles;
 mod replicas;
 mod service;

@@ -11,7 +11,7 @@ use sqlx::{Connection as _, Executor as _, PgConnection, Row as _};
 use testkit::{Postgres, postgres::Disk};
 
 use crate::{
-    store_suite::{event_key, profile, save, user},
+    store_suite::{event_key, profile, save, split, user},
     world::{NOW, id, key, tenant, track},
 };
 
@@ -190,12 +190,6 @@ async fn a_migration_that_is_cut_off_at_any_statement_begins_anew() {
     }
 }
 
-/// The statements of a migration; none of ours holds a semicolon within.
-fn split(sql: &str) -> Vec<String> {
-    let lines: Vec<&str> = sql.lines().map(|line| line.split("--").next().unwrap_or_default()).collect();
-    lines.join("\n").split(';').map(str::trim).filter(|statement| !statement.is_empty()).map(str::to_owned).collect()
-}
-
 #[tokio::test]
 async fn an_older_release_runs_on_tables_of_a_later_one() {
     let (server, _) = fresh().await;
@@ -253,11 +247,15 @@ async fn a_server_that_is_killed_and_comes_back_has_all_that_was_committed() {
     save(&store, &tenant(), "u", 1).await.unwrap();
     let mut tx = store.begin(None).await.unwrap();
     tx.claim_events(&tenant(), &[(user("u"), event_key("e"))], NOW).await.unwrap();
+    let url = server.url("test_0");
     server.kill().unwrap();
     assert!(tx.commit().await.is_err());
     let away = store.user(&tenant(), user("u")).await.unwrap_err();
     assert_eq!(away.code(), ErrorCode::Unavailable, "{away}");
-    server.restart().await.unwrap();
+    // A process that is started before its database waits for it.
+    let (early, restarted) = tokio::join!(open(&url), server.restart());
+    restarted.unwrap();
+    assert_eq!(early.user(&tenant(), user("u")).await.unwrap().version, 1);
     let mut found = store.user(&tenant(), user("u")).await;
     for _ in 0..50 {
         if found.is_ok() {
@@ -269,6 +267,13 @@ async fn a_server_that_is_killed_and_comes_back_has_all_that_was_committed() {
     assert_eq!(found.unwrap().version, 1);
     let mut tx = store.begin(None).await.unwrap();
     assert_eq!(tx.claim_events(&tenant(), &[(user("u"), event_key("e"))], NOW).await.unwrap(), [true]);
+}
+
+#[tokio::test]
+async fn a_database_that_is_not_there_is_refused_at_once() {
+    let server = Postgres::shared().await.unwrap();
+    let refused = PostgresStore::open(&Config::at(server.url("nowhere"))).await.unwrap_err();
+    assert!(service_runtime::tasks::chain(&refused).contains("nowhere"), "{refused}");
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ use sqlx::{
     Connection as _, PgPool, Postgres, Transaction,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
+use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use super::{Config, Error, Folding, Known, Lease, Shared, Store, StoredUser, Written, migrator, plan, rows};
@@ -30,6 +31,9 @@ const ROWS: usize = 4_096;
 const FORGOTTEN: i64 = 1_000;
 /// How long to wait for a connection: to be made, or to become free.
 const CONNECT: Duration = Duration::from_secs(2);
+/// How long a database is waited for at the start of the process, and how often it is tried.
+const PATIENCE_AT_START: Duration = Duration::from_secs(30);
+const BETWEEN_TRIES: Duration = Duration::from_millis(500);
 /// A connection that rested for longer than this is tried before it is used.
 const RESTED: Duration = Duration::from_secs(1);
 /// A connection is replaced after this long, so that processes spread over the addresses of a database.
@@ -98,19 +102,7 @@ impl PostgresStore {
             ("idle_in_transaction_session_timeout", milliseconds(limit * 2).as_str()),
             ("tcp_user_timeout", milliseconds(limit * 2).as_str()),
         ]);
-        let pool = PgPoolOptions::new()
-            .max_connections(config.connections.max(2))
-            .min_connections(1)
-            .acquire_timeout(CONNECT)
-            .max_lifetime(LIFE)
-            // Only what rested is tried: a page would wait for one more answer.
-            .test_before_acquire(false)
-            .before_acquire(|connection, about| {
-                Box::pin(async move { Ok(about.idle_for < RESTED || connection.ping().await.is_ok()) })
-            })
-            .connect_with(options)
-            .await
-            .map_err(Error::Open)?;
+        let pool = connect(config, options).await.map_err(Error::Open)?;
         migrator(&MIGRATIONS).run(&pool).await.map_err(Error::Migrate)?;
         Ok(Self { pool, patience: limit + GRACE })
     }
@@ -175,6 +167,43 @@ impl PostgresStore {
         }
         tx.commit().await.map_err(refused(operation))?;
         Ok(written)
+    }
+}
+
+/// Connects. A database that is not there yet is waited for: both may have been started at once.
+async fn connect(config: &Config, options: PgConnectOptions) -> Result<PgPool, sqlx::Error> {
+    let pool = || {
+        PgPoolOptions::new()
+            .max_connections(config.connections.max(2))
+            .min_connections(1)
+            .acquire_timeout(CONNECT)
+            .max_lifetime(LIFE)
+            // Only what rested is tried: a page would wait for one more answer.
+            .test_before_acquire(false)
+            .before_acquire(|connection, about| {
+                Box::pin(async move { Ok(about.idle_for < RESTED || connection.ping().await.is_ok()) })
+            })
+    };
+    let end = Instant::now() + PATIENCE_AT_START;
+    loop {
+        match pool().connect_with(options.clone()).await {
+            Err(error) if is_away(&error) && Instant::now() < end => {
+                tracing::warn!(%error, "the database is not there yet; tried again");
+                tokio::time::sleep(BETWEEN_TRIES).await;
+            }
+            connected => return connected,
+        }
+    }
+}
+
+/// Whether the database may come yet; one that refuses this user or lacks the database will not.
+fn is_away(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut => true,
+        // It is starting up or shutting down.
+        other => {
+            other.as_database_error().and_then(sqlx::error::DatabaseError::code).is_some_and(|code| code == "57P03")
+        }
     }
 }
 
