@@ -107,10 +107,9 @@ impl Process {
         self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
     }
 
-    /// Where its words go.
-    #[must_use]
-    pub fn log(&self) -> &Path {
-        &self.log
+    /// What it ended with, when it ended by itself.
+    pub fn ended(&mut self) -> Option<i32> {
+        self.child.as_mut()?.try_wait().ok()??.code()
     }
 
     /// The last lines it said.

@@ -71,7 +71,7 @@ async fn main() -> Result<ExitCode> {
         println!("{promise}");
         let rows = match promise {
             "R11" => cold::run(options.shape(), Arc::clone(&stock), options.seed, size).await,
-            "R4" => disk_full::run(Arc::clone(&stock), options.seed, size).await,
+            "R4" => disk_full::run(options.shape(), Arc::clone(&stock), options.seed, size).await,
             shared => match tried(&mut stand, shared, &stock, &options).await {
                 Ok(rows) => Ok(rows),
                 Err(error) => {
@@ -101,12 +101,7 @@ async fn main() -> Result<ExitCode> {
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-async fn tried(
-    stand: &mut Option<Stand>,
-    promise: &str,
-    stock: &Arc<Stock>,
-    options: &Options,
-) -> Result<Vec<Row>> {
+async fn tried(stand: &mut Option<Stand>, promise: &str, stock: &Arc<Stock>, options: &Options) -> Result<Vec<Row>> {
     let mut ready = match stand.take() {
         Some(mut stand) => {
             stand.mend().await?;

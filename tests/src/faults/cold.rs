@@ -2,11 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::json;
 use testkit::{
     Cluster,
-    cluster::{PATIENCE, Part, Shape},
+    cluster::{Part, Shape},
 };
 use tokio::time::Instant;
 
@@ -33,11 +33,8 @@ pub async fn run(shape: Shape, stock: Arc<Stock>, seed: u64, size: Size) -> Resu
     if ready.is_ok() {
         alone(&cluster, &mut row).await?;
     }
-    // The rest comes; PostgreSQL first, as everywhere.
-    for part in [Part::postgres()].into_iter().chain(cluster.parts()) {
-        cluster.start_part(part).await?;
-        cluster.ready(part, PATIENCE).await.with_context(|| format!("{part} does not come"))?;
-    }
+    // The rest comes; what others need first, and nats-servers together: one alone has no majority.
+    cluster.start_rest().await?;
     let stand = Stand::around(cluster, stock, seed, size);
     let whole = stand.fill().await;
     row.expect(whole.is_ok(), || {

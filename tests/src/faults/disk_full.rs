@@ -55,7 +55,7 @@ fn mount(arguments: &[&str], folder: &Path) -> Result<()> {
 ///
 /// # Errors
 /// When the cluster cannot be started, broken or asked.
-pub async fn run(stock: Arc<Stock>, seed: u64, size: Size) -> Result<Vec<Row>> {
+pub async fn run(shape: Shape, stock: Arc<Stock>, seed: u64, size: Size) -> Result<Vec<Row>> {
     let mut row = Row::new("R4", format!("the disk of nats-server ({FULL}) is full"), seed);
     let disk = match Disk::mount() {
         Ok(disk) => disk,
@@ -65,7 +65,7 @@ pub async fn run(stock: Arc<Stock>, seed: u64, size: Size) -> Result<Vec<Row>> {
             return Ok(vec![row]);
         }
     };
-    let shape = Shape { nats: 1, streams: Some(disk.0.path().to_owned()), ..Shape::default() };
+    let shape = Shape { nats: 1, streams: Some(disk.0.path().to_owned()), ..shape };
     let mut stand = Stand::start(shape, stock, seed, size).await?;
     let before = oracle::before(&stand.cluster).await?;
     let plan = Plan { batch: 500, ..Plan::new(format!("full-{seed}"), 400_000, seed) };

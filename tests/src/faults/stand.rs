@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::{Context, Result, ensure};
 use testkit::{
     Collector,
-    cluster::{Cluster, PATIENCE, Part, Shape},
+    cluster::{Cluster, Part, Shape},
 };
 
 use super::{
@@ -128,12 +128,8 @@ impl Stand {
     pub async fn mend(&mut self) -> Result<()> {
         for part in self.cluster.parts() {
             self.cluster.thaw(part)?;
-            self.cluster.start_part(part).await?;
         }
-        for part in self.cluster.parts() {
-            self.cluster.ready(part, PATIENCE).await?;
-        }
-        Ok(())
+        self.cluster.start_rest().await
     }
 
     /// The world's tracks, for events.

@@ -116,7 +116,8 @@ pub fn write(rows: &[Row], document: &Path) -> Result<()> {
 
 fn merge(text: &str, rows: &[String]) -> Option<String> {
     let (before, rest) = text.split_once(HEAD)?;
-    let rest = rest.trim_start().strip_prefix(RULE)?.trim_start_matches('\n');
+    let rest = rest.trim_start().strip_prefix(RULE)?;
+    let rest = rest.strip_prefix('\n').unwrap_or(rest);
     let old: Vec<&str> = rest.lines().take_while(|line| line.starts_with('|')).collect();
     let after: String = rest.lines().skip(old.len()).map(|line| format!("{line}\n")).collect();
     let mut lines: Vec<&str> = rows.iter().map(String::as_str).collect();

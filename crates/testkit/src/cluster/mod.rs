@@ -28,6 +28,8 @@ use crate::{Folder, Postgres, Process, nats, tools};
 
 /// How long a part may take to become ready on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+/// What a service ends with when its configuration is wrong.
+const BAD_CONFIGURATION: i32 = 64;
 /// How long one look at a part may take.
 const LOOK: Duration = Duration::from_secs(1);
 /// How often a part is looked at.
@@ -52,18 +54,26 @@ impl Cluster {
     /// When a program is missing, with how to get it; or when a part does not become ready, with what it said.
     pub async fn start(shape: Shape) -> Result<Self> {
         let mut cluster = Self::prepare(shape).await?;
-        // The streams first: what needs them then finds them.
-        for streams in [true, false] {
-            let parts: Vec<Part> =
-                cluster.parts().into_iter().filter(|part| (part.kind == Kind::Nats) == streams).collect();
+        cluster.start_rest().await?;
+        Ok(cluster)
+    }
+
+    /// Starts every part that does not run, and waits until all are ready.
+    ///
+    /// # Errors
+    /// When a part does not become ready, with what it said.
+    pub async fn start_rest(&mut self) -> Result<()> {
+        // Streams and database first: what needs them then finds them.
+        for first in [true, false] {
+            let parts: Vec<Part> = self.parts().into_iter().filter(|part| part.kind.is_service() != first).collect();
             for part in &parts {
-                cluster.start_part(*part).await?;
+                self.start_part(*part).await?;
             }
             for part in &parts {
-                cluster.ready(*part, PATIENCE).await?;
+                self.ready(*part, PATIENCE).await?;
             }
         }
-        Ok(cluster)
+        Ok(())
     }
 
     /// A cluster of which only PostgreSQL runs: its parts are started one by one.
@@ -250,6 +260,9 @@ impl Cluster {
         let end = Instant::now() + patience;
         while !self.is_ready(part).await {
             if !self.is_alive(part)? {
+                let ended = self.process(part).ok().and_then(|process| process.ended());
+                // To start it again would not make its configuration right.
+                ensure!(ended != Some(BAD_CONFIGURATION), "{part} is told wrong; it said:\n{}", self.said(part));
                 self.start_part(part).await?;
             }
             if Instant::now() > end {
