@@ -2,8 +2,9 @@
 //! how it is broken.
 //!
 //! Targets: `architecture` (allowed arrows), `tidy` (house rules of files and docs), `wire`
-//! (contracts only grow, generated code is fresh), `path` (the whole loop), `faults` (what is promised when parts
-//! fail). Programs: `cluster` (`scripts/cluster`) and `faults` (`scripts/faults`).
+//! (contracts only grow, generated code is fresh), `path` (the whole loop), `deploy` (what operators run
+//! agrees with what there is), `faults` (what is promised when parts fail). Programs: `cluster`
+//! (`scripts/cluster`) and `faults` (`scripts/faults`).
 
 use std::path::{Path, PathBuf};
 

@@ -3,7 +3,7 @@
 //! Our own, because `axum::serve` sets no timer: a client that sends nothing would stay for ever. Must not
 //! know routes.
 
-use std::{io, net::TcpListener, sync::Arc, time::Duration};
+use std::{io, net::TcpListener, os::fd::OwnedFd, sync::Arc, time::Duration};
 
 use axum::Router;
 use hyper_util::{
@@ -12,16 +12,28 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use service_runtime::{OnFailure, Runtime};
-use tokio::{net::TcpStream, sync::Semaphore};
+use tokio::{
+    net::{TcpSocket, TcpStream},
+    sync::Semaphore,
+};
 
-use crate::{config::Http, metrics::Metrics};
+use crate::{
+    config::Http,
+    connection::{HTTP2_PREFACE, Watched},
+    metrics::Metrics,
+};
 
 /// How long to wait after an accept failed for want of file descriptors or memory.
 const PAUSE: Duration = Duration::from_millis(50);
-/// What an HTTP/2 connection begins with.
-const HTTP2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// How many connections may wait to be accepted, as far as the system allows.
+const MOST_UNACCEPTED: u32 = 4_096;
 /// The most streams of one HTTP/2 connection.
 const MOST_STREAMS: u32 = 250;
+/// How many streams a client may have reset before they were looked at (rapid reset), and how many of its own faults may
+/// end a stream instead of its connection.
+const MOST_RESETS: (usize, usize) = (20, 100);
+/// The most bytes of answers that one HTTP/2 stream keeps for a client that does not read.
+const MOST_UNREAD: usize = 256 * 1024;
 /// The most bytes of a request's head.
 const MOST_HEAD_BYTES: usize = 64 * 1024;
 
@@ -32,28 +44,30 @@ pub(crate) struct Acceptor {
     pub(crate) metrics: Metrics,
 }
 
-/// Whether a client says enough in time to tell which HTTP it speaks: hyper's timers begin only then.
-async fn speaks(stream: &TcpStream, patience: Duration) -> bool {
+/// Whether a client speaks HTTP/2; nothing when it does not say enough in time to tell: hyper's timers begin only then.
+async fn speaks_http2(stream: &TcpStream, patience: Duration) -> Option<bool> {
     let told = async {
         let mut head = [0; HTTP2_PREFACE.len()];
         loop {
             let count = stream.peek(&mut head).await.unwrap_or(0);
             match (head.get(..count), HTTP2_PREFACE.get(..count)) {
-                _ if count == 0 => return false,
+                _ if count == 0 => return None,
                 (Some(told), Some(preface)) if told == preface && count < HTTP2_PREFACE.len() => {}
-                _ => return true,
+                (told, preface) => return Some(told == preface.map(|preface| preface as &[u8])),
             }
             // Half a preface: looking again at once would see the same bytes.
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(patience, told).await.unwrap_or(false)
+    tokio::time::timeout(patience, told).await.unwrap_or_default()
 }
 
 /// Serves until the runtime's work is asked to stop.
 pub(crate) async fn serve(acceptor: Acceptor, router: Router, listener: TcpListener) -> io::Result<()> {
     listener.set_nonblocking(true)?;
-    let listener = tokio::net::TcpListener::from_std(listener)?;
+    // Listening again only makes the line longer. A full one leaves clients waiting who believe that they are connected.
+    let socket = std::net::TcpStream::from(OwnedFd::from(listener));
+    let listener = TcpSocket::from_std_stream(socket).listen(MOST_UNACCEPTED)?;
     let Acceptor { http, runtime, metrics } = acceptor;
     let stop = runtime.tasks.work.token();
     let seats = Arc::new(Semaphore::new(http.max_connections));
@@ -70,7 +84,11 @@ pub(crate) async fn serve(acceptor: Acceptor, router: Router, listener: TcpListe
         .timer(TokioTimer::new())
         .max_concurrent_streams(MOST_STREAMS)
         .keep_alive_interval(http.header_read_timeout)
-        .keep_alive_timeout(http.header_read_timeout)
+        // Whoever is silent in the middle of HTTP/2 is gone after half as long again.
+        .keep_alive_timeout(http.header_read_timeout / 2)
+        .max_pending_accept_reset_streams(MOST_RESETS.0)
+        .max_local_error_reset_streams(MOST_RESETS.1)
+        .max_send_buf_size(MOST_UNREAD)
         .max_header_list_size(MOST_HEAD_BYTES as u32);
 
     loop {
@@ -101,7 +119,8 @@ pub(crate) async fn serve(acceptor: Acceptor, router: Router, listener: TcpListe
         let (server, watcher, metrics, stop) = (server.clone(), graceful.watcher(), metrics.clone(), stop.clone());
         metrics.connection_opened();
         runtime.tasks.work.spawn("edge-connection", OnFailure::Log, async move {
-            if stop.run_until_cancelled(speaks(&stream, patience)).await == Some(true) {
+            if let Some(Some(http2)) = stop.run_until_cancelled(speaks_http2(&stream, patience)).await {
+                let stream = Watched::new(stream, http2, patience, metrics.clone());
                 let connection = server.serve_connection(TokioIo::new(stream), service).into_owned();
                 if let Err(error) = watcher.watch(connection).await {
                     tracing::debug!(%error, "connection ended early");

@@ -2,8 +2,14 @@
 //!
 //! Must not know where the services run: it holds their traits.
 
-use std::{net::TcpListener, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    convert::Infallible,
+    net::TcpListener,
+    sync::Arc,
+};
 
+use arc_swap::ArcSwap;
 use axum::{
     Router, middleware,
     response::{IntoResponse, Response},
@@ -11,8 +17,8 @@ use axum::{
 };
 use contracts::{Candidates, Catalogue, Profiles, Ranking};
 use event_bus::EventBus;
-use service_runtime::{Runtime, layers::HttpServerTrace};
-use shared_models::ErrorCode;
+use service_runtime::{OnFailure, Runtime, layers::HttpServerTrace};
+use shared_models::{ErrorCode, TenantId};
 use tower::{ServiceBuilder, util::MapRequestLayer};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::routes;
@@ -23,7 +29,7 @@ use crate::{
     conduct::{Conductor, Shares},
     config::Config,
     event_sink::EventSink,
-    fallback::{self, Fallbacks},
+    fallback::{self, Fallbacks, Snapshot},
     limits::{Admission, Bodies, Quotas},
     metrics::Metrics,
     page::DisplayCache,
@@ -107,23 +113,33 @@ impl App {
             popular_items: serving.popular_items,
             popular_refresh: serving.popular_refresh,
         };
-        let fallbacks =
-            Fallbacks::start(limits, Arc::clone(&backends.catalogue), keys.tenants().cloned().collect(), runtime);
-        let ready = surfaces
+        let snapshot = Snapshot::at(&serving.snapshot, serving.snapshot_ttl, runtime, metrics.clone());
+        let tenants: HashSet<TenantId> = keys.tenants().cloned().collect();
+        let fallbacks = Fallbacks::start(limits, snapshot, Arc::clone(&backends.catalogue), &tenants, runtime);
+        let ready: BTreeMap<_, _> = surfaces
             .all()
-            .map(|served| {
+            .enumerate()
+            .map(|(number, served)| {
                 let budget = shares.source_budget(served.surface.budget);
                 let blueprint = |shape| Blueprint::compile(&served.surface, shape, budget);
-                let ready =
-                    Ready { served: Arc::clone(served), page: blueprint(Shape::Page), flat: blueprint(Shape::Flat) };
+                let ready = Ready {
+                    served: Arc::clone(served),
+                    page: blueprint(Shape::Page),
+                    flat: blueprint(Shape::Flat),
+                    kind: number * 2,
+                };
                 (served.surface.surface.clone(), ready)
             })
             .collect();
 
+        let limits = &config.limits;
+        let admission = Arc::new(Admission::new(limits, ready.len() * 2, &tenants, metrics.clone()));
+        admission.start(limits, runtime);
         let (routes, openapi) = declared();
         let edge = Arc::new(Edge {
             ready,
             surfaces,
+            admission: Arc::clone(&admission),
             conductor: Conductor {
                 candidates: backends.candidates,
                 ranking: backends.ranking,
@@ -148,12 +164,13 @@ impl App {
             call_budget: serving.call_timeout,
             documents: docs::Documents::new(&openapi),
         });
-        let limits = &config.limits;
-        let seats = (limits.concurrency, limits.tenant_concurrency);
+        let quotas = Arc::new(Quotas::new(&config.quota, keys.callers(), metrics.clone()));
+        let keys = Arc::new(ArcSwap::from(keys));
+        follow_keys(&keys, &quotas, tenants, runtime);
         let way = Way {
-            quotas: Quotas::new(&config.quota, keys.callers(), metrics.clone()),
+            quotas,
             bodies: Bodies::new(limits, metrics.clone()),
-            admission: Admission::new(seats.0, seats.1, keys.tenants(), metrics.clone()),
+            admission,
             limit: limits.request_timeout,
             guard: Guard { keys, clock: Arc::clone(&runtime.clock) },
             metrics: metrics.clone(),
@@ -185,6 +202,25 @@ impl App {
     }
 }
 
+/// Takes over the keys of a configuration that is read again: a key that is gone opens nothing from then on.
+fn follow_keys(keys: &Arc<ArcSwap<Keys>>, quotas: &Arc<Quotas>, tenants: HashSet<TenantId>, runtime: &Runtime) {
+    let (keys, quotas) = (Arc::clone(keys), Arc::clone(quotas));
+    let mut follow = runtime.reloads.follow::<Config>();
+    let stop = runtime.tasks.intake.token();
+    runtime.tasks.intake.spawn("follow-keys", OnFailure::Stop, async move {
+        while let Some(Some(config)) = stop.run_until_cancelled(follow.next()).await {
+            // What the edge keeps for each tenant is made at the start.
+            let (next, left_out) = Keys::new(&config.auth.keys).only_of(&tenants);
+            for tenant in left_out {
+                tracing::warn!(%tenant, "the keys of a tenant that had none open nothing before the next start");
+            }
+            quotas.serve(next.callers());
+            keys.store(Arc::new(next));
+        }
+        Ok::<(), Infallible>(())
+    });
+}
+
 /// Every route of `access::ROUTES`, and its documentation.
 fn declared() -> (Router<Arc<Edge>>, utoipa::openapi::OpenApi) {
     let (router, mut document) = openapi::router()
@@ -211,6 +247,7 @@ fn declared() -> (Router<Arc<Edge>>, utoipa::openapi::OpenApi) {
 
 /// The routes within what stands around them, from the outside in.
 fn layered(routes: Router<()>, way: Way, trust_traceparent: bool) -> Router {
+    let way = Arc::new(way);
     let routes = routes.fallback(no_route).method_not_allowed_fallback(no_route);
     let trace = HttpServerTrace::new("edge-api");
     let trace = if trust_traceparent { trace } else { trace.linking_callers() };
@@ -218,10 +255,12 @@ fn layered(routes: Router<()>, way: Way, trust_traceparent: bool) -> Router {
         ServiceBuilder::new()
             // A name for the route, for the trace, the metrics and the guard.
             .layer(MapRequestLayer::new(access::name))
+            // What there is no seat for goes no further.
+            .layer(middleware::from_fn_with_state(Arc::clone(&way), way::glance))
             // The server's span: everything below is inside it.
             .layer(trace)
             // Who may come in, and how an answer comes out.
-            .layer(middleware::from_fn_with_state(Arc::new(way), way::lead))
+            .layer(middleware::from_fn_with_state(way, way::lead))
             // A panic is an answer, not a closed connection.
             .layer(CatchPanicLayer::custom(panicked)),
     )

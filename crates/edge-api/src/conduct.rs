@@ -7,6 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use contracts::{Candidates, Deadline, Failure, Ranking};
 use service_runtime::{
+    client::CIRCUIT_OPEN,
     deadline,
     trace::{self, Attribute, names},
 };
@@ -276,6 +277,8 @@ fn answer_of<T>(
 ) -> Result<T, DegradedCause> {
     match outcome {
         Ok(Ok(answer)) => Ok(answer),
+        // The breaker has told it once; now it would be told for every page.
+        Ok(Err(failure)) if failure.reason == CIRCUIT_OPEN => Err(cause_of(&failure)),
         Ok(Err(failure)) => {
             tracing::warn!(stage, error.code = failure.code.as_str(), error.reason = %failure.reason, "stage is missing");
             Err(cause_of(&failure))

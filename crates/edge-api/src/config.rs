@@ -6,6 +6,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use service_runtime::{
+    client,
     config::{Problem, Validate, within},
     ops,
     process::{Settings, StopConfig},
@@ -71,9 +72,16 @@ pub struct Http {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
-    /// The most requests in flight; more are refused at once.
+    /// The most requests in flight, whatever the process can do; more are refused at once.
     pub concurrency: usize,
-    /// The most requests of one tenant in flight; what is above it stays free for others.
+    /// As low as the limit falls when the process is overloaded.
+    pub least_concurrency: usize,
+    /// How long ready work may wait before the process counts as overloaded.
+    #[serde(with = "humantime_serde")]
+    pub target_wait: Duration,
+    /// The most requests with events in flight: they wait for the bus, beside all others.
+    pub events_concurrency: usize,
+    /// The most requests of one tenant in flight where there are others; of a lower limit it is the same part.
     pub tenant_concurrency: usize,
     /// The longest that any request may take, once its body is there.
     #[serde(with = "humantime_serde")]
@@ -145,6 +153,11 @@ pub struct Serving {
     /// How often popular items are read anew.
     #[serde(with = "humantime_serde")]
     pub popular_refresh: Duration,
+    /// A folder where popular items are kept for a start without services; empty is none.
+    pub snapshot: PathBuf,
+    /// How old popular items from that folder may be.
+    #[serde(with = "humantime_serde")]
+    pub snapshot_ttl: Duration,
 }
 
 /// How events are taken.
@@ -182,6 +195,8 @@ pub struct Services {
     pub candidates: String,
     /// ranking.
     pub ranking: String,
+    /// How their failures are borne.
+    pub resilience: client::Config,
 }
 
 impl Validate for Config {
@@ -216,6 +231,13 @@ impl Validate for Config {
             limits.concurrency.to_string(),
             "1 to 100000",
         );
+        for (key, seats) in [
+            ("limits.least_concurrency", limits.least_concurrency),
+            ("limits.events_concurrency", limits.events_concurrency),
+        ] {
+            check((1..=100_000).contains(&seats), key, seats.to_string(), "1 to 100000");
+        }
+        check(span(limits.target_wait, 1, 1_000), "limits.target_wait", shown(limits.target_wait), "1ms to 1s");
         check(
             span(limits.request_timeout, 100, 120_000),
             "limits.request_timeout",
@@ -297,6 +319,12 @@ impl Validate for Config {
             shown(serving.popular_refresh),
             "1s to 1d",
         );
+        check(
+            span(serving.snapshot_ttl, 1_000, 30 * 86_400_000),
+            "serving.snapshot_ttl",
+            shown(serving.snapshot_ttl),
+            "1s to 30d",
+        );
         check(span(events.window, 0, 100), "events.window", shown(events.window), "0ms to 100ms");
         check(
             (1_024..=768 << 10).contains(&events.max_bytes),
@@ -313,10 +341,8 @@ impl Validate for Config {
             records.complete_share.to_string(),
             "0 to 1",
         );
-        for (key, address) in [("services.candidates", &services.candidates), ("services.ranking", &services.ranking)] {
-            let fits =
-                address.parse::<http::Uri>().is_ok_and(|uri| uri.authority().is_some() && uri.scheme().is_some());
-            check(fits, key, address.clone(), "an address such as http://127.0.0.1:7101");
+        for (key, places) in [("services.candidates", &services.candidates), ("services.ranking", &services.ranking)] {
+            check(client::check(places).is_ok(), key, places.clone(), client::EXPECTED);
         }
         for (index, key) in self.auth.keys.iter().enumerate() {
             for (field, given, expected) in key.problems() {
@@ -334,6 +360,7 @@ impl Validate for Config {
         problems.extend(within("telemetry", &self.telemetry));
         problems.extend(within("ops", &self.ops));
         problems.extend(within("stop", &self.stop));
+        problems.extend(within("services.resilience", &services.resilience));
         problems.extend(within("bus", &self.bus));
         problems
     }
@@ -348,6 +375,9 @@ impl Settings for Config {
     }
     fn stop(&self) -> &StopConfig {
         &self.stop
+    }
+    fn reloadable() -> &'static [&'static str] {
+        &["auth"]
     }
 }
 

@@ -11,6 +11,7 @@ pub mod app;
 pub mod config;
 
 mod accept;
+mod connection;
 mod way;
 
 pub mod problem;

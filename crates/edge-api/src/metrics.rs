@@ -2,7 +2,7 @@
 //!
 //! Must not know how anything is measured, only what it is called.
 
-use std::time::Duration;
+use std::{sync::atomic::AtomicU64, time::Duration};
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -10,6 +10,8 @@ use prometheus_client::{
 };
 use service_runtime::metrics::seconds_buckets;
 use shared_models::degraded::{DegradedLevel, DegradedStage};
+
+use crate::limits::Class;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RouteLabels {
@@ -43,6 +45,17 @@ struct WhoseLabels {
     whose: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ClassLabels {
+    class: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RefusedLabels {
+    class: &'static str,
+    reason: &'static str,
+}
+
 /// The edge's metrics. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -53,10 +66,17 @@ pub struct Metrics {
     records: Family<OutcomeLabels, Counter>,
     display: Family<OutcomeLabels, Counter>,
     shed: Family<OfLabels, Counter>,
+    limit: Gauge,
+    in_hand: Family<ClassLabels, Gauge>,
+    refused: Family<RefusedLabels, Counter>,
+    wait: Gauge<f64, AtomicU64>,
+    best: Gauge<f64, AtomicU64>,
+    snapshots: Family<OutcomeLabels, Counter>,
     quota_exceeded: Family<WhoseLabels, Counter>,
     bodies_refused: Family<OutcomeLabels, Counter>,
     connections: Gauge,
     connections_refused: Counter,
+    connections_abusive: Family<OfLabels, Counter>,
 }
 
 impl Metrics {
@@ -99,6 +119,28 @@ impl Metrics {
                 "Requests refused because too much was in hand: requests of all, requests of one tenant, or bodies",
                 Family::default,
             ),
+            limit: registry.shared("setlist_edge_limit", "How many requests may be in hand, events apart", Gauge::default),
+            in_hand: registry.shared("setlist_edge_in_flight", "Requests in hand, by class", Family::default),
+            refused: registry.shared(
+                "setlist_edge_refused",
+                "Requests refused because too much was in hand, by class: for the limit, the class's share of it, the tenant's share, or because the answer would come after its deadline",
+                Family::default,
+            ),
+            wait: registry.shared(
+                "setlist_edge_wait_seconds",
+                "How long ready work waited for a processor in the last tenth of a second",
+                Gauge::default,
+            ),
+            best: registry.shared(
+                "setlist_edge_best_latency_seconds",
+                "The best known time of the pages and slates that were answered last",
+                Gauge::default,
+            ),
+            snapshots: registry.shared(
+                "setlist_edge_snapshots",
+                "Snapshots of popular items on disk that were read, ignored, written, or not written",
+                Family::default,
+            ),
             quota_exceeded: registry.shared(
                 "setlist_edge_quota_exceeded",
                 "Requests refused because a key or a tenant asked more often than it may",
@@ -114,6 +156,11 @@ impl Metrics {
                 "setlist_edge_connections_refused",
                 "Connections closed at once because too many were open",
                 Counter::default,
+            ),
+            connections_abusive: registry.shared(
+                "setlist_edge_connections_abusive",
+                "Connections closed for what they did: a flood of frames, or answers that were not taken",
+                Family::default,
             ),
         }
     }
@@ -154,6 +201,37 @@ impl Metrics {
 
     pub(crate) fn shed(&self, of: &'static str) {
         self.shed.get_or_create(&OfLabels { of }).inc();
+    }
+
+    pub(crate) fn limit(&self, limit: usize) {
+        self.limit.set(i64::try_from(limit).unwrap_or(i64::MAX));
+    }
+
+    pub(crate) fn pace(&self, wait: Duration, best: Option<f64>) {
+        self.wait.set(wait.as_secs_f64());
+        if let Some(best) = best {
+            self.best.set(best);
+        }
+    }
+
+    pub(crate) fn seat_taken(&self, class: Class) {
+        self.in_hand.get_or_create(&ClassLabels { class: class.as_str() }).inc();
+    }
+
+    pub(crate) fn seat_left(&self, class: Class) {
+        self.in_hand.get_or_create(&ClassLabels { class: class.as_str() }).dec();
+    }
+
+    pub(crate) fn refused(&self, class: Class, reason: &'static str) {
+        self.refused.get_or_create(&RefusedLabels { class: class.as_str(), reason }).inc();
+    }
+
+    pub(crate) fn snapshot(&self, outcome: &'static str) {
+        self.snapshots.get_or_create(&OutcomeLabels { outcome }).inc();
+    }
+
+    pub(crate) fn connection_abusive(&self, of: &'static str) {
+        self.connections_abusive.get_or_create(&OfLabels { of }).inc();
     }
 
     pub(crate) fn quota_exceeded(&self, whose: &'static str) {

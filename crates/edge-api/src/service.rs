@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use contracts::grpc::{CandidatesClient, CatalogueClient, ProfilesClient, RankingClient};
 use service_runtime::{
-    OnFailure, Runtime, grpc, listen,
+    OnFailure, Runtime, client, listen,
     process::{About, Listening},
 };
 
@@ -26,8 +26,9 @@ pub const ABOUT: About = About {
 pub async fn serve(config: Config, runtime: Runtime) -> anyhow::Result<Vec<Listening>> {
     let listener = listen::bind(config.http.listen)?;
     let address = listen::address_of(&listener)?;
-    let candidates = grpc::measured_channel(&config.services.candidates, &runtime.metrics)?;
-    let ranking = grpc::measured_channel(&config.services.ranking, &runtime.metrics)?;
+    let services = &config.services;
+    let candidates = client::connect("candidates", &services.candidates, &services.resilience, &runtime).await?;
+    let ranking = client::connect("ranking", &services.ranking, &services.resilience, &runtime).await?;
     let backends = Backends {
         candidates: Arc::new(CandidatesClient::new(candidates.clone())),
         catalogue: Arc::new(CatalogueClient::new(candidates.clone())),

@@ -14,7 +14,7 @@ use shared_models::ErrorCode;
 
 use crate::{
     auth::{Caller, Guard},
-    limits::{Admission, Allowance, Bodies, Quotas},
+    limits::{Admission, Allowance, Bodies, Class, Quotas, Waited, Worked},
     metrics::Metrics,
     problem::{self, Problem},
     request_id::RequestId,
@@ -24,12 +24,28 @@ use crate::{
 /// Everything that stands in the way of a request.
 pub(crate) struct Way {
     pub(crate) guard: Guard,
-    pub(crate) quotas: Quotas,
+    pub(crate) quotas: Arc<Quotas>,
     pub(crate) bodies: Bodies,
-    pub(crate) admission: Admission,
+    pub(crate) admission: Arc<Admission>,
     /// The longest that a request may take once its body is there.
     pub(crate) limit: Duration,
     pub(crate) metrics: Metrics,
+}
+
+/// Turns away what there is no seat for, before it gets a span and before its key and its body are read: the more there
+/// is to refuse, the less a refusal may cost.
+pub(crate) async fn glance(State(way): State<Arc<Way>>, request: Request, next: Next) -> Response {
+    let class = request.extensions().get::<Class>().copied();
+    let Some(Err(problem)) = class.map(|class| way.admission.glance(class)) else {
+        return next.run(request).await;
+    };
+    let began = std::time::Instant::now();
+    let id = RequestId::current();
+    let route = request.extensions().get::<RouteTemplate>().map_or("none", |template| template.0);
+    let mut answer = problem::render(problem.into_response(), request.uri().path(), &id);
+    id.tell(answer.headers_mut());
+    way.metrics.request(route, answer.status(), began.elapsed());
+    answer
 }
 
 /// Leads a request in, and its answer out.
@@ -69,13 +85,27 @@ impl Way {
             outcome?;
         }
         // A body is there before anything is held for its request: a slow sender takes nobody's place.
-        let (request, _room) = self.bodies.read(request).await?;
-        // More than we can do is refused at once. A probe must tell a busy process from a dead one.
-        let probe = matches!(request.extensions().get(), Some(RouteTemplate("/livez" | "/readyz")));
-        let _seat = if probe { None } else { Some(self.admission.admit(caller.as_ref().map(Caller::tenant))?) };
+        let (mut request, _room) = self.bodies.read(request).await?;
+        // More than we can do is refused at once. A probe has no class: it must tell a busy process from a dead one.
+        let class = request.extensions().get::<Class>().copied();
+        let seat = class.map(|class| self.admission.admit(class, caller.as_ref().map(Caller::tenant))).transpose()?;
+        let run = async |waited: Waited| {
+            request.extensions_mut().insert(waited);
+            next.run(request).await
+        };
+        let work = async {
+            match &seat {
+                Some(seat) => seat.work(run).await,
+                None => run(Waited::default()).await,
+            }
+        };
         // Nobody waits for ever, whatever hangs below.
-        tokio::time::timeout(self.limit, next.run(request))
+        let answer = tokio::time::timeout(self.limit, work)
             .await
-            .map_err(|_| Problem::new(ErrorCode::DeadlineExceeded, "request_timeout", "the request took too long"))
+            .map_err(|_| Problem::new(ErrorCode::DeadlineExceeded, "request_timeout", "the request took too long"))?;
+        if let Some(seat) = seat {
+            seat.done(answer.extensions().get::<Worked>().copied());
+        }
+        Ok(answer)
     }
 }

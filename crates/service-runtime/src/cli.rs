@@ -5,9 +5,12 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
-use serde::{Serialize, de::DeserializeOwned};
 
-use crate::config::{self, Validate};
+use crate::{
+    config,
+    probe::{self, Question},
+    process::Settings,
+};
 
 /// What a process ends with when its configuration or its command line is wrong (`EX_USAGE`).
 pub const BAD_CONFIGURATION: u8 = 64;
@@ -24,6 +27,10 @@ pub struct Options {
     /// Print the configuration that results from all layers, and exit.
     #[arg(long)]
     pub dump_config: bool,
+    /// Ask the process that runs with this configuration whether it is live, or ready, and exit: 0 when it is, 1 when
+    /// not.
+    #[arg(long, value_name = "QUESTION", num_args = 0..=1, require_equals = true, default_missing_value = "live")]
+    pub health: Option<Question>,
     /// Set one key over file and environment; may be repeated.
     #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
     pub set: Vec<(String, String)>,
@@ -43,11 +50,7 @@ pub enum Loaded<C> {
 /// Problems go to standard error, a dump to standard output; the code to end with is handed back, so that `main` can
 /// return it. Nothing is bound or opened here.
 #[must_use]
-pub fn load<C: DeserializeOwned + Serialize + Validate>(
-    options: &Options,
-    defaults: &'static str,
-    env_prefix: &str,
-) -> Loaded<C> {
+pub fn load<C: Settings>(options: &Options, defaults: &'static str, env_prefix: &str) -> Loaded<C> {
     let loaded = config::load::<C>(defaults, options.config.as_deref(), env_prefix, &options.set);
     match loaded {
         Err(error) => {
@@ -62,7 +65,21 @@ pub fn load<C: DeserializeOwned + Serialize + Validate>(
             println!("the configuration is good");
             Loaded::Exit(ExitCode::SUCCESS)
         }
-        Ok(config) => Loaded::Run(config),
+        Ok(config) => match options.health {
+            None => Loaded::Run(config),
+            Some(question) => Loaded::Exit(asked(&config, question)),
+        },
+    }
+}
+
+/// Asks the process that runs with `config` how it is, and says it.
+fn asked(config: &impl Settings, question: Question) -> ExitCode {
+    match probe::ask(config.ops().listen, question) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{}", crate::tasks::chain(&error));
+            ExitCode::FAILURE
+        }
     }
 }
 
@@ -97,5 +114,14 @@ mod tests {
             [("bus.url".to_owned(), "nats://a?b=c".to_owned()), ("log".to_owned(), "debug".to_owned())]
         );
         assert!(Line::try_parse_from(["x", "--set", "nothing"]).is_err());
+    }
+
+    #[test]
+    fn health_is_a_question_with_a_default() {
+        let asks = |arguments: &[&str]| Line::try_parse_from(arguments).map(|line| line.options.health);
+        assert_eq!(asks(&["x"]).expect("valid"), None);
+        assert_eq!(asks(&["x", "--health"]).expect("valid"), Some(Question::Live));
+        assert_eq!(asks(&["x", "--health=ready"]).expect("valid"), Some(Question::Ready));
+        assert!(asks(&["x", "--health=well"]).is_err());
     }
 }

@@ -19,18 +19,21 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 use tower::{Layer as _, Service};
 
 use crate::{
-    Deadline, Health, OnFailure, Runtime,
+    Deadline, Health, OnFailure, Runtime, client,
     config::{Problem, Validate},
     layers::{GrpcClient, GrpcClientTrace, GrpcServerTrace},
     metrics::Metrics,
 };
 
 /// A channel whose calls are traced and carry the deadline; generated clients take it as it is.
-pub type TracedChannel = GrpcClient<Channel>;
+pub type TracedChannel = GrpcClient<client::Channel>;
 
-/// How long a lost connection may go unnoticed: a ping each interval, and this long for its answer.
+/// How long a server lets a lost connection go unnoticed: a ping each interval, and this long for its answer.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// The same for a client, which has calls that wait: where a network is cut, or a process stopped, no reset comes.
+const CLIENT_KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(2);
+const CLIENT_KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(2);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Flow-control windows. A page's candidates take one or two hundred kilobytes: they must not wait for an update.
 const STREAM_WINDOW: u32 = 1 << 20;
@@ -105,6 +108,13 @@ pub enum Error {
         #[source]
         source: tonic::transport::Error,
     },
+    /// The places of a dependency do not parse.
+    #[error("places of a dependency do not parse")]
+    Places {
+        /// Which one, and what is expected.
+        #[from]
+        source: client::Malformed,
+    },
     /// The descriptors of the services do not parse.
     #[error("service descriptors cannot be read")]
     Descriptors {
@@ -133,7 +143,7 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> ErrorCode {
         match self {
-            Self::Endpoint { .. } | Self::Channel { .. } => ErrorCode::InvalidArgument,
+            Self::Endpoint { .. } | Self::Channel { .. } | Self::Places { .. } => ErrorCode::InvalidArgument,
             Self::Descriptors { .. } | Self::Serve { .. } => ErrorCode::Internal,
             Self::Listener { .. } => ErrorCode::Unavailable,
         }
@@ -273,6 +283,12 @@ pub fn measured_channel(endpoint: &str, metrics: &Metrics) -> Result<TracedChann
 }
 
 fn traced(endpoint: &str, layer: impl FnOnce(String, u16) -> GrpcClientTrace) -> Result<TracedChannel, Error> {
+    let (connection, host, port) = connection(endpoint)?;
+    Ok(layer(host, port).layer(client::Channel::direct(connection)))
+}
+
+/// A connection to `endpoint`, its host and its port. It is made on first use and again after a loss.
+pub(crate) fn connection(endpoint: &str) -> Result<(Channel, String, u16), Error> {
     let uri: Uri = endpoint.parse().map_err(|source| Error::Endpoint { endpoint: endpoint.to_owned(), source })?;
     let host = uri.host().unwrap_or_default().to_owned();
     let port = uri.port_u16().unwrap_or_else(|| if uri.scheme_str() == Some("https") { 443 } else { 80 });
@@ -280,14 +296,14 @@ fn traced(endpoint: &str, layer: impl FnOnce(String, u16) -> GrpcClientTrace) ->
         .map_err(|source| Error::Channel { endpoint: endpoint.to_owned(), source })?
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_nodelay(true)
-        .tcp_keepalive(Some(KEEP_ALIVE_INTERVAL))
-        .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
-        .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
+        .tcp_keepalive(Some(CLIENT_KEEP_ALIVE_INTERVAL))
+        .http2_keep_alive_interval(CLIENT_KEEP_ALIVE_INTERVAL)
+        .keep_alive_timeout(CLIENT_KEEP_ALIVE_TIMEOUT)
         .keep_alive_while_idle(true)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .connect_lazy();
-    Ok(layer(host, port).layer(connection))
+    Ok((connection, host, port))
 }
 
 /// The caller's deadline, or `default` from now when it gave none.
@@ -301,5 +317,13 @@ pub fn deadline_of<T>(request: &Request<T>, default: Duration) -> Deadline {
 pub fn with_deadline<T>(message: T, deadline: Deadline) -> Request<T> {
     let mut request = Request::new(message);
     request.extensions_mut().insert(deadline);
+    request
+}
+
+/// [`with_deadline`], for what may be worked on twice because it only reads.
+#[must_use]
+pub fn repeatable<T>(message: T, deadline: Deadline) -> Request<T> {
+    let mut request = with_deadline(message, deadline);
+    request.extensions_mut().insert(client::Repeatable);
     request
 }

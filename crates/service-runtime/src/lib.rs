@@ -6,9 +6,11 @@
 //! Modules stand in the order in which a starting service meets them.
 
 pub mod cli;
+pub mod probe;
 pub mod process;
 
 pub mod config;
+pub mod reload;
 
 pub mod telemetry;
 pub mod trace;
@@ -18,9 +20,11 @@ pub mod runtime;
 pub mod health;
 pub mod metrics;
 pub mod tasks;
+mod usage;
 
 pub mod listen;
 
+pub mod client;
 pub mod grpc;
 pub mod layers;
 pub mod ops;

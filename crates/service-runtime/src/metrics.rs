@@ -11,6 +11,7 @@ use std::{
 };
 
 use prometheus_client::{
+    collector::Collector,
     encoding::text,
     registry::{Metric, Registry},
 };
@@ -84,6 +85,11 @@ impl Metrics {
                 metric
             }
         }
+    }
+
+    /// Adds metrics that are read when the page is asked for.
+    pub(crate) fn collect(&self, collector: impl Collector) {
+        self.write().registry.register_collector(Box::new(collector));
     }
 
     /// All metrics as OpenMetrics text.

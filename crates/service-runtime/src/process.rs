@@ -21,8 +21,8 @@
 //!
 //! | ends with | when |
 //! |---|---|
-//! | 0 | it was asked to stop and did, or only looked at its configuration |
-//! | 1 | it could not be built, or a task it cannot do without failed |
+//! | 0 | it was asked to stop and did, only looked at its configuration, or found another process well |
+//! | 1 | it could not be built, a task it cannot do without failed, or another process is not well |
 //! | 64 | its configuration or command line is wrong; nothing was bound |
 
 use std::{error::Error as StdError, future::Future, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
@@ -34,8 +34,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
     OnFailure, Runtime, cli,
-    config::{Problem, Validate},
-    listen, ops, tasks, telemetry,
+    config::{self, Problem, Validate},
+    listen, ops,
+    reload::{Again, Reloader},
+    tasks, telemetry,
 };
 
 /// What a service says about itself at the start.
@@ -52,13 +54,19 @@ pub struct About {
 }
 
 /// The sections that every service's configuration holds.
-pub trait Settings: DeserializeOwned + Serialize + Validate {
+pub trait Settings: DeserializeOwned + Serialize + Validate + Send + Sync + 'static {
     /// Where logs and traces go.
     fn telemetry(&self) -> &telemetry::Config;
     /// Where the operators' listener is.
     fn ops(&self) -> &ops::Config;
     /// How the process stops.
     fn stop(&self) -> &StopConfig;
+    /// The sections that take effect when the configuration is read again (`SIGHUP`), such as `auth`; every other
+    /// key needs a restart.
+    #[must_use]
+    fn reloadable() -> &'static [&'static str] {
+        &[]
+    }
 }
 
 /// How a process stops.
@@ -121,14 +129,39 @@ where
             return error.print().map_or(ExitCode::FAILURE, |()| ExitCode::from(code));
         }
     };
-    match cli::load::<C>(&options, about.defaults, about.env_prefix) {
-        cli::Loaded::Run(config) => start(about.name, config, build),
+    serve(*about, &options, build)
+}
+
+/// [`run`] with options that are read already. At `SIGHUP` the configuration is read again, from the same places.
+pub fn serve<C, F, Building, E>(about: About, options: &cli::Options, build: F) -> ExitCode
+where
+    C: Settings,
+    F: FnOnce(C, Runtime) -> Building,
+    Building: Future<Output = Result<Vec<Listening>, E>>,
+    E: Into<Failure>,
+{
+    match cli::load::<C>(options, about.defaults, about.env_prefix) {
+        cli::Loaded::Run(config) => {
+            let options = options.clone();
+            let again = move || config::load(about.defaults, options.config.as_deref(), about.env_prefix, &options.set);
+            start_with(about.name, config, Some(Box::new(again)), build)
+        }
         cli::Loaded::Exit(code) => code,
     }
 }
 
 /// Runs a process with a configuration that is loaded: telemetry, build, serve, drain, flush.
 pub fn start<C, F, Building, E>(name: &'static str, config: C, build: F) -> ExitCode
+where
+    C: Settings,
+    F: FnOnce(C, Runtime) -> Building,
+    Building: Future<Output = Result<Vec<Listening>, E>>,
+    E: Into<Failure>,
+{
+    start_with(name, config, None, build)
+}
+
+fn start_with<C, F, Building, E>(name: &'static str, config: C, again: Option<Again<C>>, build: F) -> ExitCode
 where
     C: Settings,
     F: FnOnce(C, Runtime) -> Building,
@@ -150,7 +183,7 @@ where
                 return ExitCode::FAILURE;
             }
         };
-        let code = match serve(name, config, telemetry.recent(), build).await {
+        let code = match live(name, config, again, telemetry.recent(), build).await {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 tracing::error!(service = name, error = tasks::chain(error.as_ref()), "process failed");
@@ -165,9 +198,10 @@ where
     code
 }
 
-async fn serve<C, F, Building, E>(
+async fn live<C, F, Building, E>(
     name: &'static str,
     config: C,
+    again: Option<Again<C>>,
     recent: Option<telemetry::Recent>,
     build: F,
 ) -> Result<(), Failure>
@@ -178,8 +212,10 @@ where
     E: Into<Failure>,
 {
     let mut signals = Signals::new()?;
+    let mut hang_up = signal(SignalKind::hangup())?;
     let runtime = Runtime::new(Arc::new(SystemClock));
     let stop = config.stop().clone();
+    let mut reloader = Reloader::new(&config, again, &runtime.metrics);
     let started = runtime.health.component("process");
     let ops = listen::bind(config.ops().listen)?;
     let ops_address = listen::address_of(&ops)?;
@@ -196,9 +232,12 @@ where
     for Listening { what, address } in listening.iter().chain([&Listening { what: "ops", address: ops_address }]) {
         tracing::info!(service = name, what, %address, "listening");
     }
-    let signal = tokio::select! {
-        signal = signals.next() => signal,
-        () = runtime.stop_signal().stopped() => "none: a task asked for it",
+    let signal = loop {
+        tokio::select! {
+            signal = signals.next() => break signal,
+            _ = hang_up.recv() => reloader.reload(&runtime),
+            () = runtime.stop_signal().stopped() => break "none: a task asked for it",
+        }
     };
     runtime.health.drain();
     tracing::info!(service = name, signal, "stopping");

@@ -10,7 +10,9 @@ use tokio::time::Instant;
 use crate::{
     health::Health,
     metrics::Metrics,
+    reload::Reloads,
     tasks::{StopSignal, TaskGroup},
+    usage,
 };
 
 /// The task groups of a process, in the order in which they are stopped.
@@ -35,6 +37,8 @@ pub struct Runtime {
     pub health: Health,
     /// The running tasks.
     pub tasks: TaskGroups,
+    /// The configuration, where it is read again.
+    pub reloads: Reloads,
     stop: StopSignal,
 }
 
@@ -49,15 +53,18 @@ impl Runtime {
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         let stop = StopSignal::default();
+        let metrics = Metrics::new();
+        usage::show(&metrics);
         Self {
             clock,
-            metrics: Metrics::new(),
+            metrics,
             health: Health::new(),
             tasks: TaskGroups {
                 work: TaskGroup::stopping("work", stop.clone()),
                 intake: TaskGroup::stopping("intake", stop.clone()),
                 observers: TaskGroup::stopping("observers", stop.clone()),
             },
+            reloads: Reloads::default(),
             stop,
         }
     }

@@ -30,7 +30,9 @@ const PROCESS: [&str; 6] = ["telemetry", "ops", "stop", "bus", "services", "grpc
 pub static DEFAULTS: LazyLock<&'static str> = LazyLock::new(|| {
     let mut text = OWN.to_owned();
     text.push_str(&sections(edge_api::config::DEFAULTS, "", |section| section == "bus"));
-    text.push_str(&sections(edge_api::config::DEFAULTS, "edge.", served));
+    // The platform has a data folder: what is popular is kept in it.
+    let edge = edge_api::config::DEFAULTS.replace("\nsnapshot = \"\"\n", "\nsnapshot = \"data/edge\"\n");
+    text.push_str(&sections(&edge, "edge.", served));
     text.push_str(&sections(candidate_generation::config::DEFAULTS, "candidates.", served));
     text.push_str(&sections(ranking::config::DEFAULTS, "ranking.", served));
     // The defaults live as long as the process: they are read once.
@@ -174,6 +176,11 @@ impl Config {
         ] {
             *path = data.join(&*path);
         }
+        // Empty is none.
+        let snapshot = &mut self.edge.serving.snapshot;
+        if !snapshot.as_os_str().is_empty() {
+            *snapshot = data.join(&*snapshot);
+        }
         if let Some(path) = self.candidates.store.url.strip_prefix(SQLITE) {
             self.candidates.store.url = format!("{SQLITE}{}", data.join(path).display());
         }
@@ -196,7 +203,11 @@ impl Config {
             telemetry: self.telemetry.clone(),
             ops: self.ops.clone(),
             stop: self.stop.clone(),
-            services: edge_api::config::Services { candidates: UNUSED.to_owned(), ranking: UNUSED.to_owned() },
+            services: edge_api::config::Services {
+                candidates: UNUSED.to_owned(),
+                ranking: UNUSED.to_owned(),
+                resilience: service_runtime::client::Config::default(),
+            },
             bus: self.bus.clone(),
             http,
             limits,
@@ -290,6 +301,7 @@ mod tests {
         let config = config.below(Path::new("/srv/setlist"));
         assert_eq!(config.bus.path, Path::new("/srv/setlist/events.db"));
         assert_eq!(config.candidates.store.url, "sqlite:///srv/setlist/candidates.db");
+        assert_eq!(config.edge.serving.snapshot, Path::new("/srv/setlist/edge"));
         assert_eq!(config.candidates.releases.path, config.ranking.releases.path);
     }
 

@@ -2,39 +2,24 @@
 
 use std::process::ExitCode;
 
-use service_runtime::{
-    cli::{self, Loaded},
-    process,
-};
+use service_runtime::process;
 
 use crate::cli::Service;
 
 /// The edge.
 #[must_use]
 pub fn edge(args: &Service) -> ExitCode {
-    let about = edge_api::service::ABOUT;
-    match cli::load(&args.configuration, about.defaults, about.env_prefix) {
-        Loaded::Run(config) => process::start(about.name, config, edge_api::service::serve),
-        Loaded::Exit(code) => code,
-    }
+    process::serve(edge_api::service::ABOUT, &args.configuration, edge_api::service::serve)
 }
 
 /// Candidate generation.
 #[must_use]
 pub fn candidates(args: &Service) -> ExitCode {
-    let about = candidate_generation::service::ABOUT;
-    match cli::load(&args.configuration, about.defaults, about.env_prefix) {
-        Loaded::Run(config) => process::start(about.name, config, candidate_generation::service::serve),
-        Loaded::Exit(code) => code,
-    }
+    process::serve(candidate_generation::service::ABOUT, &args.configuration, candidate_generation::service::serve)
 }
 
 /// Ranking.
 #[must_use]
 pub fn ranking(args: &Service) -> ExitCode {
-    let about = ranking::service::ABOUT;
-    match cli::load(&args.configuration, about.defaults, about.env_prefix) {
-        Loaded::Run(config) => process::start(about.name, config, ranking::service::serve),
-        Loaded::Exit(code) => code,
-    }
+    process::serve(ranking::service::ABOUT, &args.configuration, ranking::service::serve)
 }

@@ -42,7 +42,7 @@ pub async fn run(stand: &mut Stand) -> Result<Vec<Row>> {
                         parts: vec![all[0]],
                         how,
                         rungs: &["none", "partial", "last_good", "popular"],
-                        shows: &["last_good", "popular"],
+                        shows: &[],
                     },
                 )
                 .await?,

@@ -60,7 +60,7 @@ pub async fn run(stand: &mut Stand) -> Result<Vec<Row>> {
 async fn with_events(stand: &mut Stand, outage: &Outage, stored: bool) -> Result<Row> {
     let run = format!("r10-{}-{}", outage.what.replace(' ', "-"), stand.seed);
     let plan = Plan { batch: 5, workers: 2, ..Plan::new(run, stand.size.of(1_000, 10_000), stand.seed) };
-    let before = oracle::before(&stand.cluster).await?;
+    let before = oracle::before(stand).await?;
     let load = stand.pages();
     let sending = Sending::start(plan, &kills::target(stand)?);
     sending.allow(0.3);

@@ -67,7 +67,7 @@ pub async fn run(shape: Shape, stock: Arc<Stock>, seed: u64, size: Size) -> Resu
     };
     let shape = Shape { nats: 1, streams: Some(disk.0.path().to_owned()), ..shape };
     let mut stand = Stand::start(shape, stock, seed, size).await?;
-    let before = oracle::before(&stand.cluster).await?;
+    let before = oracle::before(&stand).await?;
     let plan = Plan { batch: 500, ..Plan::new(format!("full-{seed}"), 400_000, seed) };
     let load = stand.pages();
     let sending = Sending::start(plan, &kills::target(&stand)?);

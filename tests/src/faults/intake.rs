@@ -31,7 +31,7 @@ async fn hung(stand: &mut Stand) -> Result<Row> {
     let events = stand.size.of(4_000, 200_000);
     let mut row = Row::new("R5", "who counts events is hung while they are sent", stand.seed);
     let parts: Vec<Part> = stand.cluster.parts().into_iter().filter(|part| part.kind == Kind::Candidates).collect();
-    let before = oracle::before(&stand.cluster).await?;
+    let before = oracle::before(stand).await?;
     let sending = Sending::start(Plan::new(format!("hung-{}", stand.seed), events, stand.seed), &kills::target(stand)?);
     sending.allow(0.3);
     sending.reached(0.3).await;
@@ -65,7 +65,7 @@ async fn hung(stand: &mut Stand) -> Result<Row> {
 
 async fn poisoned(stand: &mut Stand) -> Result<Row> {
     let mut row = Row::new("R5", format!("{POISON} messages that nobody can read between events"), stand.seed);
-    let before = oracle::before(&stand.cluster).await?;
+    let before = oracle::before(stand).await?;
     let dead_before = dead(stand).await?;
     let sending =
         Sending::start(Plan::new(format!("poison-{}", stand.seed), 2_000, stand.seed), &kills::target(stand)?);

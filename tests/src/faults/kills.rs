@@ -27,7 +27,7 @@ pub async fn run(stand: &mut Stand) -> Result<Vec<Row>> {
         if stand.size == Size::Short && !cfg!(debug_assertions) { (50_000, 20) } else { (events, kills) };
     let mut row =
         Row::new("R1", format!("{kills} strikes of kill -9 while events are sent and sent again"), stand.seed);
-    let before = oracle::before(&stand.cluster).await?;
+    let before = oracle::before(stand).await?;
     let (sent, seen) =
         under_kills(stand, Plan::new(format!("kills-{}", stand.seed), events, stand.seed), kills).await?;
     let verdict = oracle::judge(&stand.cluster, &before, &sent, SETTLE).await?;
@@ -44,7 +44,7 @@ pub async fn run(stand: &mut Stand) -> Result<Vec<Row>> {
 /// # Errors
 /// As [`run`].
 pub async fn without_kept_ids(stand: &mut Stand) -> Result<oracle::Verdict> {
-    let before = oracle::before(&stand.cluster).await?;
+    let before = oracle::before(stand).await?;
     // With new ids a copy is a new event: as if nothing knew that it came again.
     let plan =
         Plan { keep_ids: false, copies: (2, 2), ..Plan::new(format!("new-ids-{}", stand.seed), 2_000, stand.seed) };
@@ -57,7 +57,7 @@ pub async fn without_kept_ids(stand: &mut Stand) -> Result<oracle::Verdict> {
 /// # Errors
 /// As [`run`].
 pub async fn with_events_removed(stand: &mut Stand, count: usize) -> Result<oracle::Verdict> {
-    let before = oracle::before(&stand.cluster).await?;
+    let before = oracle::before(stand).await?;
     let plan = Plan::new(format!("removed-{}", stand.seed), 2_000, stand.seed);
     let sent = Sending::start(plan, &target(stand)?).finish().await;
     let whole = oracle::judge(&stand.cluster, &before, &sent, SETTLE).await?;

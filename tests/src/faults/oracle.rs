@@ -16,7 +16,7 @@ use testkit::{
 };
 use tokio::time::Instant;
 
-use super::events::Sent;
+use super::{Stand, events::Sent};
 
 /// How often the database is looked at.
 const LOOK: Duration = Duration::from_millis(500);
@@ -66,7 +66,8 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// What the database held before a run: the keys of folded events.
+/// The keys of events that are none of a run: what the database held before it, and the world, which may still be on
+/// its way.
 #[derive(Clone, Debug)]
 pub struct Before(HashSet<Vec<u8>>);
 
@@ -74,8 +75,10 @@ pub struct Before(HashSet<Vec<u8>>);
 ///
 /// # Errors
 /// When it cannot be asked.
-pub async fn before(cluster: &Cluster) -> Result<Before> {
-    Ok(Before(folded(cluster).await?))
+pub async fn before(stand: &Stand) -> Result<Before> {
+    let mut known = folded(&stand.cluster).await?;
+    known.extend(stand.stock.world.events.iter().map(|event| EventKey::of(&event.id).0.to_vec()));
+    Ok(Before(known))
 }
 
 /// Waits until everything that was sent is folded, or nothing changes any more, and compares.

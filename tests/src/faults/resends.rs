@@ -21,7 +21,7 @@ const SETTLE: Duration = Duration::from_secs(60);
 pub async fn run(stand: &mut Stand) -> Result<Vec<Row>> {
     let events = stand.size.of(4_000, 200_000);
     let mut row = Row::new("R3", "every event sent one to five times, in other requests and another order", stand.seed);
-    let before = oracle::before(&stand.cluster).await?;
+    let before = oracle::before(stand).await?;
     let plan = Plan { copies: (1, 5), ..Plan::new(format!("resends-{}", stand.seed), events, stand.seed) };
     let sent = Sending::start(plan, &kills::target(stand)?).finish().await;
     let verdict = oracle::judge(&stand.cluster, &before, &sent, SETTLE).await?;

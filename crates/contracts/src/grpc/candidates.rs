@@ -7,7 +7,7 @@ use service_runtime::grpc::deadline_of;
 use shared_models::{candidates::CandidateSet, plan::CandidateQuery};
 use tonic::{Request, Response, Status};
 
-use super::{DEFAULT_DEADLINE, call, client, malformed_answer, malformed_request, outgoing, serve, server};
+use super::{DEFAULT_DEADLINE, asking, call, client, malformed_answer, malformed_request, serve, server};
 use crate::{
     Candidates, Deadline, Failure,
     convert::candidates as convert,
@@ -26,7 +26,7 @@ client!(
 #[async_trait]
 impl Candidates for CandidatesClient {
     async fn generate(&self, query: CandidateQuery, deadline: Deadline) -> Result<CandidateSet, Failure> {
-        let request = outgoing(convert::query_to_wire(query), deadline)?;
+        let request = asking(convert::query_to_wire(query), deadline)?;
         let response = call(deadline, self.0.clone().generate(request)).await?;
         convert::set_from_wire(response).map_err(malformed_answer)
     }

@@ -10,7 +10,7 @@ use shared_models::{
 };
 use tonic::{Request, Response, Status};
 
-use super::{DEFAULT_DEADLINE, call, client, malformed_answer, malformed_request, outgoing, serve, server};
+use super::{DEFAULT_DEADLINE, asking, call, client, malformed_answer, malformed_request, outgoing, serve, server};
 use crate::{
     Catalogue, Deadline, Failure, Put,
     convert::{
@@ -53,7 +53,7 @@ impl Catalogue for CatalogueClient {
 
     async fn item(&self, tenant: &TenantId, id: &ItemId, deadline: Deadline) -> Result<Item, Failure> {
         let request = GetItemRequest { tenant: tenant.as_str().to_owned(), id: id.as_str().to_owned() };
-        let response = call(deadline, self.0.clone().get_item(outgoing(request, deadline)?)).await?;
+        let response = call(deadline, self.0.clone().get_item(asking(request, deadline)?)).await?;
         required(response.item, "item").and_then(convert::item_from_wire).map_err(malformed_answer)
     }
 
@@ -70,7 +70,7 @@ impl Catalogue for CatalogueClient {
         deadline: Deadline,
     ) -> Result<Vec<DisplayItem>, Failure> {
         let request = DisplayRequest { tenant: tenant.as_str().to_owned(), keys: keys_to_wire(keys.to_vec()) };
-        let response = call(deadline, self.0.clone().display(outgoing(request, deadline)?)).await?;
+        let response = call(deadline, self.0.clone().display(asking(request, deadline)?)).await?;
         convert::displays_from_wire(response.items).map_err(malformed_answer)
     }
 
@@ -86,7 +86,7 @@ impl Catalogue for CatalogueClient {
             after: after.map(|id| id.as_str().to_owned()),
             limit: limit_to_wire(limit),
         };
-        let response = call(deadline, self.0.clone().list_items(outgoing(request, deadline)?)).await?;
+        let response = call(deadline, self.0.clone().list_items(asking(request, deadline)?)).await?;
         convert::items_from_wire(response.items).map_err(malformed_answer)
     }
 
@@ -102,7 +102,7 @@ impl Catalogue for CatalogueClient {
             market: market.as_str().to_owned(),
             limit: limit_to_wire(limit),
         };
-        let response = call(deadline, self.0.clone().popular(outgoing(request, deadline)?)).await?;
+        let response = call(deadline, self.0.clone().popular(asking(request, deadline)?)).await?;
         convert::displays_from_wire(response.items).map_err(malformed_answer)
     }
 }

@@ -3,7 +3,8 @@
 //!
 //! The deadline travels as the gRPC timeout and is kept on both sides: the client stops waiting, the
 //! server drops the work. Messages are limited on both sides too. A failure keeps its code, reason,
-//! text and delay on the way. Nothing here retries: the caller knows its budget.
+//! text and delay on the way. Nothing here retries: what only
+//! reads says so, and the channel knows what it can afford.
 
 mod status;
 
@@ -15,7 +16,10 @@ mod releases;
 
 use std::{future::Future, time::Duration};
 
-use service_runtime::{deadline, grpc::with_deadline};
+use service_runtime::{
+    deadline,
+    grpc::{repeatable, with_deadline},
+};
 use shared_models::ErrorCode;
 use tonic::{Request, Response, Status};
 
@@ -42,10 +46,19 @@ pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
 /// A request that carries its deadline. One that is too large is refused here, where the reason is still
 /// known: the transport would only break off.
 fn outgoing<M: prost::Message>(message: M, deadline: Deadline) -> Result<Request<M>, Failure> {
+    fits(&message).map(|()| with_deadline(message, deadline))
+}
+
+/// A request that only reads: sent twice, it does no harm.
+fn asking<M: prost::Message>(message: M, deadline: Deadline) -> Result<Request<M>, Failure> {
+    fits(&message).map(|()| repeatable(message, deadline))
+}
+
+fn fits<M: prost::Message>(message: &M) -> Result<(), Failure> {
     if message.encoded_len() > MAX_MESSAGE_BYTES {
         return Err(Failure::invalid_argument("message_too_large", "the request is too large for one message"));
     }
-    Ok(with_deadline(message, deadline))
+    Ok(())
 }
 
 /// Waits for a call, but no longer than its deadline.

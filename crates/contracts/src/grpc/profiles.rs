@@ -10,7 +10,7 @@ use shared_models::{
 };
 use tonic::{Request, Response, Status};
 
-use super::{DEFAULT_DEADLINE, call, client, malformed_answer, malformed_request, outgoing, serve, server};
+use super::{DEFAULT_DEADLINE, asking, call, client, malformed_answer, malformed_request, outgoing, serve, server};
 use crate::{
     Deadline, Failure, Profiles,
     convert::{name, profiles as convert},
@@ -30,7 +30,7 @@ client!(
 impl Profiles for ProfilesClient {
     async fn user(&self, tenant: &TenantId, id: &UserId, deadline: Deadline) -> Result<UserSummary, Failure> {
         let request = GetUserRequest { tenant: tenant.as_str().to_owned(), user: id.as_str().to_owned() };
-        let response = call(deadline, self.0.clone().get_user(outgoing(request, deadline)?)).await?;
+        let response = call(deadline, self.0.clone().get_user(asking(request, deadline)?)).await?;
         convert::summary_from_wire(response).map_err(malformed_answer)
     }
 

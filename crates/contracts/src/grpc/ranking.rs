@@ -7,7 +7,7 @@ use service_runtime::grpc::deadline_of;
 use shared_models::{plan::RankQuery, slate::RankedPage};
 use tonic::{Request, Response, Status};
 
-use super::{DEFAULT_DEADLINE, call, client, malformed_answer, malformed_request, outgoing, serve, server};
+use super::{DEFAULT_DEADLINE, asking, call, client, malformed_answer, malformed_request, serve, server};
 use crate::{
     Deadline, Failure, Ranking,
     convert::ranking as convert,
@@ -27,7 +27,7 @@ client!(
 impl Ranking for RankingClient {
     async fn rank(&self, query: RankQuery, deadline: Deadline) -> Result<RankedPage, Failure> {
         let rows = query.table.len();
-        let request = outgoing(convert::query_to_wire(query), deadline)?;
+        let request = asking(convert::query_to_wire(query), deadline)?;
         let response = call(deadline, self.0.clone().rank(request)).await?;
         convert::page_from_wire(response, rows).map_err(malformed_answer)
     }

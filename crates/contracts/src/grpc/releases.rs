@@ -7,7 +7,7 @@ use service_runtime::grpc::deadline_of;
 use shared_models::{ReleaseId, TenantId, Timestamp};
 use tonic::{Request, Response, Status};
 
-use super::{DEFAULT_DEADLINE, call, client, malformed_answer, malformed_request, outgoing, serve, server};
+use super::{DEFAULT_DEADLINE, asking, call, client, malformed_answer, malformed_request, outgoing, serve, server};
 use crate::{
     Deadline, Failure, Malformed, ReleaseControl, ServingRelease,
     convert::{name, page::release_from_wire},
@@ -44,7 +44,7 @@ fn status_from_wire(response: &StatusResponse) -> Result<ServingRelease, Malform
 impl ReleaseControl for ReleaseControlClient {
     async fn status(&self, tenant: &TenantId, deadline: Deadline) -> Result<ServingRelease, Failure> {
         let request = StatusRequest { tenant: tenant.as_str().to_owned() };
-        let response = call(deadline, self.0.clone().status(outgoing(request, deadline)?)).await?;
+        let response = call(deadline, self.0.clone().status(asking(request, deadline)?)).await?;
         status_from_wire(&response).map_err(malformed_answer)
     }
 

@@ -2,21 +2,16 @@
 //!
 //! Code and text have their places in a status; the reason and the delay travel as metadata. What a
 //! service did not say itself (its process is gone, a proxy answered) has no reason: such a status is
-//! read by its code alone and its text is not passed on, because nobody has promised that it is safe.
+//! read by its code alone and its text is not passed on, because nobody has promised that it is safe. A
+//! breaker of ours that refuses a call says its reason as a service would.
 
 use std::{error::Error as _, time::Duration};
 
+pub use service_runtime::client::{REASON_KEY, RETRY_AFTER_KEY};
 use shared_models::ErrorCode;
 use tonic::{Code, Status, TimeoutExpired, metadata::MetadataValue};
 
 use crate::Failure;
-
-/// The metadata key of [`Failure::reason`].
-pub const REASON_KEY: &str = "setlist-reason";
-
-/// The metadata key of [`Failure::retry_after`] in milliseconds: the one gRPC's retry design (A6) names,
-/// so that other clients understand it too.
-pub const RETRY_AFTER_KEY: &str = "grpc-retry-pushback-ms";
 
 /// The longest text that is sent: metadata has a limit for all keys together.
 const MAX_MESSAGE_CHARACTERS: usize = 1_000;

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use axum::extract::Request;
 use http::{HeaderValue, StatusCode, header};
 use shared_models::{Clock, ErrorCode};
@@ -17,7 +18,8 @@ use crate::{
 /// What stands before every handler.
 #[derive(Clone)]
 pub(crate) struct Guard {
-    pub(crate) keys: Arc<Keys>,
+    /// The keys, which may change while the edge runs.
+    pub(crate) keys: Arc<ArcSwap<Keys>>,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -31,7 +33,8 @@ impl Guard {
         match access::of(request.method(), template) {
             Some(Access::Public) => Ok(None),
             Some(Access::Key(scope)) => {
-                let caller = bearer(request).and_then(|text| self.keys.check(text, scope, self.clock.as_ref()));
+                let keys = self.keys.load();
+                let caller = bearer(request).and_then(|text| keys.check(text, scope, self.clock.as_ref()));
                 let caller = caller.map_err(|refusal| refused(refusal, scope.as_str()))?.clone();
                 request.extensions_mut().insert(caller.clone());
                 Ok(Some(caller))

@@ -6,7 +6,10 @@
 mod guard;
 mod key;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -91,6 +94,19 @@ impl Keys {
     pub fn new(entries: &[KeyConfig]) -> Self {
         let by_id = entries.iter().filter_map(|entry| Some((entry.id.clone(), Entry::read(entry)?))).collect();
         Self { by_id }
+    }
+
+    /// These keys without those of tenants that are not in `tenants`; and the tenants that were left out.
+    pub(crate) fn only_of(mut self, tenants: &HashSet<TenantId>) -> (Self, BTreeSet<TenantId>) {
+        let mut others = BTreeSet::new();
+        self.by_id.retain(|_, entry| {
+            let known = tenants.contains(&entry.caller.tenant);
+            if !known {
+                others.insert(entry.caller.tenant.clone());
+            }
+            known
+        });
+        (self, others)
     }
 
     /// Everybody who has a key.

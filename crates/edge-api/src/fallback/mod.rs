@@ -1,12 +1,15 @@
 //! What an answer falls back to when candidates are missing: the lower rungs of the brown-out ladder.
 //!
-//! Everything here is in memory: a fallback that has to ask somebody is none. Must not know HTTP.
+//! Everything here is in memory: a fallback that has to ask somebody is none. What is popular is on disk too, for a
+//! start without services. Last good pages are not: what a listener hides while this edge is down, or tells another one,
+//! this edge never hears of, and a page from disk would show it again. Must not know HTTP.
 
 mod changes;
 mod last_good;
 mod popular;
+mod snapshot;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use changes::Changes;
 pub(crate) use changes::Moment;
@@ -18,6 +21,7 @@ use service_runtime::Runtime;
 use shared_models::{
     ItemKey, ReleaseId, ShelfId, TenantId, UserId, degraded::DegradedLevel, item::Market, surface::Fallback,
 };
+pub(crate) use snapshot::Snapshot;
 
 use crate::page::{Card, PageShelf};
 
@@ -65,16 +69,17 @@ pub(crate) struct Fallbacks {
 }
 
 impl Fallbacks {
-    /// Starts to keep popular items of these tenants, and of every market that is asked for.
+    /// Starts to keep popular items of these tenants, and of every market that is asked for; first those of the
+    /// snapshot.
     pub(crate) fn start(
         limits: Limits,
+        snapshot: Option<Snapshot>,
         catalogue: Arc<dyn Catalogue>,
-        tenants: Vec<TenantId>,
+        tenants: &HashSet<TenantId>,
         runtime: &Runtime,
     ) -> Self {
         let changes = Arc::new(Changes::default());
-        let popular =
-            Popular::start(catalogue, tenants, limits.popular_items, limits.popular_refresh, &changes, runtime);
+        let popular = Popular::start(&limits, snapshot, catalogue, tenants, &changes, runtime);
         Self { last_good: LastGood::new(limits.pages, limits.page_time_to_live), popular, changes }
     }
 
@@ -96,8 +101,9 @@ impl Fallbacks {
     }
 
     /// Items were written or deleted: what was kept before shows them no more.
-    pub(crate) fn items_changed(&self, tenant: &TenantId, keys: impl IntoIterator<Item = ItemKey>) {
-        self.changes.items(tenant, keys);
+    pub(crate) fn items_changed(&self, tenant: &TenantId, keys: &[ItemKey]) {
+        self.changes.items(tenant, keys.iter().copied());
+        self.popular.items_changed(tenant, keys);
     }
 
     /// A listener's taste or attributes changed: what was kept for them before is forgotten, and what they hid is shown

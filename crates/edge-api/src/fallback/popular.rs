@@ -1,55 +1,93 @@
 //! What is popular in each market, read in the background and kept until it is read anew.
 //!
-//! A snapshot that could not be refreshed stays: old and popular beats empty. Must not know pages' rules.
+//! What could not be refreshed stays: old and popular beats empty. It starts from what the disk holds, and the disk is
+//! told what changes. Must not know pages' rules.
 
-use std::{collections::HashMap, convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    convert::Infallible,
+    sync::Arc,
+    time::Duration,
+};
 
 use contracts::{Catalogue, Deadline};
-use parking_lot::RwLock;
-use service_runtime::{OnFailure, Runtime, deadline};
+use parking_lot::{Mutex, RwLock};
+use rustc_hash::FxHashSet;
+use service_runtime::{OnFailure, Runtime, deadline, tasks::TaskGroup};
 use shared_models::{
-    ShelfId, TenantId,
+    Clock, ItemKey, ShelfId, TenantId, Timestamp,
     component::{ReasonCode, SourceName},
     item::{DisplayItem, Market},
 };
 use smallvec::smallvec;
 use tokio::sync::Notify;
 
-use super::changes::{Changes, Moment};
+use super::{
+    Limits,
+    changes::{Changes, Moment},
+    snapshot::{self, Snapshot},
+};
 use crate::page::{Card, CardReason, PageShelf};
 
 /// More tenants times markets than any one edge serves; past it, new markets get the tenant's general list.
 const MOST_PLACES: usize = 4_096;
-/// Reading a snapshot is nobody's request: it may take its time.
+/// Reading what is popular is nobody's request: it may take its time.
 const READ_BUDGET: Duration = Duration::from_secs(5);
+
+/// How soon a place of which nothing is known is looked at again.
+const SOON: Duration = Duration::from_secs(5);
 
 type Place = (TenantId, Market);
 
-/// A snapshot, and the moment before it was read.
-type Snapshot = (Arc<[Arc<DisplayItem>]>, Moment);
+/// What is popular in a place, and the moment before it was read.
+type Read = (Arc<[Arc<DisplayItem>]>, Moment);
 
 /// What is popular, by tenant and market.
 pub(super) struct Popular {
     catalogue: Arc<dyn Catalogue>,
     items: usize,
-    places: RwLock<HashMap<Place, Snapshot>>,
+    places: RwLock<HashMap<Place, Read>>,
     changes: Arc<Changes>,
     asked: Notify,
+    snapshot: Option<Arc<Snapshot>>,
+    /// When something of it was last read from the catalogue.
+    as_of: Mutex<Timestamp>,
+    clock: Arc<dyn Clock>,
+    tasks: TaskGroup,
 }
 
 impl Popular {
     pub(super) fn start(
+        limits: &Limits,
+        snapshot: Option<Snapshot>,
         catalogue: Arc<dyn Catalogue>,
-        tenants: Vec<TenantId>,
-        items: usize,
-        refresh: Duration,
+        tenants: &HashSet<TenantId>,
         changes: &Arc<Changes>,
         runtime: &Runtime,
     ) -> Arc<Self> {
-        let places = tenants.into_iter().map(|tenant| ((tenant, Market::UNKNOWN), Snapshot::default())).collect();
-        let changes = Arc::clone(changes);
-        let popular = Arc::new(Self { catalogue, items, places: RwLock::new(places), changes, asked: Notify::new() });
+        let mut places: HashMap<Place, Read> =
+            tenants.iter().map(|tenant| ((tenant.clone(), Market::UNKNOWN), Read::default())).collect();
+        // Whose keys are gone has nothing here any more.
+        let (kept, as_of) = snapshot.as_ref().and_then(Snapshot::read).unwrap_or_default();
+        for place in kept.into_iter().take(MOST_PLACES) {
+            if places.contains_key(&(place.tenant.clone(), Market::UNKNOWN)) {
+                let key = (place.tenant.clone(), place.market);
+                places.insert(key, (place.into_items(), Moment::default()));
+            }
+        }
+        let popular = Arc::new(Self {
+            catalogue,
+            items: limits.popular_items,
+            places: RwLock::new(places),
+            changes: Arc::clone(changes),
+            asked: Notify::new(),
+            snapshot: snapshot.map(Arc::new),
+            as_of: Mutex::new(as_of),
+            clock: Arc::clone(&runtime.clock),
+            tasks: runtime.tasks.intake.clone(),
+        });
         let keeper = Arc::clone(&popular);
+        let refresh = limits.popular_refresh;
         let stop = runtime.tasks.intake.token();
         runtime.tasks.intake.spawn("edge-popular", OnFailure::Log, async move {
             let mut due = tokio::time::interval(refresh);
@@ -59,8 +97,13 @@ impl Popular {
                     () = stop.cancelled() => return Ok::<(), Infallible>(()),
                     _ = due.tick() => true,
                     () = keeper.asked.notified() => false,
+                    () = tokio::time::sleep(SOON), if keeper.lacks_some() => false,
                 };
-                if stop.run_until_cancelled(keeper.refresh(everything)).await.is_none() {
+                let work = async {
+                    keeper.refresh(everything).await;
+                    keeper.save().await;
+                };
+                if stop.run_until_cancelled(work).await.is_none() {
                     return Ok(());
                 }
             }
@@ -81,6 +124,43 @@ impl Popular {
         }
     }
 
+    fn lacks_some(&self) -> bool {
+        self.places.read().values().any(|(items, _)| items.is_empty())
+    }
+
+    /// Items were written or deleted: where one of them is popular, the disk forgets it soon.
+    pub(super) fn items_changed(&self, tenant: &TenantId, keys: &[ItemKey]) {
+        if self.snapshot.is_none() {
+            return;
+        }
+        let keys: FxHashSet<ItemKey> = keys.iter().copied().collect();
+        let places = self.places.read();
+        let mut of_tenant = places.iter().filter(|((owner, _), _)| owner == tenant);
+        if of_tenant.any(|(_, (items, _))| items.iter().any(|item| keys.contains(&item.key))) {
+            self.asked.notify_one();
+        }
+    }
+
+    /// Writes what is known to disk, without what has changed since it was read.
+    async fn save(&self) {
+        let Some(snapshot) = self.snapshot.clone() else { return };
+        let mut known: Vec<(Place, Read)> =
+            self.places.read().iter().map(|(place, read)| (place.clone(), read.clone())).collect();
+        known.retain(|(_, (items, _))| !items.is_empty());
+        if known.is_empty() {
+            // Nothing is known yet: what the disk holds is better than nothing.
+            return;
+        }
+        known.sort_by(|(one, _), (other, _)| (&one.0, one.1.as_str()).cmp(&(&other.0, other.1.as_str())));
+        let places = known.into_iter().map(|((tenant, market), (items, read))| {
+            let (changed, _) = self.changes.since(&tenant, None, items.iter().map(|item| item.key), read);
+            let good = items.iter().filter(|item| !changed.contains(&item.key)).map(AsRef::as_ref);
+            snapshot::Place::new(tenant, market, good)
+        });
+        let (places, as_of) = (places.collect::<Vec<_>>(), *self.as_of.lock());
+        self.tasks.blocking("write-snapshot", move || snapshot.write(&places, as_of)).await;
+    }
+
     async fn refresh(&self, everything: bool) {
         let due: Vec<Place> = self
             .places
@@ -94,6 +174,7 @@ impl Popular {
             let read = self.changes.now();
             match deadline::run(until, self.catalogue.popular(&place.0, place.1, self.items, until)).await {
                 Ok(Ok(items)) if !items.is_empty() => {
+                    *self.as_of.lock() = self.clock.now();
                     let items = items.into_iter().map(Arc::new).collect();
                     self.places.write().insert(place, (items, read));
                 }

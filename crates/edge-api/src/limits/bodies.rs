@@ -99,9 +99,7 @@ impl Bodies {
             (Some(first), None) => *room = Some(first),
             (None, _) => {
                 self.metrics.shed("bodies");
-                let detail = "too many bodies are in hand at once";
-                let problem = Problem::new(ErrorCode::ResourceExhausted, "overloaded", detail);
-                return Err(problem.retry_after(Duration::from_secs(1)));
+                return Err(super::overloaded("too many bodies are in hand at once"));
             }
         }
         Ok(())

@@ -5,6 +5,7 @@
 
 use std::{collections::HashMap, fmt::Write as _, num::NonZeroU32, sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
 use governor::{
     RateLimiter,
     clock::{Clock as _, MonotonicClock},
@@ -70,7 +71,9 @@ struct Left {
 
 /// The quotas of every key and tenant.
 pub(crate) struct Quotas {
-    keys: HashMap<Arc<str>, Limiter>,
+    /// The limiters of keys, which may change while the edge runs.
+    keys: ArcSwap<HashMap<Arc<str>, Arc<Limiter>>>,
+    key: Rate,
     tenants: HashMap<TenantId, Limiter>,
     policy: HeaderValue,
     metrics: Metrics,
@@ -97,17 +100,24 @@ impl Quotas {
     pub(crate) fn new<'a>(quota: &Quota, callers: impl Iterator<Item = &'a Caller>, metrics: Metrics) -> Self {
         let key = Rate::new(quota.key_requests_per_second, quota.key_burst);
         let tenant = Rate::new(quota.tenant_requests_per_second, quota.tenant_burst);
-        let mut quotas = Self { keys: HashMap::new(), tenants: HashMap::new(), policy: policy(key, tenant), metrics };
-        for caller in callers {
-            quotas.keys.entry(Arc::clone(&caller.key_id)).or_insert_with(|| Limiter::new(key));
-            quotas.tenants.entry(caller.tenant.clone()).or_insert_with(|| Limiter::new(tenant));
-        }
+        let callers: Vec<&Caller> = callers.collect();
+        let tenants = callers.iter().map(|caller| (caller.tenant.clone(), Limiter::new(tenant))).collect();
+        let quotas = Self { keys: ArcSwap::default(), key, tenants, policy: policy(key, tenant), metrics };
+        quotas.serve(callers.into_iter());
         quotas
+    }
+
+    /// These keys from now on: those that were there keep what is left to them, new ones begin whole.
+    pub(crate) fn serve<'a>(&self, callers: impl Iterator<Item = &'a Caller>) {
+        let known = self.keys.load();
+        let limiter = |id: &Arc<str>| known.get(id).cloned().unwrap_or_else(|| Arc::new(Limiter::new(self.key)));
+        let keys = callers.map(|caller| (Arc::clone(&caller.key_id), limiter(&caller.key_id))).collect();
+        self.keys.store(Arc::new(keys));
     }
 
     /// Takes one request from the caller's quotas; or refuses it, with what is left all the same.
     pub(crate) fn take(&self, caller: &Caller) -> (Allowance, Result<(), Problem>) {
-        let key = self.keys.get(&caller.key_id).map(Limiter::take);
+        let key = self.keys.load().get(&caller.key_id).map(|limiter| limiter.take());
         // A key that asks too often costs its tenant nothing.
         let refused = matches!(key, Some(Err(_)));
         let tenant = self.tenants.get(&caller.tenant).filter(|_| !refused).map(Limiter::take);

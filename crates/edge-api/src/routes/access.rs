@@ -6,7 +6,7 @@ use axum::extract::{MatchedPath, Request};
 use http::Method;
 use service_runtime::layers::DocumentedRoute;
 
-use crate::auth::Scope;
+use crate::{auth::Scope, limits::Class};
 
 /// Who may use a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,11 +28,19 @@ pub struct Route {
     pub name: &'static str,
     /// Who may use it.
     pub access: Access,
+    /// What it is worth when there is too much to do; none for a probe, which must tell a busy process from a dead one.
+    pub(crate) class: Option<Class>,
 }
 
 macro_rules! route {
-    ($method:literal, $template:literal, $access:expr) => {
-        Route { method: $method, template: $template, name: concat!($method, " ", $template), access: $access }
+    ($method:literal, $template:literal, $access:expr, $class:expr) => {
+        Route {
+            method: $method,
+            template: $template,
+            name: concat!($method, " ", $template),
+            access: $access,
+            class: $class,
+        }
     };
 }
 
@@ -40,6 +48,12 @@ const SERVE: Access = Access::Key(Scope::Serve);
 const EVENTS: Access = Access::Key(Scope::Events);
 const CATALOG: Access = Access::Key(Scope::Catalog);
 const ADMIN: Access = Access::Key(Scope::Admin);
+
+const LOOKS: Option<Class> = Some(Class::Page);
+const ASKS: Option<Class> = Some(Class::Recommend);
+const BESIDE: Option<Class> = Some(Class::Background);
+const TELLS: Option<Class> = Some(Class::Events);
+const PROBE: Option<Class> = None;
 
 pub(crate) const PAGE: &str = "/v1/surfaces/{surface}:page";
 pub(crate) const RECOMMEND: &str = "/v1/surfaces/{surface}:recommend";
@@ -51,33 +65,33 @@ pub(crate) const ADMIN_SURFACE_MATCHED: &str = "/v1/admin/surfaces/{*surface}";
 
 /// Every route.
 pub const ROUTES: &[Route] = &[
-    route!("POST", "/v1/surfaces/{surface}:page", SERVE),
-    route!("POST", "/v1/surfaces/{surface}:recommend", SERVE),
-    route!("GET", "/v1/items/{id}/similar", SERVE),
-    route!("POST", "/v1/events", EVENTS),
-    route!("PUT", "/v1/items/{id}", CATALOG),
-    route!("GET", "/v1/items/{id}", CATALOG),
-    route!("DELETE", "/v1/items/{id}", CATALOG),
-    route!("POST", "/v1/items:batch", CATALOG),
-    route!("PUT", "/v1/users/{id}", CATALOG),
-    route!("GET", "/v1/users/{id}", CATALOG),
-    route!("GET", "/v1/admin/surfaces", ADMIN),
-    route!("GET", "/v1/admin/surfaces/{surface}", ADMIN),
-    route!("GET", "/v1/schemas/surface.json", Access::Public),
-    route!("GET", "/openapi.json", Access::Public),
-    route!("GET", "/docs", Access::Public),
-    route!("GET", "/docs/style.css", Access::Public),
-    route!("GET", "/livez", Access::Public),
-    route!("GET", "/readyz", Access::Public),
+    route!("POST", "/v1/surfaces/{surface}:page", SERVE, LOOKS),
+    route!("POST", "/v1/surfaces/{surface}:recommend", SERVE, ASKS),
+    route!("GET", "/v1/items/{id}/similar", SERVE, ASKS),
+    route!("POST", "/v1/events", EVENTS, TELLS),
+    route!("PUT", "/v1/items/{id}", CATALOG, ASKS),
+    route!("GET", "/v1/items/{id}", CATALOG, ASKS),
+    route!("DELETE", "/v1/items/{id}", CATALOG, ASKS),
+    route!("POST", "/v1/items:batch", CATALOG, BESIDE),
+    route!("PUT", "/v1/users/{id}", CATALOG, ASKS),
+    route!("GET", "/v1/users/{id}", CATALOG, ASKS),
+    route!("GET", "/v1/admin/surfaces", ADMIN, BESIDE),
+    route!("GET", "/v1/admin/surfaces/{surface}", ADMIN, BESIDE),
+    route!("GET", "/v1/schemas/surface.json", Access::Public, BESIDE),
+    route!("GET", "/openapi.json", Access::Public, BESIDE),
+    route!("GET", "/docs", Access::Public, BESIDE),
+    route!("GET", "/docs/style.css", Access::Public, BESIDE),
+    route!("GET", "/livez", Access::Public, PROBE),
+    route!("GET", "/readyz", Access::Public, PROBE),
 ];
 
 /// Who may use a method of a path; `None` is nobody.
 pub(crate) fn of(method: &Method, template: &str) -> Option<Access> {
-    let method = if method == Method::HEAD { &Method::GET } else { method };
     route_of(method, template).map(|route| route.access)
 }
 
 fn route_of(method: &Method, template: &str) -> Option<&'static Route> {
+    let method = if method == Method::HEAD { &Method::GET } else { method };
     ROUTES.iter().find(|route| route.template == template && route.method == method.as_str())
 }
 
@@ -104,18 +118,26 @@ fn template_of(matched: &str, path: &str) -> Option<&'static str> {
     }
 }
 
-/// Finds the template of a request. Where the router matched something else than the template, that is
+/// Finds the template of a request, and its class. Where the router matched something else than the template, that is
 /// taken out of sight: a span must carry one route, the documented one.
 pub(crate) fn name(mut request: Request) -> Request {
     let Some(matched) = request.extensions().get::<MatchedPath>() else {
+        request.extensions_mut().insert(Class::Background);
         return request;
     };
     let template = template_of(matched.as_str(), request.uri().path());
+    let route = template.and_then(|template| route_of(request.method(), template));
+    // What answers no route is refused by the way; until then it is worth nothing.
+    let class = route.map_or(Some(Class::Background), |route| route.class);
+    let class = class.map(|class| class.told_by(request.headers()));
     if template != Some(matched.as_str()) {
         request.extensions_mut().remove::<MatchedPath>();
     }
+    if let Some(class) = class {
+        request.extensions_mut().insert(class);
+    }
     if let Some(template) = template {
-        let name = route_of(request.method(), template).map(|route| route.name);
+        let name = route.filter(|route| route.method == request.method().as_str()).map(|route| route.name);
         request.extensions_mut().insert(RouteTemplate(template));
         request.extensions_mut().insert(DocumentedRoute { route: template, name });
     }

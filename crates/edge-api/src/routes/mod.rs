@@ -30,6 +30,7 @@ use shared_models::{Clock, ErrorCode, ItemKey, SurfaceId, TenantId};
 use crate::{
     conduct::Conductor,
     event_sink::EventSink,
+    limits::Admission,
     metrics::Metrics,
     page::DisplayCache,
     plan::Blueprint,
@@ -42,6 +43,7 @@ use crate::{
 pub(crate) struct Edge {
     pub(crate) surfaces: Surfaces,
     pub(crate) ready: BTreeMap<SurfaceId, Ready>,
+    pub(crate) admission: Arc<Admission>,
     pub(crate) conductor: Conductor,
     pub(crate) recorder: Recorder,
     pub(crate) catalogue: Arc<dyn Catalogue>,
@@ -61,6 +63,8 @@ pub(crate) struct Ready {
     pub(crate) served: Arc<Served>,
     pub(crate) page: Blueprint,
     pub(crate) flat: Blueprint,
+    /// The first of its two kinds of answers: the page; the slate is the next.
+    pub(crate) kind: usize,
 }
 
 impl Edge {
@@ -81,7 +85,7 @@ impl Edge {
         for key in keys {
             self.display.forget(tenant, *key);
         }
-        self.conductor.fallbacks.items_changed(tenant, keys.iter().copied());
+        self.conductor.fallbacks.items_changed(tenant, keys);
     }
 
     /// The deadline of a catalogue or user call.

@@ -11,7 +11,11 @@ use axum::{
 };
 use contracts::{RecommendationRecord, records::ShelfSummary};
 use serde::Deserialize;
-use shared_models::{ItemId, ItemKey, RecommendationId, Seed, plan::RankQuery};
+use shared_models::{
+    ItemId, ItemKey, RecommendationId, Seed,
+    degraded::{DegradedCause, DegradedLevel},
+    plan::RankQuery,
+};
 use utoipa::IntoParams;
 
 use super::{
@@ -25,6 +29,7 @@ use super::{
 use crate::{
     auth::Caller,
     conduct::Conducted,
+    limits::{Class, Waited, Worked},
     page::{Answer, Degraded, FlatAnswer, PageAnswer},
     plan::{Ask, Shape},
     problem::{Problem, ProblemBody},
@@ -81,6 +86,8 @@ pub(crate) async fn dispatch(State(edge): State<Arc<Edge>>, request: Request) ->
         Some(_) => Shape::Flat,
         None => return Err(unknown_verb()),
     };
+    let class = parts.extensions.get::<Class>().copied().unwrap_or(Class::Recommend);
+    let waited = parts.extensions.get::<Waited>().copied().unwrap_or_default();
     let caller = parts.extensions.get::<Caller>().cloned().ok_or_else(|| Problem::internal("caller is not known"))?;
     let id = parts.extensions.get::<RequestId>().cloned().unwrap_or_default();
     let Path(action) = Path::<String>::from_request_parts(&mut parts, &edge).await.map_err(|_| bad_path())?;
@@ -89,7 +96,9 @@ pub(crate) async fn dispatch(State(edge): State<Arc<Edge>>, request: Request) ->
     let RawBody(bytes) = RawBody::from_request(Request::from_parts(parts, body), &edge).await?;
     let request: PageRequest = read(&bytes)?;
     let recommendation_id = RecommendationId::new();
-    let ask = request.check(shape, ready.served.surface.about_items, edge.clock.now(), seed_of(recommendation_id))?;
+    let mut ask =
+        request.check(shape, ready.served.surface.about_items, edge.clock.now(), seed_of(recommendation_id))?;
+    ask.budget = Some(edge.admission.in_time(class, waited, ask.budget.unwrap_or(ready.served.surface.budget))?);
     Ok(answer(&edge, &caller, ready, ask, recommendation_id, &id, began).await)
 }
 
@@ -133,6 +142,8 @@ pub(crate) async fn similar(
     State(edge): State<Arc<Edge>>,
     Extension(caller): Extension<Caller>,
     Extension(id): Extension<RequestId>,
+    Extension(class): Extension<Class>,
+    Extension(waited): Extension<Waited>,
     path: Result<Path<String>, axum::extract::rejection::PathRejection>,
     query: Result<Query<SimilarQuery>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Response, Problem> {
@@ -150,7 +161,9 @@ pub(crate) async fn similar(
         ..PageRequest::default()
     };
     let recommendation_id = RecommendationId::new();
-    let ask = request.check(Shape::Flat, true, edge.clock.now(), seed_of(recommendation_id)).map_err(as_parameters)?;
+    let mut ask =
+        request.check(Shape::Flat, true, edge.clock.now(), seed_of(recommendation_id)).map_err(as_parameters)?;
+    ask.budget = Some(edge.admission.in_time(class, waited, ask.budget.unwrap_or(ready.served.surface.budget))?);
     // An item that nobody knows is a mistake, not an empty answer; where the catalogue cannot tell, go on.
     let (known, failure) = edge.display.read(&caller.tenant, &[ItemKey::of(&item)], edge.deadline()).await;
     if known.is_empty() && failure.is_none() {
@@ -212,9 +225,22 @@ async fn answer(
     if let Err(error) = written {
         return Problem::internal(format!("answer is not serialised: {error}")).into_response();
     }
+    let worked = worked(ready.kind + usize::from(ask.shape == Shape::Flat), &done);
     let record = record(caller, ready, blueprint, ask, done, recommendation_id, id, began);
     edge.recorder.record(record, blueprint.encoded_candidates());
-    json_bytes(bytes)
+    let mut answer = json_bytes(bytes);
+    if let Some(worked) = worked {
+        answer.extensions_mut().insert(worked);
+    }
+    answer
+}
+
+/// What an answer says of the work behind it. A lower rung is quickly made and tells nothing, unless it was waited for.
+fn worked(kind: usize, done: &Conducted) -> Option<Worked> {
+    if done.level < DegradedLevel::SourceOrder {
+        return Some(Worked::Whole { kind });
+    }
+    done.stages.iter().any(|stage| stage.cause == DegradedCause::Timeout).then_some(Worked::TimedOut)
 }
 
 #[expect(clippy::too_many_arguments, reason = "gathers the whole decision in one place, once")]

@@ -5,13 +5,21 @@ mod bad_input;
 #[cfg(test)]
 mod catalogue;
 #[cfg(test)]
+mod cold_start;
+#[cfg(test)]
 mod connections;
 #[cfg(test)]
+mod dependencies;
+#[cfg(test)]
 mod events;
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod ladder;
 #[cfg(test)]
 mod openapi;
+#[cfg(test)]
+mod overload;
 #[cfg(test)]
 mod pages;
 #[cfg(test)]

@@ -102,3 +102,27 @@ async fn keys_are_kept_as_digests_only() {
     config.auth.keys.push(entry);
     assert!(!service_runtime::config::dump(&config).contains(secret));
 }
+
+#[tokio::test]
+async fn a_key_that_is_taken_out_of_the_configuration_opens_nothing_any_more() {
+    let edge = Edge::start().await;
+    let tenant = TenantId::new("demo").unwrap();
+    let (key, entry) = Key::generate(&tenant, &Scope::ALL);
+    let (other, of_other) = Key::generate(&TenantId::new("other").unwrap(), &Scope::ALL);
+    let mut config = edge_api::Config::default();
+    config.auth.keys.extend([entry, of_other]);
+    assert_eq!(edge.send("GET", "/v1/items/none", "").await.status, 404);
+    edge.runtime.reloads.send(config);
+    let with = async |key: &str| {
+        edge.client.get(edge.url("/v1/items/none")).bearer_auth(key).send().await.unwrap().status().as_u16()
+    };
+    for _ in 0..100 {
+        if with(key.expose()).await == 404 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    assert_eq!(with(key.expose()).await, 404, "the new key opens");
+    assert_eq!(with(&edge.key).await, 401, "the old one does not");
+    assert_eq!(with(other.expose()).await, 401, "a tenant that had no key needs a start");
+}

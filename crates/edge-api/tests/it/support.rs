@@ -43,6 +43,8 @@ pub(crate) enum Mood {
     Fails(ErrorCode),
     Hangs,
     Panics,
+    /// Keeps a thread of the runtime busy for so many milliseconds.
+    Works(u64),
 }
 
 /// All fakes in one: they share a world of items.
@@ -112,6 +114,10 @@ impl World {
             Mood::Hangs => std::future::pending().await,
             Mood::Fails(code) => Err(Failure::new(code, "told_to_fail", "secret internals")),
             Mood::Panics => panic!("told to panic"),
+            Mood::Works(millis) => {
+                std::thread::sleep(Duration::from_millis(millis));
+                Ok(mood)
+            }
             other => Ok(other),
         }
     }
@@ -397,6 +403,14 @@ impl Edge {
             request.header("content-type", "application/json").body(body.to_owned())
         };
         Answer::of(request).await
+    }
+
+    /// Waits until so many requests of a class are in hand.
+    pub(crate) async fn has_in_flight(&self, class: &str, count: usize) {
+        let line = format!("setlist_edge_in_flight{{class=\"{class}\"}} {count}\n");
+        while !self.runtime.metrics.encode().contains(&line) {
+            tokio::task::yield_now().await;
+        }
     }
 
     pub(crate) async fn page(&self, body: &str) -> serde_json::Value {

@@ -86,7 +86,7 @@ impl JetStreamBus {
     /// publishing fails until then.
     ///
     /// # Errors
-    /// When an address or the credentials cannot be read, or a server that answers refuses a stream.
+    /// When an address or the credentials cannot be read, or a server that answers is weak and must not be.
     pub async fn connect(config: &Config, runtime: &Runtime) -> Result<Self, Error> {
         let misconfigured = |problem: String| Error::Misconfigured { problem };
         let servers = config
@@ -136,9 +136,18 @@ impl JetStreamBus {
         }));
         let mut connected = bus.0.connections.clone();
         // What it waited for is let go of before the next wait: it must not travel between threads.
-        if tokio::time::timeout(FIRST_CONNECTION, connected.wait_for(|count| *count > 0)).await.is_ok() {
-            bus.ready().await?;
+        let answers = tokio::time::timeout(FIRST_CONNECTION, connected.wait_for(|count| *count > 0)).await.is_ok();
+        if answers {
+            match bus.ready().await {
+                // A cluster that is starting has no leader for a while: it is as good as away.
+                Err(error) if !matches!(error, Error::Misconfigured { .. }) => {
+                    bus.0.health.detail("NATS answers, its streams do not");
+                    tracing::warn!(url = config.url, %error, "NATS has no streams yet; the service starts without them");
+                }
+                outcome => outcome?,
+            }
         } else {
+            bus.0.health.detail("NATS is away");
             tracing::warn!(url = config.url, "NATS does not answer; the service starts without it");
         }
         Ok(bus)

@@ -21,6 +21,8 @@ pub(super) fn assemble<C: DeserializeOwned + Serialize + Validate>(
 ) -> Result<C, Error> {
     layered::<C>(defaults, &[]).map_err(|message| Error::Defaults { message })?;
     let mut found = Vec::new();
+    let base: Table = defaults.parse().unwrap_or_default();
+    leaves.retain(|leaf| same_kind(&base, leaf).map_err(|problem| found.push(problem)).is_ok());
     let config = match layered::<C>(defaults, &leaves) {
         Ok(config) => {
             // A type that forgot to deny unknown fields ignores them: they are the leaves without a trace.
@@ -44,6 +46,17 @@ pub(super) fn assemble<C: DeserializeOwned + Serialize + Validate>(
     };
     found.extend(config.problems().into_iter().map(|problem| locate(problem, &leaves)));
     if found.is_empty() { Ok(config) } else { Err(Error::Invalid(found)) }
+}
+
+/// Whether a value is of its default's kind: the layers would make a whole number of 1.5, and a text of a number.
+fn same_kind(base: &Table, leaf: &Leaf) -> Result<(), Found> {
+    let Some(default) = find(base, &leaf.path) else { return Ok(()) };
+    if default.same_type(&leaf.value) || (default.is_float() && leaf.value.is_integer()) {
+        return Ok(());
+    }
+    let expected = format!("invalid type: {}, expected {}", leaf.value.type_str(), default.type_str());
+    let problem = Problem::new(leaf.key(), &leaf.value, expected);
+    Err(Found { problem, origin: Some(leaf.origin.clone()) })
 }
 
 /// Tries one leaf on top of the defaults.

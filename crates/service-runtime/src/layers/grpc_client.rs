@@ -6,7 +6,6 @@ use std::{
     error::Error as StdError,
     pin::Pin,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use http::{Request, Response};
@@ -23,13 +22,13 @@ use super::{
 };
 use crate::{Deadline, deadline, metrics::Metrics, trace};
 
-/// What the callee gets less than the caller has, so that its answer still arrives in time.
-const MARGIN: Duration = Duration::from_millis(2);
-
 /// Traces the calls a client makes, and tells the server how much time is left.
 ///
 /// The time comes from a [`Deadline`] in the request's extensions (see [`crate::grpc::with_deadline`]). A call without
 /// any time left is not sent.
+///
+/// Who is called stands in the span, unless there are several to choose from: then the one inside writes it there (see
+/// [`crate::client`]).
 #[derive(Clone, Debug, Default)]
 pub struct GrpcClientTrace {
     address: String,
@@ -60,10 +59,16 @@ impl GrpcClientTrace {
             rpc.method = method,
             rpc.status_code = field::Empty,
             error.type = field::Empty,
-            server.address = self.address,
-            server.port = self.port,
+            server.address = field::Empty,
+            server.port = field::Empty,
             setlist.deadline.remaining_ms = field::Empty,
+            setlist.attempts = field::Empty,
+            setlist.breaker = field::Empty,
         );
+        if !self.address.is_empty() {
+            span.record("server.address", self.address.as_str());
+            span.record("server.port", self.port);
+        }
         if let Some(deadline) = deadline {
             span.record("setlist.deadline.remaining_ms", deadline.remaining().as_secs_f64() * 1e3);
         }
@@ -113,14 +118,8 @@ where
             let answer = span.in_scope(|| self.inner.call(request));
             return Box::pin(async move { finish(answer.await, call) }.instrument(span));
         };
-        let left = deadline.remaining();
-        // A callee that is given next to nothing would only burn its time: a tenth is the least it can be asked to spare.
-        let given = left.saturating_sub(MARGIN.min(left / 10));
-        if given.is_zero() {
+        if !grpc_timeout::give(request.headers_mut(), deadline) {
             return Box::pin(std::future::ready(Err(too_late(call))));
-        }
-        if let Some(header) = grpc_timeout::encode(given) {
-            request.headers_mut().insert(grpc_timeout::HEADER, header);
         }
         let answer = span.in_scope(|| self.inner.call(request));
         Box::pin(

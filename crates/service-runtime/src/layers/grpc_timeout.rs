@@ -6,13 +6,32 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue};
 
+use crate::Deadline;
+
+/// What the callee gets less than the caller has, so that its answer still arrives in time.
+const MARGIN: Duration = Duration::from_millis(2);
+
 pub(super) const HEADER: &str = "grpc-timeout";
 
 /// The largest number that eight digits hold.
 const LARGEST: u128 = 99_999_999;
 
+/// Tells the callee how much time there is until `deadline`; gives whether there is any.
+pub(crate) fn give(headers: &mut HeaderMap, deadline: Deadline) -> bool {
+    let left = deadline.remaining();
+    // A callee that is given next to nothing would only burn its time: a tenth is the least it can be asked to spare.
+    let given = left.saturating_sub(MARGIN.min(left / 10));
+    if given.is_zero() {
+        return false;
+    }
+    if let Some(header) = encode(given) {
+        headers.insert(HEADER, header);
+    }
+    true
+}
+
 /// The header for `left`, in the finest unit that holds it.
-pub(super) fn encode(left: Duration) -> Option<HeaderValue> {
+fn encode(left: Duration) -> Option<HeaderValue> {
     let (number, unit) =
         [(left.as_nanos(), 'n'), (left.as_micros(), 'u'), (left.as_millis(), 'm'), (left.as_secs().into(), 'S')]
             .into_iter()

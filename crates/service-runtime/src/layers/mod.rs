@@ -11,7 +11,7 @@ mod body;
 mod call;
 mod grpc_client;
 mod grpc_server;
-mod grpc_timeout;
+pub(crate) mod grpc_timeout;
 mod http_server;
 mod metrics;
 

@@ -64,6 +64,11 @@ pub const COMPONENT: &str = "setlist.component";
 /// How much of the deadline was left when the work began.
 pub const DEADLINE_REMAINING: &str = "setlist.deadline.remaining_ms";
 
+/// How many attempts a call took, retries too.
+pub const ATTEMPTS: &str = "setlist.attempts";
+/// `open` on a call that a circuit breaker refused.
+pub const BREAKER: &str = "setlist.breaker";
+
 /// The surface that was asked for.
 pub const SURFACE: &str = "setlist.surface";
 /// Whose request it is.

@@ -5,7 +5,10 @@ use std::{
     future::Future,
     net::SocketAddr,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -214,6 +217,23 @@ async fn a_server_ends_its_work_at_the_callers_deadline() {
     let Ok(answer) = server.call(request).await;
     assert_eq!(answer.headers()["grpc-status"], (Code::DeadlineExceeded as i32).to_string());
     assert_eq!(started.elapsed(), Duration::from_millis(60));
+}
+
+#[tokio::test]
+async fn a_server_does_not_start_what_comes_after_its_callers_deadline() {
+    let started = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&started);
+    let counting = service_fn(move |_: http::Request<Body>| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        std::future::ready(Ok::<_, Infallible>(http::Response::new(Body::empty())))
+    });
+    let mut server = GrpcServerTrace::new("probe").layer(counting);
+    for (timeout, starts) in [("0n", 0), ("0S", 0), ("1S", 1)] {
+        let request = http::Request::post("/test.v1.Probe/Ask").header("grpc-timeout", timeout);
+        let Ok(answer) = server.call(request.body(Body::empty()).expect("valid")).await;
+        assert_eq!(started.load(Ordering::Relaxed), starts, "{timeout}");
+        assert_eq!(answer.headers().contains_key("grpc-status"), starts == 0, "{timeout}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -16,6 +16,7 @@ use service_runtime::{
     cli::{self, Loaded, Options},
     config::{Problem, Validate},
     listen, ops,
+    probe::Question,
     process::{self, Listening, Settings, StopConfig},
     telemetry,
 };
@@ -62,8 +63,13 @@ impl Settings for Config {
     fn stop(&self) -> &StopConfig {
         &self.stop
     }
+
+    fn reloadable() -> &'static [&'static str] {
+        &["stop.grace"]
+    }
 }
 
+const CONFIG_FILE: &str = "SERVICE_RUNTIME_TEST_CONFIG";
 const IS_CHILD: &str = "SERVICE_RUNTIME_TEST_CHILD";
 
 fn config() -> Config {
@@ -132,6 +138,24 @@ fn child_has_a_dead_collector() -> ExitCode {
     })
 }
 
+#[test]
+fn child_reads_its_configuration_again() -> ExitCode {
+    let Some(file) = std::env::var_os(CONFIG_FILE) else { return ExitCode::SUCCESS };
+    let options = Options { config: Some(file.into()), ..Options::default() };
+    let about = process::About { name: "probe", summary: "", defaults: DEFAULTS, env_prefix: "SETLIST_TEST" };
+    process::serve(about, &options, |config: Config, runtime: Runtime| async move {
+        let mut follow = runtime.reloads.follow::<Config>();
+        runtime.tasks.work.spawn("follow", OnFailure::Stop, async move {
+            while let Some(config) = follow.next().await {
+                tracing::info!(grace = config.stop.grace.as_secs(), "taken over");
+            }
+            Ok::<(), Infallible>(())
+        });
+        tracing::info!(grace = config.stop.grace.as_secs(), "begun with");
+        Ok::<_, Infallible>(Vec::new())
+    })
+}
+
 /// A running child and the lines of its log.
 struct Run {
     child: Child,
@@ -140,9 +164,13 @@ struct Run {
 
 impl Run {
     fn start(name: &str) -> Self {
+        Self::start_with(name, (IS_CHILD, "1".as_ref()))
+    }
+
+    fn start_with(name: &str, (variable, value): (&str, &std::ffi::OsStr)) -> Self {
         let mut child = Command::new(std::env::current_exe().expect("this binary"))
             .args(["--exact", &format!("process::{name}"), "--nocapture"])
-            .env(IS_CHILD, "1")
+            .env(variable, value)
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -184,6 +212,15 @@ fn status_of(address: &str, path: &str) -> String {
     answer.lines().next().unwrap_or_default().to_owned()
 }
 
+/// What the health check of an image ends with.
+fn health(ops: &str, question: Option<Question>) -> ExitCode {
+    let options = Options { health: question, set: vec![("ops.listen".into(), ops.into())], ..Options::default() };
+    match cli::load::<Config>(&options, DEFAULTS, "SETLIST_TEST") {
+        Loaded::Exit(code) => code,
+        Loaded::Run(_) => panic!("a health check runs nothing"),
+    }
+}
+
 #[test]
 fn a_process_leaves_in_order() {
     let mut run = Run::start("child_serves_until_it_is_asked_to_stop");
@@ -192,14 +229,18 @@ fn a_process_leaves_in_order() {
     assert_eq!(ops["what"], "ops");
     let ops = ops["address"].as_str().expect("an address").to_owned();
     assert_eq!(status_of(&ops, "/readyz"), "HTTP/1.1 200 OK");
+    let (live, ready) = (Some(Question::Live), Some(Question::Ready));
+    assert_eq!((health(&ops, live), health(&ops, ready)), (ExitCode::SUCCESS, ExitCode::SUCCESS));
     run.signal("TERM");
     assert_eq!(run.until("stopping")["signal"], "SIGTERM");
     // Within the probe interval the process still answers, and says that it is going.
     assert_eq!(status_of(&ops, "/readyz"), "HTTP/1.1 503 Service Unavailable");
+    assert_eq!((health(&ops, live), health(&ops, ready)), (ExitCode::SUCCESS, ExitCode::FAILURE));
     let order: Vec<_> = (0..3).map(|_| run.until("member finished")["group"].clone()).collect();
     assert_eq!(order, ["work", "intake", "observers"]);
     run.until("stopped");
     assert!(run.ended().0, "an orderly stop is a success");
+    assert_eq!(health(&ops, live), ExitCode::FAILURE, "nobody is there any more");
 }
 
 #[test]
@@ -238,4 +279,31 @@ fn a_bad_configuration_ends_with_64_before_anything_is_bound() {
     let check = Options { check_config: true, ..Options::default() };
     let Loaded::Exit(code) = cli::load::<Config>(&check, DEFAULTS, "SETLIST_TEST") else { panic!("only checked") };
     assert_eq!(code, ExitCode::SUCCESS);
+}
+
+#[test]
+fn a_configuration_that_is_read_again_is_taken_as_a_whole_or_not_at_all() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("probe.toml");
+    std::fs::write(&file, "[stop]\ngrace = \"7s\"\n").expect("written");
+    let mut run = Run::start_with("child_reads_its_configuration_again", (CONFIG_FILE, file.as_os_str()));
+    assert_eq!(run.until("begun with")["grace"], 7);
+    let ops = run.until("listening")["address"].as_str().expect("an address").to_owned();
+
+    std::fs::write(&file, "[stop]\ngrace = \"8s\"\n[telemetry]\nlog = \"debug\"\n").expect("written");
+    run.signal("HUP");
+    assert_eq!(run.until("these keys take effect at the next start")["keys"], "telemetry.log");
+    assert_eq!(run.until("configuration was read again")["keys"], "stop.grace");
+    assert_eq!(run.until("taken over")["grace"], 8);
+
+    std::fs::write(&file, "[stop]\ngrace = \"9s\"\n[telemetry]\nsample_ratio = 3\n").expect("written");
+    run.signal("HUP");
+    let refused = run.until("configuration is refused; the process goes on with the one it has");
+    let error = refused["error"].as_str().expect("a text").to_owned();
+    assert!(error.contains("probe.toml:4") && error.contains("sample_ratio"), "{error}");
+    assert_eq!(status_of(&ops, "/readyz"), "HTTP/1.1 200 OK");
+
+    run.signal("TERM");
+    let (success, log) = run.ended();
+    assert!(success && !log.contains("taken over"), "{log}");
 }

@@ -41,6 +41,57 @@ fn a_wrong_configuration_exits_64_and_says_everything_at_once() {
     }
 }
 
+/// Every key of a configuration with its value.
+fn leaves(section: &str, table: &toml::Table, into: &mut Vec<(String, String, toml::Value)>) {
+    for (key, value) in table {
+        match value {
+            toml::Value::Table(inner) => {
+                let section = if section.is_empty() { key.clone() } else { format!("{section}.{key}") };
+                leaves(&section, inner, into);
+            }
+            value => into.push((section.to_owned(), key.clone(), value.clone())),
+        }
+    }
+}
+
+/// What is wrong with a value of this kind: another type, and what no number or duration may be.
+fn mutations(value: &toml::Value) -> Vec<&'static str> {
+    let mut wrong = vec!["{ a = 1 }"];
+    match value {
+        toml::Value::Integer(_) => wrong.extend(["-1", "\"many\"", "1.5"]),
+        toml::Value::Float(_) => wrong.extend(["-1.0", "nan", "\"half\""]),
+        toml::Value::Boolean(_) => wrong.extend(["\"perhaps\"", "7"]),
+        toml::Value::String(text) if humantime_like(text) => wrong.extend(["\"soon\"", "-5"]),
+        _ => wrong.push("[[1]]"),
+    }
+    wrong
+}
+
+fn humantime_like(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_digit()) && text.ends_with(|c: char| c.is_ascii_alphabetic())
+}
+
+#[test]
+fn no_field_of_any_service_can_be_wrong_unnoticed() {
+    let folder = tempfile::tempdir().unwrap();
+    for service in ["edge", "candidates", "ranking"] {
+        let dump = setlist(&[service, "--dump-config"]);
+        let mut fields = Vec::new();
+        leaves("", &words(&dump).parse().unwrap(), &mut fields);
+        assert!(fields.len() > 10, "{service} has {} fields", fields.len());
+        let file = folder.path().join(format!("{service}.toml"));
+        let path = file.to_str().unwrap();
+        for (section, key, value) in fields {
+            let unknown = (format!("{key}x"), "1");
+            for (key, wrong) in mutations(&value).into_iter().map(|wrong| (key.clone(), wrong)).chain([unknown]) {
+                std::fs::write(&file, format!("# wrong\n[{section}]\n{key} = {wrong}\n")).unwrap();
+                let at = format!("{service}.toml:3");
+                check(&[service, "--config", path, "--check-config"], 64, &[&at, &key]);
+            }
+        }
+    }
+}
+
 #[test]
 fn commands_that_are_not_there_name_those_that_are() {
     check(&["sevre"], 2, &["serve"]);
