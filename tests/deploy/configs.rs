@@ -10,8 +10,6 @@ use service_runtime::{
 use tests::root;
 
 /// What stands in the place of a secret: its name, its key, a sample.
-///
-/// `setlist-store`: a PostgreSQL address as soon as the store takes one.
 pub const SECRETS: [(&str, &str, &str); 2] = [
     (
         "setlist-api-keys",
@@ -19,7 +17,7 @@ pub const SECRETS: [(&str, &str, &str); 2] = [
         "[{ id = \"4f1d2c3b4a59\", sha256 = \"0000000000000000000000000000000000000000000000000000000000000000\", \
          tenant = \"demo\", scopes = [\"serve\", \"events\", \"catalog\", \"admin\"] }]",
     ),
-    ("setlist-store", "url", "sqlite:///var/lib/setlist/data/candidates.db"),
+    ("setlist-store", "url", "postgres://setlist:sample@postgresql:5432/setlist"),
 ];
 
 /// The sample for a secret.
@@ -74,10 +72,11 @@ pub fn load(service: &str, environment: &[(String, String)]) -> Deployed {
             deployed(&config, Some(config.grpc.listen.port()), std::iter::empty())
         }
         "learning" => {
-            let config: setlist::config::Config =
-                load_from(*setlist::config::DEFAULTS, file, "SETLIST", environment, &[])
-                    .unwrap_or_else(|error| told(error));
-            deployed(&config, None, bus(&config.bus))
+            let defaults = learning::config::DEFAULTS;
+            let config: learning::config::Config =
+                load_from(defaults, file, "SETLIST", environment, &[]).unwrap_or_else(|error| told(error));
+            let calls = std::iter::once(config.services.candidates.as_str());
+            deployed(&config, None, calls.chain(bus(&config.bus)))
         }
         other => panic!("{other} is no service"),
     }

@@ -13,7 +13,7 @@ use crate::{
 type Arrow = (String, String, u64);
 
 /// The arrows there are; whoever adds one adds it here, to the manifests and to docs/architecture.md.
-const ARROWS: [(&str, &str, u64); 18] = [
+const ARROWS: [(&str, &str, u64); 19] = [
     ("edge-api", "candidate-generation", 7101),
     ("edge-api", "ranking", 7102),
     ("edge-api", "nats", 4222),
@@ -24,6 +24,7 @@ const ARROWS: [(&str, &str, u64); 18] = [
     ("candidate-generation", "postgresql", 5432),
     ("candidate-generation", "otel-collector", 4317),
     ("ranking", "otel-collector", 4317),
+    ("learning", "candidate-generation", 7101),
     ("learning", "nats", 4222),
     ("learning", "nats", 8222),
     ("learning", "otel-collector", 4317),

@@ -125,7 +125,7 @@ fn take_in(
     let consumers = ConsumerMetrics::new(&runtime.metrics);
     let token = group.token();
     if store.shared().is_none() {
-        let work = consume(bus, subjects::CANDIDATES_INTAKE, Arc::new(intake), consumers, token);
+        let work = consume(bus, subjects::CANDIDATES_INTAKE.clone(), Arc::new(intake), consumers, token);
         group.spawn("events", OnFailure::Stop, work);
         return;
     }

@@ -114,6 +114,7 @@ fn refused(error: &Error) -> Problem {
         }
         Error::Unavailable { .. }
         | Error::TimedOut { .. }
+        | Error::StreamFull { .. }
         | Error::Misconfigured { .. }
         | Error::Undecodable { .. }
         | Error::Closed => not_stored(cause),

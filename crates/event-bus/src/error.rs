@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use shared_models::ErrorCode;
 
+use crate::streams::StreamName;
+
 /// The cause beneath an [`Error`].
 pub type Cause = Arc<dyn std::error::Error + Send + Sync>;
 
@@ -31,6 +33,13 @@ pub enum Error {
     /// Too much waits to be published already.
     #[error("queue of unpublished items is full")]
     Full,
+    /// The stream holds as much as it may, and its consumers have not dealt with it yet: nothing of it is forgotten for
+    /// a new message. Publish again later, with the same id.
+    #[error("stream {stream} is full of messages that are not dealt with yet")]
+    StreamFull {
+        /// Which stream.
+        stream: StreamName,
+    },
     /// The message is larger than the bus takes.
     #[error("message of {bytes} bytes is larger than the {limit} the bus takes")]
     TooLarge {
@@ -61,7 +70,9 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> ErrorCode {
         match self {
-            Self::Unavailable { .. } | Self::TimedOut { .. } | Self::Closed => ErrorCode::Unavailable,
+            Self::Unavailable { .. } | Self::TimedOut { .. } | Self::StreamFull { .. } | Self::Closed => {
+                ErrorCode::Unavailable
+            }
             Self::Full => ErrorCode::ResourceExhausted,
             Self::TooLarge { .. } => ErrorCode::InvalidArgument,
             Self::Misconfigured { .. } | Self::Undecodable { .. } => ErrorCode::Internal,

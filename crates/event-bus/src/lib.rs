@@ -14,8 +14,13 @@ pub mod config;
 pub mod error;
 
 pub mod envelope;
+
+pub mod consumers;
+mod declared;
+pub mod streams;
 pub mod subjects;
 
+pub mod browse;
 pub mod bus;
 
 pub mod group_commit;
@@ -25,9 +30,11 @@ pub mod embedded;
 pub mod jetstream;
 
 pub mod consume;
+pub mod dead;
 
 pub mod metrics;
 
+pub use browse::{Browse, Kept, look};
 pub use bus::{Ack, Delivery, Durability, EventBus, Lag, Subscription, open};
 pub use config::{Config, Kind};
 pub use consume::{Handler, Outcome, consume};

@@ -5,6 +5,8 @@
 //! | `setlist_bus_publish_seconds` | stream | from publish to the word that it is kept |
 //! | `setlist_bus_published_messages_total` | stream, outcome | `kept`, `duplicate`, `failed` |
 //! | `setlist_bus_durability_strong` | | 1 when what is acknowledged survives a power loss, else 0 |
+//! | `setlist_bus_sent_again_total` | | publishes that NATS did not acknowledge at first and that were sent again |
+//! | `setlist_bus_dropped_unread_total` | stream | messages the embedded log forgot before every consumer had read them |
 //! | `setlist_bus_commit_messages` | | messages in one commit of the embedded log |
 //! | `setlist_bus_group_items` | stream | items in one message of a group commit |
 //! | `setlist_bus_consumed_messages_total` | stream, consumer, outcome | `done`, `retry`, `paused`, `rejected` |
@@ -68,6 +70,8 @@ pub(crate) struct BusMetrics {
     publish_seconds: Seconds<OfStream>,
     published: Family<OfPublish, Counter>,
     pub(crate) commit_messages: Histogram,
+    pub(crate) sent_again: Counter,
+    dropped_unread: Family<OfStream, Counter>,
     durability: Gauge,
 }
 
@@ -89,6 +93,16 @@ impl BusMetrics {
                 "Messages in one commit of the embedded log",
                 counts,
             ),
+            sent_again: metrics.shared(
+                "setlist_bus_sent_again",
+                "Publishes that NATS did not acknowledge at first and that were sent again",
+                Counter::default,
+            ),
+            dropped_unread: metrics.shared(
+                "setlist_bus_dropped_unread",
+                "Messages the embedded log forgot before every consumer had read them",
+                Family::default,
+            ),
             durability: metrics.shared(
                 "setlist_bus_durability_strong",
                 "Whether what the bus acknowledges survives a power loss",
@@ -99,6 +113,11 @@ impl BusMetrics {
 
     pub(crate) fn durability(&self, durability: &Durability) {
         self.durability.set(i64::from(*durability == Durability::Strong));
+    }
+
+    /// Messages were forgotten before everybody had read them. Told of none, the counter shows that it is none.
+    pub(crate) fn dropped_unread(&self, stream: StreamName, count: u64) {
+        self.dropped_unread.get_or_create(&OfStream { stream: stream.as_str() }).inc_by(count);
     }
 
     pub(crate) fn published(&self, stream: StreamName, took: Duration, outcome: &Result<Ack, Error>) {

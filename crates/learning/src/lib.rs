@@ -20,3 +20,7 @@ pub mod evaluate;
 pub mod ranker;
 
 pub mod train;
+
+pub mod config;
+mod metrics;
+pub mod service;

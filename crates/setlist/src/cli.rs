@@ -30,6 +30,8 @@ pub enum Command {
     Candidates(Service),
     /// Run ranking alone: gRPC in, models behind it.
     Ranking(Service),
+    /// Run learning alone: events into the archive, and a release now and then.
+    Learning(Service),
     /// Import a data set: items into the catalogue, events through the stream.
     Import(Import),
     /// Train on the archive and promote a release.
@@ -40,6 +42,10 @@ pub enum Command {
     Freshness(Freshness),
     /// Make an API key for the edge's configuration.
     Key(Key),
+    /// Show every stream of the event bus with its consumers.
+    Streams(Streams),
+    /// List, show, send again or throw away what no consumer could take.
+    Dead(Dead),
     /// Check configuration, ports, stores, streams and releases, and say what to mend.
     Doctor(Doctor),
 }
@@ -167,6 +173,12 @@ pub struct Import {
     /// Write every skipped row with its reason to this file.
     #[arg(long, value_name = "FILE")]
     pub skipped: Option<PathBuf>,
+    /// With bus.kind = nats: the edge that takes the items. Events go to NATS.
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// The key to it, with scope `catalog`.
+    #[arg(long, env = "SETLIST_KEY", hide_env_values = true)]
+    pub key: Option<String>,
 }
 
 /// `setlist train`.
@@ -181,6 +193,10 @@ pub struct Train {
     /// Write the report as JSON to this file too.
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
+    /// Beside a cluster: the candidate generation that has the catalogue, such as `http://127.0.0.1:7101`. The archive
+    /// and the releases are the configured folders, and the bus is left alone.
+    #[arg(long, value_name = "URL")]
+    pub candidates: Option<String>,
 }
 
 /// `setlist page`.
@@ -235,6 +251,113 @@ pub struct Key {
     /// What it may do.
     #[arg(long, value_delimiter = ',', default_value = "serve,events")]
     pub scopes: Vec<String>,
+}
+
+/// Which event bus, for the commands of operators.
+///
+/// An embedded log belongs to one process at a time: stop `setlist serve` first. NATS is asked directly; name it with
+/// `--set bus.kind=nats --set bus.url=nats://…`, a file, or the environment (SETLIST__BUS__KIND, SETLIST__BUS__URL).
+#[derive(Clone, Debug, Args)]
+pub struct Bus {
+    /// The data folder of the platform, for its embedded log.
+    #[arg(long, value_name = "FOLDER", default_value = ".setlist/data")]
+    pub data: PathBuf,
+    /// The configuration.
+    #[command(flatten)]
+    pub configuration: Options,
+    /// Print JSON, for scripts.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `setlist streams`.
+#[derive(Clone, Debug, Args)]
+pub struct Streams {
+    /// The bus.
+    #[command(flatten)]
+    pub bus: Bus,
+}
+
+/// `setlist dead`.
+#[derive(Clone, Debug, Args)]
+pub struct Dead {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: DeadAction,
+}
+
+/// What to do with dead letters.
+#[derive(Clone, Debug, Subcommand)]
+pub enum DeadAction {
+    /// List them, oldest first.
+    List {
+        /// Which.
+        #[command(flatten)]
+        which: Which,
+        /// The most to list.
+        #[arg(long, default_value_t = 50)]
+        limit: usize,
+        /// The bus.
+        #[command(flatten)]
+        bus: Bus,
+    },
+    /// Show one: why it was given up, and the message with its content.
+    Show {
+        /// Its id, as `list` shows it.
+        id: u64,
+        /// The bus.
+        #[command(flatten)]
+        bus: Bus,
+    },
+    /// Publish messages again on their subjects, after the repair, and remove their letters.
+    Redrive {
+        /// Which letters.
+        #[command(flatten)]
+        chosen: Chosen,
+        /// The bus.
+        #[command(flatten)]
+        bus: Bus,
+    },
+    /// Remove letters for good.
+    Drop {
+        /// Which letters.
+        #[command(flatten)]
+        chosen: Chosen,
+        /// The bus.
+        #[command(flatten)]
+        bus: Bus,
+    },
+}
+
+/// Which dead letters are meant.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Which {
+    /// Of this stream, such as `EVENTS`.
+    #[arg(long)]
+    pub stream: Option<String>,
+    /// Of this consumer, such as `candidates-intake`.
+    #[arg(long)]
+    pub consumer: Option<String>,
+    /// Of this tenant.
+    #[arg(long)]
+    pub tenant: Option<String>,
+}
+
+/// Which dead letters are dealt with: by id, or all that the filters let through.
+#[derive(Clone, Debug, Args)]
+pub struct Chosen {
+    /// Their ids.
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    pub ids: Vec<u64>,
+    /// All of them, or all that the filters let through.
+    #[arg(long)]
+    pub all: bool,
+    /// The filters.
+    #[command(flatten)]
+    pub which: Which,
+    /// Only say what would be done.
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// `setlist doctor`.

@@ -10,6 +10,7 @@ use std::{
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use shared_models::item::Item;
 
 use crate::{cli, devkey, draw};
 
@@ -115,6 +116,22 @@ impl Page {
     }
 }
 
+/// An item as the edge's API takes it.
+fn body_of(item: &Item) -> Value {
+    json!({
+        "item_id": item.id.as_str(),
+        "type": item.kind,
+        "title": item.title,
+        "artist_id": item.artist_id,
+        "artist_name": item.artist_name,
+        "genres": item.genres,
+        "released_at": item.released_at.map(|at| at.to_string()),
+        "duration_ms": item.duration_ms,
+        "explicit": item.explicit,
+        "markets": item.markets.iter().map(|market| market.as_str()).collect::<Vec<_>>(),
+    })
+}
+
 /// Something that a listener did, for [`Client::events`]. What is `None` is left out.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Told<'a> {
@@ -207,6 +224,16 @@ impl Client {
     /// As [`Client::page`].
     pub async fn events(&self, events: &[Told<'_>]) -> anyhow::Result<Value> {
         self.post("/v1/events", &json!({ "events": events })).await
+    }
+
+    /// Writes items into the catalogue; how many of them were refused.
+    ///
+    /// # Errors
+    /// As [`Client::page`].
+    pub async fn items(&self, items: &[Item]) -> anyhow::Result<u64> {
+        let bodies: Vec<Value> = items.iter().map(body_of).collect();
+        let answer = self.post("/v1/items:batch", &json!({ "items": bodies })).await?;
+        answer.get("refused").and_then(Value::as_u64).context("the answer does not say how many items were refused")
     }
 
     async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {

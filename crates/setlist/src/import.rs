@@ -5,22 +5,25 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use contracts::{Deadline, events};
-use event_bus::{Envelope, subjects};
+use event_bus::{Envelope, EventBus, subjects};
 use learning::{
     datasets::{self, Import, Options, table::Mapping},
     progress::{Bars, Progress, Unit},
 };
-use service_runtime::process;
+use service_runtime::{Runtime, process};
 use shared_models::{Clock, ItemId, SystemClock, TenantId, UserId, UserKey, event::Event};
 
 use crate::{
     cli,
+    client::Client,
     config::{self, Config, Loaded},
     platform::Core,
 };
 
 /// Items of one call.
 const ITEMS: usize = 2_000;
+/// Items of one call through the edge, which takes no more.
+const EDGE_ITEMS: usize = 1_000;
 /// Events of one message: about what a busy edge commits together.
 const EVENTS: usize = 500;
 /// Messages published together.
@@ -47,9 +50,17 @@ pub fn run(args: cli::Import) -> ExitCode {
             let lines: String = read.report.skipped.iter().map(|row| format!("{row}\n")).collect();
             std::fs::write(path, lines).with_context(|| format!("{} cannot be written", path.display()))?;
         }
-        let core = Core::embedded(&config, &runtime).await?;
-        load(&core, &tenant, read, &*bars).await?;
-        println!("imported into {}; next: setlist train --data {0}", args.data.data.display());
+        if config.bus.kind == event_bus::config::Kind::Nats {
+            let (url, key) = args.url.as_ref().zip(args.key.as_ref()).context(
+                "bus.kind is nats: the items of an import go through the edge; give --url and --key (scope catalog)",
+            )?;
+            into_cluster(&Client::new(url, key)?, &config, &runtime, &tenant, read, &*bars).await?;
+            println!("events are on the stream; `setlist streams` shows how far its consumers are");
+        } else {
+            let core = Core::embedded(&config, &runtime).await?;
+            load(&core, &tenant, read, &*bars).await?;
+            println!("imported into {}; next: setlist train --data {0}", args.data.data.display());
+        }
         runtime.stop_signal().stop();
         anyhow::Ok(Vec::new())
     })
@@ -109,23 +120,52 @@ pub async fn load(core: &Core, tenant: &TenantId, import: Import, progress: &dyn
     }
     stage.finish(&format!("{total} users"));
 
-    publish(core, tenant, events, progress).await
+    publish(core.bus.as_ref(), core.partitions, tenant, events, progress).await?;
+    settle(core, progress).await
 }
 
-async fn publish(core: &Core, tenant: &TenantId, events: Vec<Event>, progress: &dyn Progress) -> anyhow::Result<()> {
+/// Puts an import into a cluster: items through its edge, events onto its stream. Events of any age keep their time,
+/// which a client's may not.
+async fn into_cluster(
+    edge: &Client,
+    config: &Config,
+    runtime: &Runtime,
+    tenant: &TenantId,
+    import: Import,
+    progress: &dyn Progress,
+) -> anyhow::Result<()> {
+    let bus = event_bus::look(&config.bus, runtime).await.context("NATS cannot be reached")?;
+    let Import { items, events, .. } = import;
+    let stage = progress.stage("catalogue", Unit::Rows, Some(items.len() as u64));
+    let (mut refused, total) = (0, items.len());
+    for chunk in items.chunks(EDGE_ITEMS) {
+        refused += edge.items(chunk).await?;
+        stage.advance(chunk.len() as u64);
+    }
+    stage.finish(&format!("{total} items, {refused} refused"));
+    publish(bus.as_ref(), config.bus.partitions, tenant, events, progress).await
+}
+
+async fn publish<Bus: EventBus + ?Sized>(
+    bus: &Bus,
+    partitions: u16,
+    tenant: &TenantId,
+    events: Vec<Event>,
+    progress: &dyn Progress,
+) -> anyhow::Result<()> {
     let total = events.len();
     let stage = progress.stage("events", Unit::Rows, Some(total as u64));
-    let mut open: Vec<Vec<Event>> = (0..core.partitions).map(|_| Vec::with_capacity(EVENTS)).collect();
+    let mut open: Vec<Vec<Event>> = (0..partitions).map(|_| Vec::with_capacity(EVENTS)).collect();
     let mut messages = Vec::with_capacity(MESSAGES);
     for event in events {
-        let partition = UserKey::of(&event.user).partition(core.partitions);
+        let partition = UserKey::of(&event.user).partition(partitions);
         let Some(batch) = open.get_mut(usize::from(partition)) else { continue };
         batch.push(event);
         if batch.len() == EVENTS {
             messages.push((subjects::events(tenant, partition), envelope(tenant, batch)));
             batch.clear();
             if messages.len() == MESSAGES {
-                core.bus.publish_many(std::mem::take(&mut messages)).await?;
+                bus.publish_many(std::mem::take(&mut messages)).await?;
                 stage.advance((MESSAGES * EVENTS) as u64);
             }
         }
@@ -133,9 +173,12 @@ async fn publish(core: &Core, tenant: &TenantId, events: Vec<Event>, progress: &
     for (partition, batch) in (0..).zip(&open).filter(|(_, batch)| !batch.is_empty()) {
         messages.push((subjects::events(tenant, partition), envelope(tenant, batch)));
     }
-    core.bus.publish_many(messages).await?;
+    bus.publish_many(messages).await?;
     stage.finish(&format!("{total} events on the stream"));
+    Ok(())
+}
 
+async fn settle(core: &Core, progress: &dyn Progress) -> anyhow::Result<()> {
     let mut behind = None;
     let stage = progress.stage("intake and archive", Unit::Steps, None);
     core.settle(|pending| {

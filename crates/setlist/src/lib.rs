@@ -20,5 +20,7 @@ pub mod freshness;
 pub mod page;
 pub mod tour;
 
+pub mod dead;
 pub mod doctor;
 pub mod keys;
+pub mod streams;

@@ -15,11 +15,14 @@ fn main() -> ExitCode {
         Command::Edge(args) => setlist::service::edge(&args),
         Command::Candidates(args) => setlist::service::candidates(&args),
         Command::Ranking(args) => setlist::service::ranking(&args),
+        Command::Learning(args) => setlist::service::learning(&args),
         Command::Import(args) => setlist::import::run(args),
         Command::Train(args) => setlist::train::run(args),
         Command::Page(args) => setlist::page::run(&args),
         Command::Freshness(args) => setlist::freshness::run(&args),
         Command::Key(args) => setlist::keys::run(&args),
+        Command::Streams(args) => setlist::streams::run(&args),
+        Command::Dead(args) => setlist::dead::run(&args),
         Command::Doctor(args) => setlist::doctor::run(&args),
     }
 }

@@ -59,7 +59,7 @@ impl Core {
         let (intake, handler) = (&runtime.tasks.intake, ArchiveHandler::new(Arc::clone(&archive)));
         let landing = consume(
             Arc::clone(&bus),
-            subjects::LEARNING_ARCHIVE,
+            subjects::LEARNING_ARCHIVE.clone(),
             Arc::new(handler),
             ConsumerMetrics::new(&runtime.metrics),
             intake.token(),

@@ -23,3 +23,9 @@ pub fn candidates(args: &Service) -> ExitCode {
 pub fn ranking(args: &Service) -> ExitCode {
     process::serve(ranking::service::ABOUT, &args.configuration, ranking::service::serve)
 }
+
+/// Learning.
+#[must_use]
+pub fn learning(args: &Service) -> ExitCode {
+    process::serve(learning::service::ABOUT, &args.configuration, learning::service::serve)
+}

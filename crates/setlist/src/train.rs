@@ -3,14 +3,14 @@
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use contracts::Deadline;
+use contracts::{Deadline, grpc::CatalogueClient};
 use learning::{
-    archive::Span,
+    archive::Archive,
     progress::{Bars, Progress},
-    train::{self, TrainReport},
+    train::TrainReport,
 };
-use service_runtime::{Runtime, process};
-use shared_models::{ReleaseId, TenantId, item::Item};
+use service_runtime::{Runtime, grpc, process};
+use shared_models::{ReleaseId, TenantId};
 
 use crate::{
     cli,
@@ -18,8 +18,6 @@ use crate::{
     platform::{Core, Platform},
 };
 
-/// Items of one call.
-const ITEMS: usize = 5_000;
 /// How long one call may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -32,9 +30,15 @@ pub fn run(args: cli::Train) -> ExitCode {
     };
     process::start("setlist", config.quiet(), move |config: Config, runtime| async move {
         let tenant = TenantId::new(&args.data.tenant)?;
-        let core = Core::embedded(&config, &runtime).await?;
-        core.settle(|_| ()).await?;
-        let (release, report) = learn(&core, &config, &tenant, &runtime, Arc::new(Bars::new())).await?;
+        let bars: Arc<dyn Progress> = Arc::new(Bars::new());
+        let (release, report) = match &args.candidates {
+            Some(url) => beside_a_cluster(url, &config, &tenant, &runtime, bars).await?,
+            None => {
+                let core = Core::embedded(&config, &runtime).await?;
+                core.settle(|_| ()).await?;
+                learn(&core, &config, &tenant, &runtime, bars).await?
+            }
+        };
         println!("{report}");
         if let Some(path) = &args.report {
             // The manifest is the report that stays with the release.
@@ -42,10 +46,35 @@ pub fn run(args: cli::Train) -> ExitCode {
                 config.ranking.releases.path.join(tenant.as_str()).join(release.as_str()).join("manifest.json");
             std::fs::copy(&manifest, path).with_context(|| format!("{} cannot be written", path.display()))?;
         }
-        println!("release {release} is live; next: setlist serve --data {}", args.data.data.display());
+        if args.candidates.is_none() {
+            println!("release {release} is live; next: setlist serve --data {}", args.data.data.display());
+        } else {
+            println!("release {release} is live in {}", config.ranking.releases.path.display());
+        }
         runtime.stop_signal().stop();
         anyhow::Ok(Vec::new())
     })
+}
+
+/// Trains with the catalogue of a running candidate generation, on the configured archive and into the configured
+/// releases. No bus is touched: whoever runs `setlist learning` writes the archive.
+async fn beside_a_cluster(
+    url: &str,
+    config: &Config,
+    tenant: &TenantId,
+    runtime: &Runtime,
+    progress: Arc<dyn Progress>,
+) -> anyhow::Result<(ReleaseId, TrainReport)> {
+    let path = config.archive.path.clone();
+    anyhow::ensure!(path.exists(), "there is no archive at {}: set archive.path or --data", path.display());
+    let now = runtime.clock.now();
+    let archive = runtime.tasks.intake.blocking("open-archive", move || Archive::open(path, now)).await;
+    let archive = Arc::new(archive.context("opening the archive broke off")??);
+    let catalogue = CatalogueClient::new(grpc::measured_channel(url, &runtime.metrics)?);
+    let store = releases::Store::open(&config.ranking.releases.path)?;
+    let report = learning::service::learn(tenant, &catalogue, archive, store, runtime, progress).await?;
+    let release = report.release.clone().context("the training wrote no release")?;
+    Ok((release, report))
 }
 
 /// Trains on everything the archive holds, and promotes the release.
@@ -59,15 +88,9 @@ pub async fn learn(
     runtime: &Runtime,
     progress: Arc<dyn Progress>,
 ) -> anyhow::Result<(ReleaseId, TrainReport)> {
-    let items = catalogue(core, tenant).await?;
-    let archive = Arc::clone(&core.archive);
     let store = releases::Store::open(&config.ranking.releases.path)?;
-    let (tenant, now) = (tenant.clone(), runtime.clock.now());
-    let work = move || {
-        let events = archive.read(&tenant, Span::ALL, &*progress)?;
-        anyhow::Ok(train::train(&tenant, &items, &events, &store, &train::Config::new(now), &*progress)?)
-    };
-    let report = runtime.tasks.intake.blocking("train", work).await.context("training broke off")??;
+    let (catalogue, archive) = (core.candidates.catalogue(), Arc::clone(&core.archive));
+    let report = learning::service::learn(tenant, catalogue.as_ref(), archive, store, runtime, progress).await?;
     let release = report.release.clone().context("the training wrote no release")?;
     Ok((release, report))
 }
@@ -88,18 +111,4 @@ pub async fn learn_and_activate(
         control.activate(tenant, &release, Deadline::within(PATIENCE)).await?;
     }
     Ok(report)
-}
-
-async fn catalogue(core: &Core, tenant: &TenantId) -> anyhow::Result<Vec<Item>> {
-    let catalogue = core.candidates.catalogue();
-    let mut items: Vec<Item> = Vec::new();
-    loop {
-        let after = items.last().map(|item| item.id.clone());
-        let page = catalogue.list_items(tenant, after, ITEMS, Deadline::within(PATIENCE)).await?;
-        let last = page.len() < ITEMS;
-        items.extend(page);
-        if last {
-            return Ok(items);
-        }
-    }
 }

@@ -7,6 +7,7 @@
 pub mod cluster;
 pub mod folder;
 pub mod nats;
+pub mod nats_cluster;
 pub mod otlp;
 pub mod ports;
 pub mod postgres;
@@ -17,6 +18,7 @@ pub mod tools;
 pub use cluster::Cluster;
 pub use folder::Folder;
 pub use nats::NatsServer;
+pub use nats_cluster::NatsCluster;
 pub use otlp::Collector;
 pub use postgres::Postgres;
 pub use process::Process;

@@ -128,6 +128,12 @@ impl Consumer {
         (state.cursor, state.filter.clone(), state.waiting.len(), state.waiting.keys().next().copied())
     }
 
+    /// Every message up to here is dealt with.
+    pub(super) fn floor(&self) -> u64 {
+        let state = self.state.lock();
+        state.waiting.keys().next().map_or(state.cursor, |oldest| oldest - 1)
+    }
+
     /// What a seat may take now, `max` messages at most and `most_unanswered` given out at a time.
     pub(super) fn offer(&self, max: usize, most_unanswered: usize) -> Offer {
         let state = self.state.lock();

@@ -57,19 +57,23 @@ static INSERTS: LazyLock<[(usize, String); 3]> = LazyLock::new(|| {
     })
 });
 
+/// The newest numbers that were given, where their messages are deleted: added to the tables later, and nothing that
+/// an earlier version would miss.
+const NUMBERS: &str = "CREATE TABLE IF NOT EXISTS numbers (stream INTEGER PRIMARY KEY, last INTEGER NOT NULL)";
+
 const SEQUENCE_BITS: u32 = 48;
 
-fn key(stream: StreamName, sequence: u64) -> i64 {
+pub(super) fn key(stream: StreamName, sequence: u64) -> i64 {
     let key = (u64::from(stream.number()) << SEQUENCE_BITS) | (sequence & ((1 << SEQUENCE_BITS) - 1));
     // Stream numbers are small: the top bit is never set.
     key.cast_signed()
 }
 
-fn sequence_of(key: i64) -> u64 {
+pub(super) fn sequence_of(key: i64) -> u64 {
     key.cast_unsigned() & ((1 << SEQUENCE_BITS) - 1)
 }
 
-fn keys(stream: StreamName) -> RangeInclusive<i64> {
+pub(super) fn keys(stream: StreamName) -> RangeInclusive<i64> {
     key(stream, 0)..=key(stream, u64::MAX)
 }
 
@@ -141,6 +145,7 @@ pub(super) async fn open_writer(path: &Path) -> Result<SqliteConnection, sqlx::E
             format!("the event log has tables of version {version}; this program knows {SCHEMA}").into(),
         ));
     }
+    sqlx::raw_sql(NUMBERS).execute(&mut connection).await?;
     Ok(connection)
 }
 
@@ -172,9 +177,13 @@ pub(super) async fn survey(
             .bind(range.end())
             .fetch_one(&mut *connection)
             .await?;
+    let deleted: Option<i64> = sqlx::query_scalar("SELECT last FROM numbers WHERE stream = ?")
+        .bind(i64::from(stream.number()))
+        .fetch_optional(&mut *connection)
+        .await?;
     let forgotten = forgotten.map_or(0, i64::cast_unsigned);
     let mut found = Found {
-        last: newest.map_or(0, sequence_of).max(forgotten),
+        last: newest.map_or(0, sequence_of).max(forgotten).max(deleted.map_or(0, i64::cast_unsigned)),
         forgotten,
         bytes: bytes.map_or(0, i64::cast_unsigned),
         recent: Vec::new(),
@@ -282,49 +291,6 @@ async fn save(connection: &mut SqliteConnection, places: &[Place]) -> Result<(),
         .await?;
     }
     Ok(())
-}
-
-/// Forgets up to 1,000 of the oldest messages: those published before `before`, and those beyond `excess` bytes.
-/// Gives the number of the last one forgotten, their bytes, and how many they were.
-pub(super) async fn forget(
-    connection: &mut SqliteConnection,
-    stream: StreamName,
-    before: Timestamp,
-    excess: u64,
-) -> Result<Option<(u64, u64, usize)>, sqlx::Error> {
-    let range = keys(stream);
-    let oldest =
-        sqlx::query("SELECT key, published_at, bytes FROM messages WHERE key BETWEEN ? AND ? ORDER BY key LIMIT 1000")
-            .bind(range.start())
-            .bind(range.end())
-            .fetch_all(&mut *connection)
-            .await?;
-    let (mut last, mut bytes, mut count) = (None, 0_u64, 0);
-    for row in &oldest {
-        if Timestamp(row.try_get(1)?) >= before && bytes >= excess {
-            break;
-        }
-        last = Some(row.try_get::<i64, _>(0)?);
-        bytes += row.try_get::<i64, _>(2)?.cast_unsigned();
-        count += 1;
-    }
-    let Some(last) = last else { return Ok(None) };
-    let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
-    sqlx::query("DELETE FROM messages WHERE key BETWEEN ? AND ?")
-        .bind(range.start())
-        .bind(last)
-        .execute(&mut *tx)
-        .await?;
-    sqlx::query(
-        "INSERT INTO streams (stream, forgotten) VALUES (?, ?)
-         ON CONFLICT (stream) DO UPDATE SET forgotten = excluded.forgotten",
-    )
-    .bind(i64::from(stream.number()))
-    .bind(sequence_of(last).cast_signed())
-    .execute(&mut *tx)
-    .await?;
-    tx.commit().await?;
-    Ok(Some((sequence_of(last), bytes, count)))
 }
 
 /// One message.

@@ -4,16 +4,22 @@
 //! the transaction that holds it is synced to disk. It must never be opened by two processes at once; a lock file
 //! beside it sees to that.
 //!
+//! - `browse`: what an operator sees
 //! - `log`: the tables and statements
 //! - `tail`: the newest messages in memory
 //! - `consumer`: a durable consumer's place
+//! - `upkeep`: what is taken out, and what there is
 //! - `writer`: the one task that writes
+//! - `retention`: what is forgotten, and what is refused
 //! - `seat`: a subscription
 
+mod browse;
 mod consumer;
 mod log;
+mod retention;
 mod seat;
 mod tail;
+mod upkeep;
 mod writer;
 
 use std::{
@@ -278,13 +284,7 @@ impl Embedded {
         let (cursor, filter, waiting, oldest_waiting) = consumer.standing();
         let last = *known.last.borrow();
         let from = cursor.max(known.forgotten.load(Ordering::Relaxed));
-        let unseen = match &filter {
-            _ if from >= last => 0,
-            None => last - from,
-            Some(filter) => {
-                log::count_after(&self.shared.readers, spec.stream, from, filter).await.map_err(unavailable)?
-            }
-        };
+        let unseen = self.unseen(spec.stream, cursor, last, filter.as_ref()).await?;
         let oldest = match oldest_waiting {
             Some(sequence) => log::message(&self.shared.readers, spec.stream, sequence).await.map_err(unavailable)?,
             None if unseen > 0 => {
@@ -301,6 +301,27 @@ impl Embedded {
             pending: unseen + waiting as u64,
             oldest_age: oldest.map(|message| now.since(message.published_at)).unwrap_or_default(),
         })
+    }
+}
+
+impl Embedded {
+    /// How many messages lie after a place that a filter lets through.
+    async fn unseen(
+        &self,
+        stream: StreamName,
+        cursor: u64,
+        last: u64,
+        filter: Option<&crate::subjects::Filter>,
+    ) -> Result<u64, Error> {
+        let forgotten = self.shared.streams.get(&stream).map_or(0, |known| known.forgotten.load(Ordering::Relaxed));
+        let from = cursor.max(forgotten);
+        match filter {
+            _ if from >= last => Ok(0),
+            None => Ok(last - from),
+            Some(filter) => log::count_after(&self.shared.readers, stream, from, filter)
+                .await
+                .map_err(|error| Error::unavailable("reading the event log", error)),
+        }
     }
 }
 

@@ -42,6 +42,8 @@ const MOST_BYTES: usize = 8 << 20;
 /// How long a place that nobody waits for may stay unwritten.
 const PLACE_DELAY: Duration = Duration::from_millis(5);
 const RETENTION_EVERY: Duration = Duration::from_secs(30);
+/// How often room is made in a stream that is nearly full.
+const ROOM_EVERY: Duration = Duration::from_millis(250);
 
 /// A message to be written.
 #[derive(Debug)]
@@ -57,15 +59,17 @@ pub(super) struct Message {
 pub(super) enum Command {
     /// Write messages, all or none.
     Publish { messages: Vec<Message>, reply: oneshot::Sender<Result<Vec<Ack>, Error>> },
+    /// Delete a message; answers whether it was there.
+    Delete { stream: StreamName, sequence: u64, reply: oneshot::Sender<Result<bool, Error>> },
     /// Write a consumer's place; without a reply it may wait for company.
     Save { consumer: Arc<Consumer>, reply: Option<oneshot::Sender<Result<(), Error>>> },
 }
 
 /// What the writer knows of a stream.
 #[derive(Debug, Default)]
-struct Stream {
-    last: u64,
-    bytes: u64,
+pub(super) struct Stream {
+    pub(super) last: u64,
+    pub(super) bytes: u64,
     ids: HashMap<u128, u64>,
     /// The ids in the order in which they leave the window.
     leaving: VecDeque<(Timestamp, u128)>,
@@ -95,6 +99,9 @@ impl Stream {
 /// Whoever waits for the word that its messages are kept.
 type Told = oneshot::Sender<Result<Vec<Ack>, Error>>;
 
+/// A message to be deleted, and who waits for it.
+type Deletion = (StreamName, u64, oneshot::Sender<Result<bool, Error>>);
+
 /// The replies that wait for a commit.
 #[derive(Default)]
 struct Group {
@@ -108,12 +115,13 @@ struct Group {
 
 pub(super) struct Writer {
     path: PathBuf,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     /// `None` after a failure: it is opened anew before the next commit.
-    connection: Option<SqliteConnection>,
-    streams: HashMap<StreamName, Stream>,
+    pub(super) connection: Option<SqliteConnection>,
+    pub(super) streams: HashMap<StreamName, Stream>,
     dirty: HashMap<(StreamName, String), Arc<Consumer>>,
     newest: Timestamp,
+    deletions: Vec<Deletion>,
     /// Released when the writer ends, after the connection.
     _lock: std::fs::File,
 }
@@ -132,6 +140,7 @@ impl Writer {
             streams: HashMap::new(),
             dirty: HashMap::new(),
             newest: Timestamp(0),
+            deletions: Vec::new(),
             _lock: lock,
         };
         writer.survey().await?;
@@ -143,6 +152,7 @@ impl Writer {
     pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>) -> Result<(), std::convert::Infallible> {
         let mut retention = tokio::time::interval(RETENTION_EVERY);
         let mut write_places_at: Option<Instant> = None;
+        let mut retained = Instant::now();
         loop {
             let places_due = async {
                 match write_places_at {
@@ -160,17 +170,22 @@ impl Writer {
                         self.connection = None;
                         tracing::error!(%error, "event log cannot be opened again");
                     }
+                    if retained.elapsed() > ROOM_EVERY && self.is_tight() {
+                        retained = Instant::now();
+                        self.retain_or_tell().await;
+                    }
                     let group = self.gather(command, &mut commands);
+                    for (stream, sequence, reply) in std::mem::take(&mut self.deletions) {
+                        let outcome = self.delete(stream, sequence).await;
+                        // Whoever has gone does not want the answer.
+                        let _gone = reply.send(outcome);
+                    }
                     if !group.acks.is_empty() || !group.saves.is_empty() {
                         self.commit(group).await;
                     }
                 }
                 () = places_due => self.commit(Group::default()).await,
-                _ = retention.tick() => {
-                    if let Err(error) = self.retain().await {
-                        tracing::warn!(%error, "event log could not forget old messages");
-                    }
-                }
+                _ = retention.tick() => self.retain_or_tell().await,
             }
             write_places_at = match (self.dirty.is_empty(), write_places_at) {
                 (true, _) => None,
@@ -199,12 +214,19 @@ impl Writer {
         while let Some(command) = next {
             match command {
                 Command::Publish { messages, reply } => {
+                    if let Some(stream) = self.has_no_room_for(&messages, &group) {
+                        // Whoever has gone does not want the answer.
+                        let _gone = reply.send(Err(Error::StreamFull { stream }));
+                        next = commands.try_recv().ok();
+                        continue;
+                    }
                     let mut acks = Vec::with_capacity(messages.len());
                     for message in messages {
                         acks.push(self.number(message, now, &mut last, &mut ids, &mut group));
                     }
                     group.acks.push((acks, reply));
                 }
+                Command::Delete { stream, sequence, reply } => self.deletions.push((stream, sequence, reply)),
                 Command::Save { consumer, reply } => {
                     group.saves.extend(reply);
                     self.dirty.insert((consumer.stream, consumer.name.clone()), consumer);
@@ -214,6 +236,16 @@ impl Writer {
             next = if full { None } else { commands.try_recv().ok() };
         }
         group
+    }
+
+    fn has_no_room_for(&self, messages: &[Message], group: &Group) -> Option<StreamName> {
+        self.refuses(messages, |name| group.rows.iter().filter(|row| row.stream == name).map(Row::bytes).sum())
+    }
+
+    /// Whether a message of the same id is kept already.
+    pub(super) fn knows(&self, message: &Message) -> bool {
+        let stream = self.streams.get(&message.subject.stream());
+        stream.is_some_and(|stream| stream.ids.contains_key(&xxh3_128(message.envelope.id.as_bytes())))
     }
 
     /// Gives a message its number, or finds the number of the one with the same id.
@@ -361,31 +393,6 @@ impl Writer {
                 known.forgotten.store(found.forgotten, std::sync::atomic::Ordering::Relaxed);
             }
             self.streams.insert(name, Stream::new(found));
-        }
-        Ok(())
-    }
-
-    /// Forgets what is older than a stream keeps, or beyond its share of the disk.
-    async fn retain(&mut self) -> Result<(), sqlx::Error> {
-        let now = self.shared.clock.now();
-        let Some(connection) = self.connection.as_mut() else { return Ok(()) };
-        for name in StreamName::ALL {
-            let (spec, Some(stream)) = (name.spec(), self.streams.get_mut(&name)) else { continue };
-            let share = spec.max_bytes(self.shared.max_bytes);
-            // One slice at a time, and publishers between them; what is left is forgotten at the next tick.
-            for _slice in 0..8 {
-                let excess = stream.bytes.saturating_sub(share);
-                let Some((sequence, bytes, count)) =
-                    log::forget(connection, name, now.before(spec.max_age), excess).await?
-                else {
-                    break;
-                };
-                stream.bytes = stream.bytes.saturating_sub(bytes);
-                if let Some(known) = self.shared.streams.get(&name) {
-                    known.forgotten.store(sequence, std::sync::atomic::Ordering::Relaxed);
-                }
-                tracing::debug!(stream = name.as_str(), messages = count, "event log forgot its oldest messages");
-            }
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Streams and consumers on the server, declared from `subjects.rs`: made when they are not there, brought in line
+//! Streams and consumers on the server, declared from `streams.toml`: made when they are not there, brought in line
 //! when they are. This file must not know messages.
 
 use async_nats::jetstream::{
@@ -10,23 +10,37 @@ use async_nats::jetstream::{
 use crate::{
     config::Config,
     error::Error,
-    subjects::{ConsumerSpec, Start, StreamName},
+    subjects::{ConsumerSpec, Start, Storage, StreamName, WhenFull},
 };
 
 /// Declares all streams.
 pub(super) async fn streams(context: &Context, config: &Config) -> Result<(), Error> {
     for name in StreamName::ALL {
         let spec = name.spec();
+        let there = replicas_now(context, name).await;
+        if there > usize::from(config.replicas) {
+            tracing::warn!(
+                stream = name.as_str(),
+                there,
+                configured = config.replicas,
+                "stream keeps more replicas than are configured; to have fewer, change it on the server"
+            );
+        }
         let wanted = StreamConfig {
             name: name.as_str().to_owned(),
-            subjects: vec![spec.subjects.to_owned()],
+            subjects: vec![spec.subjects.clone()],
             retention: RetentionPolicy::Limits,
-            discard: DiscardPolicy::Old,
-            storage: StorageType::File,
+            discard: match spec.when_full {
+                WhenFull::Refuse => DiscardPolicy::New,
+                WhenFull::Forget => DiscardPolicy::Old,
+            },
+            storage: match spec.storage {
+                Storage::File => StorageType::File,
+            },
             max_age: spec.max_age,
             max_bytes: i64::try_from(spec.max_bytes(config.max_bytes)).unwrap_or(i64::MAX),
             duplicate_window: spec.dedup_window,
-            num_replicas: usize::from(config.replicas),
+            num_replicas: usize::from(config.replicas).max(there),
             allow_direct: true,
             ..StreamConfig::default()
         };
@@ -38,11 +52,17 @@ pub(super) async fn streams(context: &Context, config: &Config) -> Result<(), Er
     Ok(())
 }
 
+/// How many replicas a stream has now; 0 when it is not there. A process with a wrong setting must not take a cluster's
+/// copies away.
+async fn replicas_now(context: &Context, name: StreamName) -> usize {
+    context.get_stream(name.as_str()).await.map_or(0, |stream| stream.cached_info().config.num_replicas)
+}
+
 /// Declares a consumer.
 ///
 /// The server never gives a message up: the seat counts deliveries, because only a seat can move the message to
 /// the dead letters.
-pub(super) async fn consumer(context: &Context, spec: &ConsumerSpec, config: &Config) -> Result<PullConsumer, Error> {
+pub(super) async fn consumer(context: &Context, spec: &ConsumerSpec) -> Result<PullConsumer, Error> {
     let stream = context
         .get_stream_no_info(spec.stream.as_str())
         .await
@@ -58,7 +78,8 @@ pub(super) async fn consumer(context: &Context, spec: &ConsumerSpec, config: &Co
         max_deliver: -1,
         filter_subject: spec.filter.as_ref().map_or_else(String::new, |filter| filter.as_str().to_owned()),
         max_ack_pending: i64::try_from(spec.max_unanswered).unwrap_or(i64::MAX),
-        num_replicas: usize::from(config.replicas),
+        // As many as its stream has.
+        num_replicas: 0,
         ..pull::Config::default()
     };
     stream.create_consumer(wanted).await.map_err(|error| Error::unavailable("declaring a consumer", error))

@@ -1,16 +1,20 @@
 //! The bus on NATS JetStream.
 //!
 //! A publish returns with the server's PubAck, and fails without one: a server whose disk is full answers nothing.
-//! Streams and consumers are declared from `subjects.rs` when they are first needed, and after every connection, so
+//! Streams and consumers are declared from `streams.toml` when they are first needed, and after every connection, so
 //! that a service starts while NATS is away and goes on when a server comes back without its store.
 //!
+//! - `browse`: what an operator sees, and how a full stream makes room
 //! - `declare`: streams and consumers
 //! - `durability`: whether the server syncs before it acknowledges
+//! - `publish`: sending, and sending again
 //! - `seat`: a subscription
 //! - `takeover`: how an exclusive seat changes hands
 
+mod browse;
 mod declare;
 mod durability;
+mod publish;
 mod seat;
 mod takeover;
 
@@ -24,14 +28,9 @@ use std::{
 
 use async_nats::{
     Client, ConnectOptions, Event, HeaderMap, HeaderValue, ServerAddr,
-    jetstream::{
-        self, Context,
-        consumer::PullConsumer,
-        context::{ConsumerInfoErrorKind, PublishAckFuture, PublishError, PublishErrorKind},
-    },
+    jetstream::{self, Context, consumer::PullConsumer, context::ConsumerInfoErrorKind},
 };
 use async_trait::async_trait;
-use bytes::Bytes;
 use parking_lot::Mutex;
 use service_runtime::{
     Runtime,
@@ -49,15 +48,13 @@ use crate::{
     error::Error,
     metrics::BusMetrics,
     spans,
-    subjects::{ConsumerSpec, StreamName, Subject},
+    subjects::{ConsumerSpec, Subject},
 };
 
 /// What the bus is called in traces.
 const SYSTEM: &str = "nats";
 /// How many published messages may wait for their PubAck.
 const MOST_UNACKNOWLEDGED: usize = 8192;
-/// How many messages of a bulk publish are on their way at a time.
-const WINDOW: usize = 512;
 /// How long the first connection may take before the service starts without it.
 const FIRST_CONNECTION: Duration = Duration::from_secs(3);
 
@@ -69,6 +66,10 @@ struct Shared {
     metrics: BusMetrics,
     /// The connection whose server is known to have the streams; 0 when none is.
     declared: AtomicU64,
+    /// Whether it declares streams at all: an operator's look at the server changes nothing.
+    declares: bool,
+    /// When room was last made in a full stream.
+    room_made: tokio::sync::Mutex<Option<Instant>>,
     /// Held while streams are declared, so that it happens once.
     declaring: tokio::sync::Mutex<()>,
     durability: Mutex<Durability>,
@@ -88,6 +89,22 @@ impl JetStreamBus {
     /// # Errors
     /// When an address or the credentials cannot be read, or a server that answers is weak and must not be.
     pub async fn connect(config: &Config, runtime: &Runtime) -> Result<Self, Error> {
+        Self::start(config, runtime, true).await
+    }
+
+    /// The same for an operator: it declares nothing, and a server that is away is an error.
+    ///
+    /// # Errors
+    /// As [`JetStreamBus::connect`], or when no server answers soon.
+    pub async fn look(config: &Config, runtime: &Runtime) -> Result<Self, Error> {
+        let bus = Self::start(config, runtime, false).await?;
+        if *bus.0.connections.borrow() == 0 {
+            return Err(Error::unavailable("connecting to NATS", format!("{} does not answer", config.url)));
+        }
+        Ok(bus)
+    }
+
+    async fn start(config: &Config, runtime: &Runtime, declares: bool) -> Result<Self, Error> {
         let misconfigured = |problem: String| Error::Misconfigured { problem };
         let servers = config
             .url
@@ -104,7 +121,7 @@ impl JetStreamBus {
             .name("setlist")
             .retry_on_initial_connect()
             .max_reconnects(None)
-            .reconnect_delay_callback(|attempt| Duration::from_millis(50 * 2_u64.pow(attempt.min(6) as u32)))
+            .reconnect_delay_callback(pause_before)
             .request_timeout(Some(config.publish_timeout))
             .event_callback(move |event| {
                 heard(&event, &counter, &events);
@@ -129,6 +146,8 @@ impl JetStreamBus {
             clock: Arc::clone(&runtime.clock),
             metrics: BusMetrics::new(&runtime.metrics),
             declared: AtomicU64::new(0),
+            declares,
+            room_made: tokio::sync::Mutex::new(None),
             declaring: tokio::sync::Mutex::new(()),
             durability: Mutex::new(Durability::Weak("NATS has not been reached yet".to_owned())),
             health,
@@ -140,7 +159,7 @@ impl JetStreamBus {
         if answers {
             match bus.ready().await {
                 // A cluster that is starting has no leader for a while: it is as good as away.
-                Err(error) if !matches!(error, Error::Misconfigured { .. }) => {
+                Err(error) if declares && !matches!(error, Error::Misconfigured { .. }) => {
                     bus.0.health.detail("NATS answers, its streams do not");
                     tracing::warn!(url = config.url, %error, "NATS has no streams yet; the service starts without them");
                 }
@@ -163,7 +182,9 @@ impl JetStreamBus {
         if self.0.declared.load(Ordering::Acquire) == connection && connection > 0 {
             return Ok(());
         }
-        declare::streams(&self.0.context, &self.0.config).await?;
+        if self.0.declares {
+            declare::streams(&self.0.context, &self.0.config).await?;
+        }
         let version = self.0.client.try_server_info().map(|info| info.version).unwrap_or_default();
         let durability = durability::of(&self.0.config, &version).await;
         self.0.metrics.durability(&durability);
@@ -180,72 +201,6 @@ impl JetStreamBus {
         }
         self.0.declared.store(connection, Ordering::Release);
         Ok(())
-    }
-
-    async fn send(
-        &self,
-        subject: &Subject,
-        id: &str,
-        trace: &TraceParent,
-        bytes: Bytes,
-    ) -> Result<PublishAckFuture, Error> {
-        let headers = headers(id, trace)?;
-        let sending = self.0.context.publish_with_headers(subject.as_str().to_owned(), headers, bytes);
-        tokio::time::timeout(self.0.config.publish_timeout, sending)
-            .await
-            .map_err(|_| Error::TimedOut { step: "publishing" })?
-            .map_err(|error| self.failed(error))
-    }
-
-    async fn acknowledged(&self, stream: StreamName, sent: PublishAckFuture) -> Result<Ack, Error> {
-        let ack = sent.await.map_err(|error| self.failed(error))?;
-        if ack.stream != stream.as_str() {
-            return Err(Error::Misconfigured {
-                problem: format!("stream {} took a message meant for {stream}", ack.stream),
-            });
-        }
-        Ok(Ack { stream, sequence: ack.sequence, duplicate: ack.duplicate })
-    }
-
-    fn failed(&self, error: PublishError) -> Error {
-        match error.kind() {
-            PublishErrorKind::TimedOut => Error::TimedOut { step: "publishing" },
-            PublishErrorKind::MaxPayloadExceeded => {
-                let limit = self.0.client.max_payload();
-                Error::TooLarge { bytes: limit + 1, limit }
-            }
-            PublishErrorKind::StreamNotFound => {
-                self.0.declared.store(0, Ordering::Release);
-                Error::unavailable("publishing", error)
-            }
-            PublishErrorKind::WrongLastMessageId
-            | PublishErrorKind::WrongLastSequence
-            | PublishErrorKind::BrokenPipe
-            | PublishErrorKind::MaxAckPending
-            | PublishErrorKind::Other => Error::unavailable("publishing", error),
-        }
-    }
-
-    async fn publish_one(&self, subject: &Subject, id: &str, trace: &TraceParent, bytes: Bytes) -> Result<Ack, Error> {
-        self.ready().await?;
-        let sent = self.send(subject, id, trace, bytes).await?;
-        self.acknowledged(subject.stream(), sent).await
-    }
-
-    /// Sends in order, with a window of messages that wait for their PubAck.
-    async fn publish_in_order(&self, messages: &[(Subject, Envelope)], trace: &TraceParent) -> Result<Vec<Ack>, Error> {
-        self.ready().await?;
-        let mut acks = Vec::with_capacity(messages.len());
-        for window in messages.chunks(WINDOW) {
-            let mut sent = Vec::with_capacity(window.len());
-            for (subject, envelope) in window {
-                sent.push((subject.stream(), self.send(subject, &envelope.id, trace, envelope.encode()).await?));
-            }
-            for (stream, sent) in sent {
-                acks.push(self.acknowledged(stream, sent).await?);
-            }
-        }
-        Ok(acks)
     }
 }
 
@@ -300,7 +255,7 @@ impl EventBus for JetStreamBus {
 
     async fn subscribe(&self, spec: &ConsumerSpec) -> Result<Box<dyn Subscription>, Error> {
         self.ready().await?;
-        let consumer = declare::consumer(&self.0.context, spec, &self.0.config).await?;
+        let consumer = declare::consumer(&self.0.context, spec).await?;
         let mut seat = seat::Seat::new(self.clone(), spec.clone(), consumer);
         seat.settle().await?;
         Ok(Box::new(seat))
@@ -325,7 +280,7 @@ impl EventBus for JetStreamBus {
         }
         let subjects = match &spec.filter {
             Some(filter) => filter.as_str(),
-            None => spec.stream.spec().subjects,
+            None => spec.stream.spec().subjects.as_str(),
         };
         let oldest = stream
             .raw_message_builder()
@@ -345,6 +300,14 @@ impl EventBus for JetStreamBus {
     fn name(&self) -> &'static str {
         SYSTEM
     }
+}
+
+/// How long to wait before a server is tried: doubling, and never the same for all clients of a server that is back.
+fn pause_before(attempt: usize) -> Duration {
+    let most = Duration::from_millis(50 * 2_u64.pow(attempt.min(6) as u32));
+    // The low bits of such an id are random.
+    let share = (uuid::Uuid::now_v7().as_u128() & 0xffff) as f64 / f64::from(0xffff_u32);
+    most.mul_f64(0.5 + share / 2.0)
 }
 
 fn milliseconds(time: async_nats::datetime::DateTime) -> Timestamp {
@@ -396,6 +359,6 @@ impl JetStreamBus {
 
     /// The consumer anew, after the server forgot it.
     async fn redeclare(&self, spec: &ConsumerSpec) -> Result<PullConsumer, Error> {
-        declare::consumer(&self.0.context, spec, &self.0.config).await
+        declare::consumer(&self.0.context, spec).await
     }
 }

@@ -19,24 +19,7 @@ use shared_models::TenantId;
 
 use crate::rig::{Rig, dead_letter, drain, next, number, numbers, publish, sequences, spec, subject, within};
 
-macro_rules! promises {
-    ($($promise:ident),+ $(,)?) => {
-        mod embedded {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $promise() {
-                super::$promise(crate::rig::Rig::embedded().await).await;
-            })+
-        }
-        mod jetstream {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $promise() {
-                super::$promise(crate::rig::Rig::jetstream().await).await;
-            })+
-        }
-    };
-}
-
-promises!(
+crate::rig::promises!(
     an_acknowledged_message_survives_a_crash,
     the_same_id_is_kept_once,
     messages_of_a_subject_keep_their_order,
@@ -417,7 +400,7 @@ async fn an_oversized_message_is_refused(rig: Rig) {
 }
 
 /// A handler that does what a closure says, and tells how often each number came.
-struct Judge<F> {
+pub(crate) struct Judge<F> {
     judge: F,
     seen: parking_lot::Mutex<Vec<(u32, u32)>>,
 }
@@ -432,7 +415,7 @@ impl<F: Fn(u32, u32) -> Outcome + Send + Sync> Handler for Judge<F> {
 }
 
 /// Runs a consumer until `enough`, and gives what its handler saw.
-async fn consume_until<F>(
+pub(crate) async fn consume_until<F>(
     bus: &Arc<dyn EventBus>,
     spec: &ConsumerSpec,
     judge: F,
@@ -461,7 +444,7 @@ where
 }
 
 /// Until the consumer has answered everything.
-async fn until_answered(bus: &dyn EventBus, spec: &ConsumerSpec) {
+pub(crate) async fn until_answered(bus: &dyn EventBus, spec: &ConsumerSpec) {
     let mut tick = tokio::time::interval(Duration::from_millis(20));
     loop {
         tick.tick().await;

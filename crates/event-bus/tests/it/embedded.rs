@@ -2,12 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use event_bus::{EventBus, StreamName, embedded::EmbeddedBus};
+use event_bus::{ConsumerSpec, EventBus, StreamName, embedded::EmbeddedBus, subjects};
 use futures_util::future::join_all;
 use service_runtime::Runtime;
 use shared_models::{Clock, ManualClock, SystemClock};
 
-use crate::rig::{Rig, drain, next, number, numbers, publish, runtime, sequences, spec, subject};
+use crate::rig::{Rig, drain, next, number, numbers, publish, runtime, sequences, spec, subject, tenant};
 
 #[tokio::test]
 async fn two_processes_cannot_open_one_log() {
@@ -57,14 +57,22 @@ async fn old_messages_are_forgotten_and_numbers_go_on() {
 async fn a_stream_keeps_no_more_than_its_share() {
     let mut rig = Rig::embedded().await;
     rig.config.max_bytes = 16 << 20;
-    let bus = rig.open().await;
+    // One page of metrics for both openings: either may be the one that forgets.
+    let runtime = runtime();
+    let bus = event_bus::open(&rig.config, &runtime).await.unwrap();
     let large = |value: u32| event_bus::Envelope { payload: vec![0; 100_000].into(), ..number(value) };
-    bus.publish_many((0..200).map(|value| (subject(0), large(value))).collect()).await.unwrap();
+    let to = || subjects::recommendations(&tenant(), 0);
+    let spec = ConsumerSpec { stream: StreamName::Recommendations, ..spec("reader") };
+    drop(bus.subscribe(&spec).await.unwrap());
+    bus.publish_many((0..200).map(|value| (to(), large(value))).collect()).await.unwrap();
     drop(bus);
-    let bus = rig.open().await;
-    let mut seat = bus.subscribe(&spec("reader")).await.unwrap();
+    let bus = event_bus::open(&rig.config, &runtime).await.unwrap();
+    let mut seat = bus.subscribe(&spec).await.unwrap();
     let first = next(seat.as_mut(), 1).await[0].sequence;
-    assert!((110..=125).contains(&first), "8 MiB hold 83 messages of 100 kB; the oldest is {first}");
+    assert!((148..=158).contains(&first), "4.8 MiB hold 50 messages of 100 kB; the oldest is {first}");
+    let told = format!("setlist_bus_dropped_unread_total{{stream=\"RECOMMENDATIONS\"}} {}", first - 1);
+    let page = runtime.metrics.encode();
+    assert!(page.contains(&told), "{told} is not in\n{page}");
 }
 
 #[tokio::test]

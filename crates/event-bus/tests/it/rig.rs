@@ -3,11 +3,31 @@
 use std::{sync::Arc, time::Duration};
 
 use event_bus::{
-    Config, ConsumerSpec, Delivery, Envelope, Error, EventBus, Kind, StreamName, Subject, Subscription, subjects,
+    Browse, Config, ConsumerSpec, Delivery, Envelope, Error, EventBus, Kind, StreamName, Subject, Subscription,
+    subjects,
 };
 use service_runtime::Runtime;
 use shared_models::{SystemClock, TenantId, Timestamp};
 use testkit::{Folder, NatsServer};
+
+/// Holds each promise against both buses.
+macro_rules! promises {
+    ($($promise:ident),+ $(,)?) => {
+        mod embedded {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $promise() {
+                super::$promise(crate::rig::Rig::embedded().await).await;
+            })+
+        }
+        mod jetstream {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $promise() {
+                super::$promise(crate::rig::Rig::jetstream().await).await;
+            })+
+        }
+    };
+}
+pub(crate) use promises;
 
 /// How long anything may take that is waited for. Generous: the machine is shared.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -41,6 +61,14 @@ impl Rig {
 
     pub(crate) async fn open(&self) -> Arc<dyn EventBus> {
         event_bus::open(&self.config, &runtime()).await.unwrap()
+    }
+
+    /// An operator's view of the bus; where several may have it open, the streams are declared by a service.
+    pub(crate) async fn look(&self) -> Arc<dyn Browse> {
+        if self.server.is_some() {
+            drop(self.open().await);
+        }
+        event_bus::look(&self.config, &runtime()).await.unwrap()
     }
 
     /// A crash of whatever keeps the messages, when it is not this process.
@@ -77,7 +105,7 @@ pub(crate) fn sequences(batch: &[Delivery]) -> Vec<u64> {
 
 /// A consumer of the events with a short wait, long enough for a busy machine.
 pub(crate) fn spec(name: &'static str) -> ConsumerSpec {
-    ConsumerSpec { name: name.into(), ack_wait: Duration::from_secs(2), ..subjects::CANDIDATES_INTAKE }
+    ConsumerSpec { name: name.into(), ack_wait: Duration::from_secs(2), ..subjects::CANDIDATES_INTAKE.clone() }
 }
 
 pub(crate) async fn publish(bus: &dyn EventBus, partition: u16, range: std::ops::Range<u32>) {

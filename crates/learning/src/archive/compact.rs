@@ -38,6 +38,14 @@ impl Archive {
         Ok(replaced)
     }
 
+    /// Whose events it holds.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn tenants(&self) -> Result<Vec<TenantId>, Error> {
+        Ok(files::names(&self.root)?.iter().filter_map(|name| TenantId::new(name).ok()).collect())
+    }
+
     fn compact_day(&self, tenant: &TenantId, day: &str) -> Result<usize, Error> {
         let folder = files::folder(&self.root, tenant, day);
         let mut names = files::parquet_files(&folder)?;

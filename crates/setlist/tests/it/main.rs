@@ -1,20 +1,22 @@
 //! The command line as a person meets it: the real binary, its words and its exit codes.
 
+mod operators;
+
 use std::{
     path::Path,
     process::{Command, Output},
 };
 
-fn setlist(arguments: &[&str]) -> Output {
+pub(crate) fn setlist(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_setlist")).args(arguments).output().unwrap()
 }
 
-fn words(output: &Output) -> String {
+pub(crate) fn words(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
 /// The exit code, and what must be said.
-fn check(arguments: &[&str], code: i32, said: &[&str]) {
+pub(crate) fn check(arguments: &[&str], code: i32, said: &[&str]) {
     let output = setlist(arguments);
     let words = words(&output);
     assert_eq!(output.status.code(), Some(code), "{arguments:?}: {words}");
@@ -34,7 +36,7 @@ fn a_wrong_configuration_exits_64_and_says_everything_at_once() {
     .unwrap();
     let file = file.to_str().unwrap();
     check(&["serve", "--config", file], 64, &["setlist.toml:3", "lisen", "listen", "max_candidates"]);
-    for service in ["edge", "candidates", "ranking"] {
+    for service in ["edge", "candidates", "ranking", "learning"] {
         check(&[service, "--set", "telemetry.lod=info", "--check-config"], 64, &["telemetry.lod", "log"]);
         check(&[service, "--check-config"], 0, &["good"]);
         check(&[service, "--dump-config"], 0, &["[telemetry]"]);
