@@ -71,7 +71,7 @@ async fn an_edge_starts_alone() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_oracle_sees_what_is_counted_twice_and_what_is_lost() -> Result<()> {
     let _alone = ONE_AT_A_TIME.lock().await;
-    let small = Shape { edges: 1, candidates: 1, ranking: 1, nats: 1, ..Shape::default() };
+    let small = Shape { edges: 1, candidates: 1, ranking: 1, learning: 0, nats: 1, ..Shape::default() };
     let mut stand = Stand::start(small, stock().await?, SEED, Size::Short).await?;
     let twice = kills::without_kept_ids(&mut stand).await?;
     ensure!(twice.counted_twice >= 1_900 && twice.lost == 0, "sent again under new ids: {twice}");

@@ -29,7 +29,7 @@ struct Options {
     #[arg(long, default_value_t = 3)]
     nats: usize,
     /// Services that learn beside the others.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 1)]
     learning: usize,
     /// Send traces to an OTLP gRPC endpoint, such as `http://127.0.0.1:4317`.
     #[arg(long, value_name = "URL", default_value = "")]

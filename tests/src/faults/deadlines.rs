@@ -28,7 +28,7 @@ pub async fn judge(stand: &Stand) -> Result<Row> {
     let parents: HashSet<&str> = spans.iter().map(|span| span.parent.as_str()).collect();
     let mut row = Row::new("R15", "work that starts after its caller gave up, in the traces of R7", stand.seed);
     let (mut latest, mut refused) = (0, 0_u64);
-    let mut worked = Vec::new();
+    let mut worked: Vec<&str> = Vec::new();
     for span in spans.iter().filter(|span| span.kind == Kind::Server) {
         let Some(given_up) = calls.get(span.parent.as_str()) else { continue };
         row.tried += 1;

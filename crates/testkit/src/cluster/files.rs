@@ -12,6 +12,8 @@ use crate::ports;
 pub const TENANT: &str = "demo";
 /// What the database is called.
 pub const DATABASE: &str = "setlist";
+/// The folder of releases, in the cluster's.
+pub(super) const RELEASES: &str = "releases";
 
 /// Where everything listens. It stays so for as long as the cluster lives.
 #[derive(Clone, Debug)]
@@ -68,10 +70,10 @@ impl Key {
 }
 
 /// The configuration of one service.
-pub(super) fn service(part: Part, shape: &Shape, at: &Addresses, database: &str, releases: &Path, key: &Key) -> String {
+pub(super) fn service(part: Part, shape: &Shape, at: &Addresses, database: &str, folder: &Path, key: &Key) -> String {
     let text = |text: &str| format!("{text:?}");
     let address = |port: u16| format!("\"127.0.0.1:{port}\"");
-    let releases = text(&releases.display().to_string());
+    let releases = text(&folder.join(RELEASES).display().to_string());
     let mut settings = vec![
         ("ops.listen", address(at.ops(part))),
         ("telemetry.otlp_endpoint", text(&shape.otlp)),
@@ -99,7 +101,13 @@ pub(super) fn service(part: Part, shape: &Shape, at: &Addresses, database: &str,
             ("store.url", text(database)),
         ]),
         Kind::Ranking => settings.extend([("grpc.listen", address(at.main(part))), ("releases.path", releases)]),
-        Kind::Learning | Kind::Nats | Kind::Postgres => {}
+        Kind::Learning => settings.extend([
+            // It reads the catalogue only, from one address.
+            ("services.candidates", text(&format!("http://127.0.0.1:{}", at.main(Part::candidates(0))))),
+            ("archive.path", text(&folder.join("archive").display().to_string())),
+            ("releases.path", releases),
+        ]),
+        Kind::Nats | Kind::Postgres => {}
     }
     let mut toml = String::new();
     let own = shape.settings.iter().filter(|(kind, ..)| *kind == part.kind);

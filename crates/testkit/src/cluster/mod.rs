@@ -90,8 +90,7 @@ impl Cluster {
         let key = Key::make(&setlist)?;
         let postgres = Postgres::start().await?;
         postgres.make_database(DATABASE).await?;
-        let releases = folder.join("releases");
-        std::fs::create_dir(&releases)?;
+        std::fs::create_dir(folder.join(files::RELEASES))?;
         let database = postgres.url(DATABASE);
 
         let mut processes = Vec::new();
@@ -100,7 +99,7 @@ impl Cluster {
                 let store = shape.streams.as_deref().unwrap_or(folder.path()).join(format!("{part}.store"));
                 (&nats_server, "conf", files::nats(part, &shape, &at, &store))
             } else {
-                (&setlist, "toml", files::service(part, &shape, &at, &database, &releases, &key))
+                (&setlist, "toml", files::service(part, &shape, &at, &database, folder.path(), &key))
             };
             let configuration = folder.join(&format!("{part}.{ending}"));
             files::write(&configuration, &text)?;
@@ -176,7 +175,7 @@ impl Cluster {
     /// Where the services look for releases.
     #[must_use]
     pub fn releases(&self) -> PathBuf {
-        self.folder.join("releases")
+        self.folder.join(files::RELEASES)
     }
 
     /// Kills a part, as a crash would.
@@ -341,7 +340,8 @@ mod tests {
     #[test]
     fn a_cluster_has_its_parts_in_the_order_in_which_they_start() {
         let names: Vec<String> = Shape::default().parts().iter().map(Part::to_string).collect();
-        let expected = "nats-1 nats-2 nats-3 postgres-1 candidates-1 candidates-2 ranking-1 ranking-2 edge-1 edge-2";
+        let expected =
+            "nats-1 nats-2 nats-3 postgres-1 candidates-1 candidates-2 ranking-1 ranking-2 learning-1 edge-1 edge-2";
         assert_eq!(names.join(" "), expected);
     }
 

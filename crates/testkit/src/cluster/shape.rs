@@ -24,13 +24,13 @@ pub struct Shape {
 }
 
 impl Default for Shape {
-    /// Two of each service, three nats-servers, one PostgreSQL.
+    /// Two of each service on a page's way, one that learns, three nats-servers, one PostgreSQL.
     fn default() -> Self {
         Self {
             edges: 2,
             candidates: 2,
             ranking: 2,
-            learning: 0,
+            learning: 1,
             nats: 3,
             otlp: String::new(),
             streams: None,
