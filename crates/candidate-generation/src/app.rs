@@ -9,7 +9,11 @@ use contracts::{
     grpc::{CandidatesServer, CatalogueServer, DESCRIPTOR_SET, ProfilesServer, ReleaseControlServer},
 };
 use event_bus::{ConsumerMetrics, EventBus, consume, subjects};
-use service_runtime::{OnFailure, Runtime, grpc::Services};
+use service_runtime::{
+    OnFailure, Runtime,
+    client::{self, Guard},
+    grpc::Services,
+};
 use shared_models::{TenantId, Timestamp};
 
 use crate::{
@@ -51,6 +55,7 @@ impl App {
             worlds: Arc::clone(&worlds),
             store: Arc::clone(&store),
             memory: memory.clone(),
+            guard: store.shared().map(|_| Guard::new("store", &client::Config::default(), runtime)),
             pipeline: Pipeline::new(StageMetrics::register(&runtime.metrics, "candidates")),
             read_budget: config.profiles.read_budget,
             clock: Arc::clone(&runtime.clock),

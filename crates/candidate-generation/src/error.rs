@@ -76,6 +76,9 @@ pub enum Error {
     /// The store failed.
     #[error("store failed")]
     Store(#[from] store::Error),
+    /// The store is known to be away and was not asked.
+    #[error("store is away")]
+    StoreAway(#[from] service_runtime::client::Open),
     /// A release cannot be used.
     #[error("release cannot be used")]
     Release(#[source] releases::Error),
@@ -102,6 +105,7 @@ impl Error {
             Self::KeyTaken { .. } => ErrorCode::Conflict,
             Self::TooMany { .. } => ErrorCode::ResourceExhausted,
             Self::Store(error) => error.code(),
+            Self::StoreAway(_) => ErrorCode::Unavailable,
             Self::Release(error) => error.code(),
             Self::Background => ErrorCode::Internal,
         }
@@ -122,6 +126,7 @@ impl Error {
             Self::Item { .. } => "invalid_item",
             Self::TooMany { .. } => "too_many_items",
             Self::Store(_) => "store_failed",
+            Self::StoreAway(_) => service_runtime::client::CIRCUIT_OPEN,
             Self::Release(error) => error.reason(),
             Self::Background => "background_failed",
         }

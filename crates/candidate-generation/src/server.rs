@@ -14,8 +14,8 @@ use std::{
 
 use async_trait::async_trait;
 use contracts::{Candidates, Deadline, Failure};
-use listeners::Listeners;
-use service_runtime::{OnFailure, TaskGroup, deadline};
+use listeners::{Listeners, Unread};
+use service_runtime::{OnFailure, TaskGroup, client::Guard, deadline};
 use shared_models::{
     ItemKey, TenantId, UserKey,
     candidates::CandidateSet,
@@ -63,6 +63,8 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     /// The profiles in memory.
     pub memory: ProfileMemory,
+    /// The breaker around a store that is another process.
+    pub guard: Option<Guard>,
     /// The candidate pipeline.
     pub pipeline: Pipeline,
     /// How long a page waits for a profile that is not in memory.
@@ -79,8 +81,8 @@ impl Service {
     /// The service of these parts.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let Parts { worlds, store, memory, pipeline, read_budget, clock, tasks, metrics } = parts;
-        let listeners = Listeners::new(Arc::clone(&store), memory.clone());
+        let Parts { worlds, store, memory, guard, pipeline, read_budget, clock, tasks, metrics } = parts;
+        let listeners = Listeners::new(Arc::clone(&store), memory.clone(), guard);
         Self { worlds, store, memory, listeners, pipeline, read_budget, clock, tasks, metrics }
     }
 
@@ -119,13 +121,17 @@ impl Service {
                 self.metrics.profile_read(from);
                 return (listener, None);
             }
-            Ok(Err(error)) => (DegradedCause::Failed, service_runtime::tasks::chain(&error)),
-            Err(elapsed) => (DegradedCause::Timeout, elapsed.to_string()),
+            // Told once, when the breaker opened.
+            Ok(Err(Unread::Open(_))) => (DegradedCause::Unavailable, None),
+            Ok(Err(error)) => (DegradedCause::Failed, Some(service_runtime::tasks::chain(&error))),
+            Err(elapsed) => (DegradedCause::Timeout, Some(elapsed.to_string())),
         };
         let remembered = self.listeners.remembered(world, user);
         self.metrics.profile_read(if remembered.is_some() { ProfileRead::Unchecked } else { ProfileRead::Failed });
-        let with = if remembered.is_some() { "what is in memory" } else { "nothing" };
-        tracing::warn!(tenant = %world.tenant, user = %user, error, "profile could not be read; the page is made with {with}");
+        if let Some(error) = error {
+            let with = if remembered.is_some() { "what is in memory" } else { "nothing" };
+            tracing::warn!(tenant = %world.tenant, user = %user, error, with, "profile could not be read for a page");
+        }
         (remembered.unwrap_or_default(), Some(cause))
     }
 }

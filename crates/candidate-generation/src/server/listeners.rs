@@ -3,26 +3,50 @@
 
 use std::sync::Arc;
 
-use shared_models::UserKey;
+use service_runtime::client::{Guard, Open};
+use shared_models::{ErrorCode, UserKey};
 
 use crate::{
+    error::Error,
     metrics::ProfileRead,
     profiles::memory::{ProfileMemory, ServingProfile},
     store::{self, Known, Store, StoredUser},
     worlds::World,
 };
 
+impl From<Unread> for Error {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::Store(error) => error.into(),
+            Unread::Open(open) => open.into(),
+        }
+    }
+}
+
 /// Reads listeners.
 #[derive(Clone)]
 pub(crate) struct Listeners {
     store: Arc<dyn Store>,
     memory: ProfileMemory,
+    /// Around a store that is another process.
+    guard: Option<Guard>,
+}
+
+/// Why a listener could not be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unread {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The store is known to be away and was not asked.
+    #[error(transparent)]
+    Open(#[from] Open),
 }
 
 impl Listeners {
     /// Reads from `store` and `memory`.
-    pub(crate) fn new(store: Arc<dyn Store>, memory: ProfileMemory) -> Self {
-        Self { store, memory }
+    pub(crate) fn new(store: Arc<dyn Store>, memory: ProfileMemory, guard: Option<Guard>) -> Self {
+        Self { store, memory, guard }
     }
 
     /// What is in memory, however old.
@@ -36,7 +60,15 @@ impl Listeners {
         &self,
         world: &World,
         user: UserKey,
-    ) -> Result<(Arc<ServingProfile>, ProfileRead), store::Error> {
+    ) -> Result<(Arc<ServingProfile>, ProfileRead), Unread> {
+        let read = self.ask(world, user);
+        match &self.guard {
+            None => Ok(read.await?),
+            Some(guard) => Ok(guard.run(read, |error| error.code() == ErrorCode::Unavailable).await??),
+        }
+    }
+
+    async fn ask(&self, world: &World, user: UserKey) -> Result<(Arc<ServingProfile>, ProfileRead), store::Error> {
         let serving = |stored: StoredUser| ServingProfile::new(stored.version, stored.profile, stored.attributes);
         let Some(known) = self.memory.find(world.number, user) else {
             let read = serving(self.store.user(&world.tenant, user).await?);

@@ -292,6 +292,7 @@ async fn a_profile_that_cannot_be_read_makes_a_cold_page_that_says_so() {
         worlds,
         store: Arc::new(store.clone()),
         memory: ProfileMemory::new(1 << 20),
+        guard: None,
         pipeline: crate::world::pipeline(),
         read_budget: Duration::from_secs(5),
         clock,

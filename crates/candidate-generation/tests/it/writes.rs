@@ -118,6 +118,7 @@ async fn running(answers: usize) -> Running {
         worlds: Arc::new(Worlds::open(&config(&folder), clock.clone(), metrics.clone()).unwrap()),
         store: store.clone(),
         memory: ProfileMemory::new(1 << 20),
+        guard: None,
         pipeline: crate::world::pipeline(),
         read_budget: Duration::from_secs(5),
         clock,

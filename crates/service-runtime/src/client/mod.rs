@@ -27,6 +27,7 @@ mod config;
 mod dependency;
 mod endpoint;
 mod fault;
+mod guard;
 mod metrics;
 mod pool;
 mod resolve;
@@ -49,6 +50,7 @@ use tower::{Layer as _, Service};
 
 pub use body::Body;
 pub use config::Config;
+pub use guard::{Guard, Open};
 pub use resolve::{Resolve, Resolving, SystemResolver};
 pub use target::{EXPECTED, Malformed, check};
 
