@@ -1,10 +1,15 @@
-//! What the repository's own tests share: where the repository is and which files it holds.
+//! What the repository's own tests share: where the repository is and which files it holds, what a cluster serves, and
+//! how it is broken.
 //!
 //! Targets: `architecture` (allowed arrows), `tidy` (house rules of files and docs), `wire`
 //! (contracts only grow, generated code is fresh), `path` (the whole loop), `deploy` (what operators run
-//! agrees with what there is).
+//! agrees with what there is), `faults` (what is promised when parts fail). Programs: `cluster`
+//! (`scripts/cluster`) and `faults` (`scripts/faults`).
 
 use std::path::{Path, PathBuf};
+
+pub mod faults;
+pub mod stock;
 
 /// The repository's root folder.
 #[must_use]

@@ -20,7 +20,7 @@ use anyhow::{Context as _, Result, bail};
 use sqlx::Connection as _;
 use tokio::{sync::Mutex, time::Instant};
 
-use crate::{folder::Folder, ports, tools};
+use crate::{folder::Folder, ports, signals, tools};
 
 /// The oldest version that will do.
 const OLDEST: u32 = 14;
@@ -69,7 +69,7 @@ impl Postgres {
         let programs = programs()?;
         let folder = Folder::new()?;
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
-        let port = ports::unused()?.port();
+        let [port] = ports::kept_free()?;
         let mut server = Self { programs, folder, disk, process: None, port, databases: AtomicU32::new(0) };
         server.initialise()?;
         server.run().await?;
@@ -127,22 +127,22 @@ impl Postgres {
     /// When it cannot be killed.
     pub fn kill(&mut self) -> Result<()> {
         if let Some(mut process) = self.process.take() {
-            let children = children(process.id());
+            let children = signals::children(process.id());
             process.kill().context("postgres could not be killed")?;
             process.wait().context("postgres did not end")?;
-            signal("KILL", &children);
+            signals::send("KILL", &children);
         }
         Ok(())
     }
 
     /// Stops all its processes where they stand: connections stay open and nobody answers.
     pub fn freeze(&self) {
-        signal("STOP", &self.processes());
+        signals::send("STOP", &self.processes());
     }
 
     /// Lets them go on.
     pub fn thaw(&self) {
-        signal("CONT", &self.processes());
+        signals::send("CONT", &self.processes());
     }
 
     /// Starts it again after [`Postgres::kill`]: same port, same data.
@@ -154,8 +154,39 @@ impl Postgres {
         self.run().await
     }
 
+    /// Whether it runs, frozen or not.
+    pub fn is_alive(&mut self) -> bool {
+        self.process.as_mut().is_some_and(|process| matches!(process.try_wait(), Ok(None)))
+    }
+
+    /// The first column of what a question to a database gives, as bytes.
+    ///
+    /// # Errors
+    /// When the database cannot be asked, or the column is of another type.
+    pub async fn bytes(&self, database: &str, question: &str) -> Result<Vec<Vec<u8>>> {
+        let mut connection = sqlx::PgConnection::connect(&self.url(database)).await?;
+        // Only a test's own questions come here.
+        let rows = sqlx::query_scalar(sqlx::AssertSqlSafe(question.to_owned())).fetch_all(&mut connection).await?;
+        connection.close().await?;
+        Ok(rows)
+    }
+
+    /// Runs a statement in a database.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub async fn execute(&self, database: &str, statement: &str) -> Result<()> {
+        let mut connection = sqlx::PgConnection::connect(&self.url(database)).await?;
+        // Only a test's own statements come here.
+        sqlx::raw_sql(sqlx::AssertSqlSafe(statement.to_owned())).execute(&mut connection).await?;
+        Ok(connection.close().await?)
+    }
+
     fn processes(&self) -> Vec<u32> {
-        self.process.iter().flat_map(|process| children(process.id()).into_iter().chain([process.id()])).collect()
+        self.process
+            .iter()
+            .flat_map(|process| signals::children(process.id()).into_iter().chain([process.id()]))
+            .collect()
     }
 
     fn data(&self) -> PathBuf {
@@ -205,7 +236,7 @@ impl Postgres {
                 postgres.args(["-c", setting]);
             }
             let into = fs::File::create(&log)?;
-            postgres.stdout(into.try_clone()?).stderr(into);
+            postgres.stdout(into.try_clone()?).stderr(into).process_group(0);
             let mut process = postgres.spawn().context("postgres could not be started")?;
             let ended = loop {
                 if self.admin("SELECT 1").await.is_ok() {
@@ -232,10 +263,7 @@ impl Postgres {
 
     /// Runs a statement in the server's own database.
     async fn admin(&self, statement: &str) -> Result<()> {
-        let mut connection = sqlx::PgConnection::connect(&self.url("postgres")).await?;
-        // Only this file's own statements come here.
-        sqlx::raw_sql(sqlx::AssertSqlSafe(statement.to_owned())).execute(&mut connection).await?;
-        Ok(connection.close().await?)
+        self.execute("postgres", statement).await
     }
 }
 
@@ -243,7 +271,7 @@ impl Drop for Postgres {
     fn drop(&mut self) {
         let Some(process) = &mut self.process else { return };
         // An orderly end gives shared memory back.
-        signal("INT", &[process.id()]);
+        signals::send("INT", &[process.id()]);
         for _ in 0..200 {
             if matches!(process.try_wait(), Ok(Some(_))) {
                 return;
@@ -256,28 +284,6 @@ impl Drop for Postgres {
 
 fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
-}
-
-/// The processes that a process has started.
-fn children(id: u32) -> Vec<u32> {
-    let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
-    let numbers = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    let parent = |process: u32| -> Option<u32> {
-        let text = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-        // pid (name) state parent …; the name may hold anything.
-        text.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
-    };
-    numbers.filter(|process| parent(*process) == Some(id)).collect()
-}
-
-/// Sends a signal; a process that is gone by now is no error.
-fn signal(name: &str, processes: &[u32]) {
-    if processes.is_empty() {
-        return;
-    }
-    let mut kill = Command::new("kill");
-    kill.arg(format!("-{name}")).args(processes.iter().map(u32::to_string));
-    let _gone = kill.stderr(Stdio::null()).status();
 }
 
 /// The folder of a PostgreSQL that will do.

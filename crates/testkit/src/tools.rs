@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use anyhow::{Context as _, Result};
+
 /// The workspace's folder for build results: where `cargo` put the test that is running, or beside the sources.
 #[must_use]
 pub fn target() -> PathBuf {
@@ -29,4 +31,17 @@ pub fn find(program: &str, variable: &str) -> Vec<PathBuf> {
         .map(|folder| folder.join(program))
         .filter(|file| file.is_file())
         .collect()
+}
+
+/// The `setlist` binary that was built with the program that is running.
+///
+/// # Errors
+/// When it is not there, with the command that builds it.
+pub fn setlist() -> Result<PathBuf> {
+    let here = env::current_exe().context("this program does not know where it lies")?;
+    // target/debug/deps/test-0123, target/debug/examples/… or target/debug/program
+    let binary = here.ancestors().skip(1).take(2).map(|folder| folder.join("setlist")).find(|file| file.is_file());
+    let release = here.components().any(|part| part.as_os_str() == "release");
+    let how = if release { "cargo build --release --bin setlist" } else { "cargo build --bin setlist" };
+    binary.with_context(|| format!("the setlist binary is not beside {}; build it with: {how}", here.display()))
 }
