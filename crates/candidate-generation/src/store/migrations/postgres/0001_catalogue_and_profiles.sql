@@ -53,7 +53,8 @@ CREATE TABLE users (
     PRIMARY KEY (tenant, bucket, user_key)
 );
 
--- Profiles are written over and over: the room left in each page keeps a new version beside the old one.
+-- Profiles are written over and over: they stay within their pages, where the room left keeps a new version beside
+-- the old one, and what is old is swept up soon.
 CREATE TABLE profiles (
     tenant      TEXT     COLLATE "C" NOT NULL,
     bucket      SMALLINT NOT NULL,
@@ -63,7 +64,7 @@ CREATE TABLE profiles (
     profile     BYTEA    NOT NULL,
     updated_at  BIGINT   NOT NULL,
     PRIMARY KEY (tenant, bucket, user_key)
-) WITH (fillfactor = 70);
+) WITH (fillfactor = 60, toast_tuple_target = 8160, autovacuum_vacuum_scale_factor = 0.02);
 
 -- What has been folded, for as long as an event may come again.
 CREATE TABLE folded_events (
