@@ -23,6 +23,7 @@ use crate::{
     config::{Problem, Validate},
     layers::{GrpcClient, GrpcClientTrace, GrpcServerTrace},
     metrics::Metrics,
+    pulse::Pulse,
 };
 
 /// A channel whose calls are traced and carry the deadline; generated clients take it as it is.
@@ -228,9 +229,12 @@ impl Server {
             follow.await;
             Ok::<(), Infallible>(())
         });
+        let pulse = Pulse::new();
+        let observers = &runtime.tasks.observers;
+        observers.spawn("pulse", OnFailure::Log, pulse.clone().beat_until(observers.token()));
         // Only the services are traced: a probe every second is no trace worth keeping.
-        let traced =
-            services.routes.into_axum_router().layer(GrpcServerTrace::new(component).with_metrics(&runtime.metrics));
+        let trace = GrpcServerTrace::new(component).with_metrics(&runtime.metrics).with_pulse(pulse);
+        let traced = services.routes.into_axum_router().layer(trace);
         let routes = Routes::from(traced).add_service(health).add_service(reflection);
         let listener = tokio::net::TcpListener::from_std(listener).map_err(|source| Error::Listener { source })?;
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(KEEP_ALIVE_INTERVAL));

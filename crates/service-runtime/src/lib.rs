@@ -30,6 +30,7 @@ pub mod layers;
 pub mod ops;
 
 pub mod deadline;
+mod pulse;
 
 pub use deadline::Deadline;
 pub use health::Health;

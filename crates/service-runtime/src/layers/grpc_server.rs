@@ -6,6 +6,7 @@ use std::{
     convert::Infallible,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use http::{Request, Response};
@@ -20,29 +21,40 @@ use super::{
     grpc_timeout,
     metrics::{self, Durations},
 };
-use crate::{Deadline, deadline, metrics::Metrics, trace};
+use crate::{Deadline, deadline, metrics::Metrics, pulse::Pulse, trace};
 
 /// Traces the calls a server answers, and ends them at the caller's deadline.
 ///
 /// The deadline stands in the request's extensions as a [`Deadline`]; work past it is dropped, and a call that comes
-/// without any time left is not started.
+/// without any time left is not started. What lay unread while the process stood still has less time, or none.
 #[derive(Clone, Debug)]
 pub struct GrpcServerTrace {
     component: &'static str,
     durations: Option<Durations>,
+    pulse: Option<Pulse>,
 }
 
 impl GrpcServerTrace {
     /// Traces as `component`, such as `ranking`.
     #[must_use]
     pub fn new(component: &'static str) -> Self {
-        Self { component, durations: None }
+        Self { component, durations: None, pulse: None }
     }
 
     /// Measures too.
     #[must_use]
     pub fn with_metrics(self, metrics: &Metrics) -> Self {
         Self { durations: Some(metrics::grpc_server(metrics)), ..self }
+    }
+
+    /// Knows when the process stood still.
+    #[must_use]
+    pub(crate) fn with_pulse(self, pulse: Pulse) -> Self {
+        Self { pulse: Some(pulse), ..self }
+    }
+
+    fn unread(&self) -> Duration {
+        self.pulse.as_ref().map_or(Duration::ZERO, Pulse::unread)
     }
 
     fn span(&self, method: &str, deadline: Option<Deadline>) -> Span {
@@ -95,7 +107,8 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let deadline = grpc_timeout::decode(request.headers()).map(Deadline::within);
+        let left = grpc_timeout::decode(request.headers());
+        let deadline = left.map(|left| Deadline::within(left.saturating_sub(self.trace.unread())));
         let method = request.uri().path().trim_start_matches('/');
         let span = self.trace.span(method, deadline);
         // Before the span is entered: afterwards it has its own trace for good.

@@ -102,8 +102,7 @@ pub(super) fn service(part: Part, shape: &Shape, at: &Addresses, database: &str,
         ]),
         Kind::Ranking => settings.extend([("grpc.listen", address(at.main(part))), ("releases.path", releases)]),
         Kind::Learning => settings.extend([
-            // It reads the catalogue only, from one address.
-            ("services.candidates", text(&format!("http://127.0.0.1:{}", at.main(Part::candidates(0))))),
+            ("services.candidates", text(&at.list(Kind::Candidates, "http", 0))),
             ("archive.path", text(&folder.join("archive").display().to_string())),
             ("releases.path", releases),
         ]),
