@@ -84,7 +84,7 @@ impl Load {
     /// What was seen so far.
     #[must_use]
     pub fn seen(&self) -> Samples {
-        Samples(self.samples.lock().clone())
+        in_order(self.samples.lock().clone())
     }
 
     /// Stops asking, waits for what is in flight, and gives what was seen, in the order in which it was due.
@@ -92,10 +92,13 @@ impl Load {
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
-        let mut samples = std::mem::take(&mut *self.samples.lock());
-        samples.sort_by_key(|sample| sample.due);
-        Samples(samples)
+        in_order(std::mem::take(&mut *self.samples.lock()))
     }
+}
+
+fn in_order(mut samples: Vec<Sample>) -> Samples {
+    samples.sort_by_key(|sample| sample.due);
+    Samples(samples)
 }
 
 async fn ask(http: &reqwest::Client, asking: &Asking, listener: &str) -> Answer {

@@ -120,7 +120,7 @@ pub async fn whole_again(stand: &Stand, load: Load, moments: Moments, shows: &[&
     loop {
         let now = load.run_for(stand.size.of(Duration::from_millis(1_500), RECOVERY * 2)).await;
         let last = load.seen().between(now.saturating_sub(Duration::from_secs(1)), now);
-        if last.recovered_after(Duration::ZERO, shows).is_zero() || now > end {
+        if last.recovered_after(Duration::ZERO, shows, stand.size.noise()).is_zero() || now > end {
             return load.finish().await;
         }
     }
@@ -151,7 +151,7 @@ pub fn judge(row: &mut Row, samples: &Samples, moments: Moments, outage: &Outage
     });
     let shown = levels.into_keys().any(|level| outage.shows.contains(&level));
     row.expect(outage.shows.is_empty() || shown, || format!("no page says {:?}", outage.shows));
-    let recovery = samples.recovered_after(ended, outage.shows);
+    let recovery = samples.recovered_after(ended, outage.shows, size.noise());
     row.expect(recovery <= RECOVERY, || format!("pages are whole again only {recovery:?} after"));
     row.seen = format!("during: {}; whole again after {:.1} s", during.levels_text(), recovery.as_secs_f64());
 }

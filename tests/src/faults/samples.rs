@@ -27,7 +27,7 @@ pub struct Sample {
     pub answer: Answer,
 }
 
-/// The pages of a load, or of a part of it.
+/// The pages of a load, or of a part of it, in the order in which they were due.
 #[derive(Clone, Debug, Default)]
 pub struct Samples(pub Vec<Sample>);
 
@@ -84,16 +84,26 @@ impl Samples {
         self.levels().iter().map(|(level, count)| format!("{level} {count}")).collect::<Vec<_>>().join(", ")
     }
 
-    /// How long after `moment` the last page was due that stood on one of `rungs`, or failed: nothing is left of a
-    /// fault after that.
+    /// How long after `moment` the pages are whole again: from then on, for a second, no larger share than `noise`
+    /// stands on one of `rungs` or failed.
     #[must_use]
-    pub fn recovered_after(&self, moment: Duration, rungs: &[&str]) -> Duration {
-        let suffers = |sample: &&Sample| match &sample.answer {
+    pub fn recovered_after(&self, moment: Duration, rungs: &[&str], noise: f64) -> Duration {
+        let suffers = |sample: &Sample| match &sample.answer {
             Answer::Page(level) => rungs.contains(&level.as_str()),
             Answer::Status(_) | Answer::Odd(_) | Answer::Broken(_) => true,
         };
-        let last = self.0.iter().filter(|sample| sample.due >= moment).filter(suffers).map(|sample| sample.due).max();
-        last.map_or(Duration::ZERO, |last| last - moment)
+        let whole = |at: &&Sample| {
+            let second = self.between(at.due, at.due + Duration::from_secs(1)).0;
+            let suffering = second.iter().filter(|sample| suffers(sample)).count();
+            !suffers(at) && suffering as f64 <= second.len() as f64 * noise
+        };
+        let later: Vec<&Sample> = self.0.iter().filter(|sample| sample.due >= moment).collect();
+        match later.iter().position(whole) {
+            // Until the first page is due, nobody can tell.
+            Some(0) => Duration::ZERO,
+            Some(at) => later[at].due - moment,
+            None => later.last().map_or(Duration::ZERO, |last| last.due - moment),
+        }
     }
 
     fn tally(&self, wanted: impl Fn(&Answer) -> bool) -> BTreeMap<&Answer, usize> {
@@ -129,8 +139,11 @@ mod tests {
         assert_eq!(samples.levels(), BTreeMap::from([("none", 79), ("source_order", 21)]));
         assert_eq!(samples.failed(), BTreeMap::from([(&Answer::Status(500), 1)]));
         let first_second = samples.between(Duration::ZERO, Duration::from_secs(1));
-        let after = first_second.recovered_after(Duration::from_millis(500), &["source_order"]);
-        assert_eq!(after, Duration::from_millis(100));
-        assert_eq!(first_second.recovered_after(Duration::from_millis(700), &["source_order"]), Duration::ZERO);
+        let after = first_second.recovered_after(Duration::from_millis(500), &["source_order"], 0.0);
+        assert_eq!(after, Duration::from_millis(110));
+        assert_eq!(first_second.recovered_after(Duration::from_millis(700), &["source_order"], 0.0), Duration::ZERO);
+        // A third of the next second's pages still suffer.
+        let after = first_second.recovered_after(Duration::from_millis(390), &["source_order"], 0.5);
+        assert_eq!(after, Duration::ZERO);
     }
 }

@@ -50,10 +50,11 @@ impl Size {
         if cfg!(debug_assertions) { Duration::from_secs(2) } else { Duration::from_millis(200) }
     }
 
-    /// The share of pages that may miss their budget on a machine that does other things as well.
+    /// The share of pages that may miss their budget, and so fall further than the outage makes them. A build without
+    /// optimisation beside compilers misses many: most pages must still say what is out.
     #[must_use]
     pub fn noise(self) -> f64 {
-        if cfg!(debug_assertions) { 0.1 } else { 0.01 }
+        if cfg!(debug_assertions) { 0.5 } else { 0.02 }
     }
 }
 
