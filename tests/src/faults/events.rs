@@ -252,7 +252,7 @@ impl Worker {
         let end = Instant::now() + PATIENCE;
         for attempt in 0.. {
             let began = Instant::now();
-            let again = attempt > 0 || first % self.plan.batch != 0;
+            let again = attempt > 0 || !first.is_multiple_of(self.plan.batch);
             let suffix = if again && !self.plan.keep_ids { format!("-again-{turn}-{attempt}") } else { String::new() };
             match self.attempt(&events, &suffix).await {
                 Ok(Some(())) => {

@@ -21,7 +21,7 @@ use super::{Stand, events::Sent};
 /// How often the database is looked at.
 const LOOK: Duration = Duration::from_millis(500);
 /// Nothing more comes where nothing has changed for this long.
-const STILL: Duration = Duration::from_secs(3);
+const STILL: Duration = Duration::from_secs(2);
 
 /// What the comparison found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

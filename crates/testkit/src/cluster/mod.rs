@@ -96,7 +96,7 @@ impl Cluster {
         let mut processes = Vec::new();
         for part in shape.parts().into_iter().filter(|part| part.kind != Kind::Postgres) {
             let (program, ending, text) = if part.kind == Kind::Nats {
-                let store = shape.streams.as_deref().unwrap_or(folder.path()).join(format!("{part}.store"));
+                let store = shape.streams.as_deref().unwrap_or_else(|| folder.path()).join(format!("{part}.store"));
                 (&nats_server, "conf", files::nats(part, &shape, &at, &store))
             } else {
                 (&setlist, "toml", files::service(part, &shape, &at, &database, folder.path(), &key))
