@@ -143,7 +143,7 @@ impl Partitions {
                 ),
             }
         }
-        for partition in self.from_own_place(&shares.free) {
+        for partition in self.in_own_order(&shares.free) {
             if held.len() >= fair {
                 break;
             }
@@ -179,7 +179,7 @@ impl Partitions {
     }
 
     /// Free partitions in an order of this process's own, so that several take different ones.
-    fn from_own_place(&self, free: &[u16]) -> Vec<u16> {
+    fn in_own_order(&self, free: &[u16]) -> Vec<u16> {
         let mut order = free.to_vec();
         if !order.is_empty() {
             let first = xxhash_rust::xxh3::xxh3_64(self.holder.as_bytes()) % order.len() as u64;
