@@ -95,7 +95,7 @@ async fn one_process_serves_learns_from_a_play_and_traces_it() -> Result<()> {
     telemetry.shutdown().await;
 
     traces::check_page(&collector, &told, false).await?;
-    traces::check_event(&collector, "sqlite").await
+    traces::check_event(&collector, "sqlite", "sqlite").await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -158,7 +158,7 @@ async fn three_processes_on_nats_serve_learn_trace_and_survive_the_death_of_rank
     let told = story::tell(&client, &user).await?;
     // Looked at before anything is killed: what a killed process had not yet exported is gone with it.
     traces::check_page(&collector, &told, true).await?;
-    traces::check_event(&collector, "nats").await?;
+    traces::check_event(&collector, "nats", "sqlite").await?;
 
     // Ranking dies: pages go on in source order, and say so. It comes back: pages are whole again.
     ranking_process.kill()?;

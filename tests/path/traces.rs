@@ -78,7 +78,7 @@ pub async fn check_page(collector: &Collector, told: &Left, remote: bool) -> Res
 }
 
 /// One event's way: the request at the edge, the message it travelled in, the intake that processed it, the commit.
-pub async fn check_event(collector: &Collector, system: &str) -> Result<()> {
+pub async fn check_event(collector: &Collector, system: &str, database: &str) -> Result<()> {
     let request = collector.span(PATIENCE, |span| span.name == "POST /v1/events" && span.kind == Kind::Server).await?;
     let carried = |span: &Span| span.kind == Kind::Producer && (span.trace == request.trace || span.links_to(&request));
     let send = collector.span(PATIENCE, carried).await.context("no message carries the event")?;
@@ -95,7 +95,7 @@ pub async fn check_event(collector: &Collector, system: &str) -> Result<()> {
         .spans
         .iter()
         .find(|span| {
-            span.attribute("db.system.name") == "sqlite" && under(&trace, &span.id, &process.name).unwrap_or(false)
+            span.attribute("db.system.name") == database && under(&trace, &span.id, &process.name).unwrap_or(false)
         })
         .context("no SQL span below the intake")?;
     ensure!(!commit.attribute("db.operation.name").is_empty(), "{commit:?}");
