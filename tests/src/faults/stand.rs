@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::{Context, Result, ensure};
 use testkit::{
     Collector,
-    cluster::{Cluster, Part, Shape},
+    cluster::{Cluster, Kind, Part, Shape},
 };
 
 use super::{
@@ -83,6 +83,10 @@ impl Stand {
         let address = collector.endpoint().trim_start_matches("http://").parse()?;
         let proxy = Proxy::start(address).await?;
         let shape = Shape { otlp: format!("http://{}", proxy.address()), ..shape };
+        // A build without optimisation beside compilers is overloaded by a page, and would refuse the next: what is
+        // tried here are faults.
+        let busy = cfg!(debug_assertions);
+        let shape = if busy { shape.set(Kind::Edge, "limits.least_concurrency", "64") } else { shape };
         let cluster = Cluster::start(shape).await?;
         let mut stand = Self::around(cluster, stock, seed, size);
         stand.collecting = Some((collector, proxy));
