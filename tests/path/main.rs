@@ -1,6 +1,7 @@
-//! The whole loop, in both shapes: one process on embedded storage, and three processes on a real
-//! nats-server. The same story is told to both: a page, a play, the page after it, and the traces of all.
+//! The whole loop, in both shapes: one process on embedded storage, three processes on a real nats-server, and a whole
+//! cluster on PostgreSQL. The same story is told to all: a page, a play, the page after it, and the traces of both.
 
+mod cluster;
 mod one_process;
 mod real_data;
 mod story;

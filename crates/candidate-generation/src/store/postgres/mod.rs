@@ -12,7 +12,7 @@ use std::{collections::HashMap, str::FromStr, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use shared_models::{ItemId, ItemKey, TenantId, Timestamp, UserKey, item::Item, listener::UserAttributes};
 use sqlx::{
-    Connection as _, PgPool, Postgres, Transaction,
+    ConnectOptions as _, Connection as _, PgPool, Postgres, Transaction,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use tokio::time::Instant;
@@ -91,6 +91,9 @@ impl PostgresStore {
         if !config.password.is_empty() {
             options = options.password(config.password.expose());
         }
+        // The spans here tell of each statement. sqlx's own lines ask whether they are enabled and then are not written,
+        // which leaves `tracing`'s filters in a state that loses the next span of the thread.
+        options = options.disable_statement_logging();
         let milliseconds = |limit: Duration| limit.as_millis().to_string();
         let limit = config.statement_timeout;
         let options = options.application_name("setlist-candidates").options([
