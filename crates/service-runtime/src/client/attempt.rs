@@ -29,7 +29,7 @@ pub(super) struct Attempt {
 impl Attempt {
     pub(super) fn begin(dependency: &Arc<Dependency>, endpoint: Arc<Endpoint>, deadline: Option<Deadline>) -> Self {
         endpoint.begin();
-        dependency.metrics.attempts.inc();
+        dependency.circuit.metrics.attempts.inc();
         Self { dependency: Arc::clone(dependency), endpoint, fair: fair(deadline), ended: false }
     }
 

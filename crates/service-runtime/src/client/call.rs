@@ -24,7 +24,7 @@ pub(super) struct Call {
 impl Call {
     /// A call that the breaker has let in, in the span that is open now.
     pub(super) fn begin(dependency: &Arc<Dependency>, pass: Pass, deadline: Option<Deadline>) -> Self {
-        dependency.metrics.in_flight.inc();
+        dependency.circuit.metrics.in_flight.inc();
         Self {
             dependency: Arc::clone(dependency),
             pass,
@@ -48,7 +48,7 @@ impl Call {
 
     fn close(&mut self, outcome: Outcome) {
         self.ended = true;
-        self.dependency.metrics.in_flight.dec();
+        self.dependency.circuit.metrics.in_flight.dec();
         // Written once, at the end: a span's field that is written twice stands in it twice.
         self.span.record("setlist.attempts", self.attempts);
         if let Some(endpoint) = &self.last {

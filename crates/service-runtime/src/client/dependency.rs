@@ -9,7 +9,6 @@
 use std::{error::Error as StdError, future::poll_fn, sync::Arc, time::Duration};
 
 use http::{Request, Response};
-use tokio::time::Instant;
 use tonic::{Code, Status, body::Body as TonicBody, metadata::MetadataValue};
 use tower::Service as _;
 use tracing::Span;
@@ -18,9 +17,10 @@ use super::{
     Body, Outcome, Repeatable,
     attempt::Attempt,
     body::Outgoing,
-    breaker::{Breaker, Pass, State},
+    breaker::Pass,
     budget::Budget,
     call::Call,
+    circuit::Circuit,
     config::Config,
     endpoint::{Endpoint, Reach},
     fault::Fault,
@@ -34,20 +34,16 @@ const LEAST_TIME: Duration = Duration::from_millis(5);
 
 /// A dependency. Its channels share it.
 pub(super) struct Dependency {
-    pub(super) name: &'static str,
+    pub(super) circuit: Circuit,
     pub(super) config: Config,
     pub(super) pool: Pool,
-    pub(super) metrics: ClientMetrics,
-    breaker: Breaker,
     budget: Budget,
     health: health::Component,
-    /// Moments are milliseconds since then, so that they fit into a word.
-    began: Instant,
 }
 
 impl std::fmt::Debug for Dependency {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Dependency").field("name", &self.name).field("pool", &self.pool).finish_non_exhaustive()
+        f.debug_struct("Dependency").field("name", &self.circuit.name).field("pool", &self.pool).finish_non_exhaustive()
     }
 }
 
@@ -67,11 +63,11 @@ struct Chances {
 
 impl Dependency {
     pub(super) fn new(name: &'static str, config: Config, metrics: ClientMetrics, health: health::Component) -> Self {
-        let breaker = Breaker::new(&config);
+        let circuit = Circuit::new(name, &config, metrics);
         let budget = Budget::new(config.retry_share, config.retry_floor);
         // A dependency that is away degrades pages; it does not make this process unfit for traffic.
         health.ready();
-        Self { name, pool: Pool::default(), metrics, breaker, budget, health, config, began: Instant::now() }
+        Self { circuit, pool: Pool::default(), budget, health, config }
     }
 
     /// An endpoint at `key`, a URL.
@@ -82,13 +78,7 @@ impl Dependency {
 
     /// Makes a call.
     pub(super) async fn call(self: Arc<Self>, request: Request<TonicBody>) -> Result<Response<Body>, Status> {
-        let pass = match self.breaker.admit(self.now()) {
-            Ok(pass) => pass,
-            Err(wait) => return Err(self.refuse(wait)),
-        };
-        if pass == Pass::Probe {
-            self.metrics.breaker(State::HalfOpen, false);
-        }
+        let pass = self.circuit.admit().map_err(|wait| self.refuse(wait))?;
         self.budget.deposit();
         let (request, body) = request.into_parts();
         let deadline = request.extensions.get::<Deadline>().copied();
@@ -100,9 +90,9 @@ impl Dependency {
         let mut chances = Chances { free: true, paid: true };
         let mut tried = None;
         loop {
-            let Some(endpoint) = self.pool.pick(tried.as_ref(), self.now()) else {
+            let Some(endpoint) = self.pool.pick(tried.as_ref(), self.circuit.now()) else {
                 call.end(Outcome::Failed);
-                return Err(Status::unavailable(format!("{}: no endpoint is known", self.name)));
+                return Err(Status::unavailable(format!("{}: no endpoint is known", self.circuit.name)));
             };
             call.attempt(&endpoint);
             let again = body.is_whole();
@@ -143,7 +133,7 @@ impl Dependency {
             };
             if !retried {
                 call.end(outcome);
-                return Err(fault.status(self.name));
+                return Err(fault.status(self.circuit.name));
             }
             tried = Some(endpoint);
         }
@@ -162,7 +152,7 @@ impl Dependency {
         }
         let can = self.can_follow(failed, elsewhere, end);
         if can {
-            self.metrics.retried.inc();
+            self.circuit.metrics.retried.inc();
         }
         can
     }
@@ -172,11 +162,11 @@ impl Dependency {
         if !std::mem::take(&mut chances.paid) || !self.can_follow(failed, elsewhere, end) {
             return false;
         }
-        let paid = self.budget.withdraw(self.now());
+        let paid = self.budget.withdraw(self.circuit.now());
         if paid {
-            self.metrics.retried.inc();
+            self.circuit.metrics.retried.inc();
         } else {
-            self.metrics.budget_exhausted.inc();
+            self.circuit.metrics.budget_exhausted.inc();
         }
         paid
     }
@@ -184,21 +174,20 @@ impl Dependency {
     /// Whether there is time for another attempt and, where it must go `elsewhere`, somewhere to go.
     fn can_follow(&self, failed: &Arc<Endpoint>, elsewhere: bool, end: Option<Deadline>) -> bool {
         if end.is_some_and(|end| end.remaining() < LEAST_TIME) {
-            self.metrics.no_time.inc();
+            self.circuit.metrics.no_time.inc();
             return false;
         }
-        let nowhere = || self.pool.pick(Some(failed), self.now()).is_none_or(|next| Arc::ptr_eq(&next, failed));
+        let nowhere = || self.pool.pick(Some(failed), self.circuit.now()).is_none_or(|next| Arc::ptr_eq(&next, failed));
         if elsewhere && nowhere() {
-            self.metrics.no_other_endpoint.inc();
+            self.circuit.metrics.no_other_endpoint.inc();
             return false;
         }
         true
     }
 
     fn refuse(&self, wait: Duration) -> Status {
-        self.metrics.refused.inc();
         Span::current().record("setlist.breaker", "open");
-        let text = format!("{}: circuit open, next probe in {} ms", self.name, wait.as_millis());
+        let text = format!("{}: circuit open, next probe in {} ms", self.circuit.name, wait.as_millis());
         let mut status = Status::unavailable(text);
         status.metadata_mut().insert(super::REASON_KEY, MetadataValue::from_static(super::CIRCUIT_OPEN));
         let wait = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
@@ -208,34 +197,29 @@ impl Dependency {
 
     /// An attempt at `endpoint` ended.
     pub(super) fn attempted(&self, endpoint: &Endpoint, outcome: Outcome) {
-        let now = self.now();
+        let now = self.circuit.now();
         if endpoint.record(outcome, now, &self.config) && self.pool.eject(endpoint, now, &self.config) {
-            self.breaker.spare();
-            self.metrics.ejections.inc();
-            self.metrics.endpoints(self.pool.counted(now));
-            tracing::warn!(dependency = self.name, endpoint = endpoint.key, "endpoint is ejected");
+            self.circuit.breaker.spare();
+            self.circuit.metrics.ejections.inc();
+            self.circuit.metrics.endpoints(self.pool.counted(now));
+            tracing::warn!(dependency = self.circuit.name, endpoint = endpoint.key, "endpoint is ejected");
         }
     }
 
     /// A call ended.
     pub(super) fn called(&self, pass: Pass, outcome: Outcome) {
-        let Some(state) = self.breaker.record(pass, outcome, self.now()) else { return };
-        self.metrics.breaker(state, pass == Pass::Usual);
-        match (state, pass) {
-            (State::Open, Pass::Usual) => tracing::warn!(dependency = self.name, "circuit is open"),
-            (State::Closed, _) => tracing::info!(dependency = self.name, "circuit is closed"),
-            _ => {}
+        if self.circuit.ended(pass, outcome) {
+            self.tell();
         }
-        self.tell();
     }
 
     /// Tells operators how things stand.
     pub(super) fn tell(&self) {
-        let counted = self.pool.counted(self.now());
-        self.metrics.endpoints(counted);
-        let state = self.breaker.state();
+        let counted = self.pool.counted(self.circuit.now());
+        self.circuit.metrics.endpoints(counted);
+        let state = self.circuit.breaker.state();
         // Two changes at once may have been written in the wrong order.
-        self.metrics.breaker(state, false);
+        self.circuit.metrics.breaker(state, false);
         self.health.detail(format!(
             "circuit {}, {} of {} endpoints usable, {} ejected",
             state.as_str(),
@@ -243,10 +227,6 @@ impl Dependency {
             counted.known,
             counted.ejected
         ));
-    }
-
-    fn now(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 }
 

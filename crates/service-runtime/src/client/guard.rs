@@ -3,14 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::Instant;
-
-use super::{
-    Outcome,
-    breaker::{Breaker, Pass, State},
-    config::Config,
-    metrics::ClientMetrics,
-};
+use super::{Outcome, breaker::Pass, circuit::Circuit, config::Config, metrics::ClientMetrics};
 use crate::{Runtime, health};
 
 /// The breaker is open: the dependency was not asked.
@@ -28,11 +21,8 @@ pub struct Open {
 pub struct Guard(Arc<Inner>);
 
 struct Inner {
-    name: &'static str,
-    breaker: Breaker,
-    metrics: ClientMetrics,
+    circuit: Circuit,
     health: health::Component,
-    began: Instant,
 }
 
 /// A call that counts as failed unless it is ended: whoever waited for it gave up.
@@ -49,7 +39,7 @@ impl Guard {
         let health = runtime.health.component(format!("client.{name}"));
         health.ready();
         let metrics = ClientMetrics::new(&runtime.metrics, name);
-        Self(Arc::new(Inner { name, breaker: Breaker::new(config), metrics, health, began: Instant::now() }))
+        Self(Arc::new(Inner { circuit: Circuit::new(name, config, metrics), health }))
     }
 
     /// Does `work`, unless the dependency is known to be away. An error that `blames` the dependency counts against it,
@@ -63,13 +53,8 @@ impl Guard {
         blames: impl Fn(&E) -> bool,
     ) -> Result<Result<T, E>, Open> {
         let inner = &*self.0;
-        let pass = inner.breaker.admit(inner.now()).map_err(|retry_after| {
-            inner.metrics.refused.inc();
-            Open { name: inner.name, retry_after }
-        })?;
-        if pass == Pass::Probe {
-            inner.metrics.breaker(State::HalfOpen, false);
-        }
+        let name = inner.circuit.name;
+        let pass = inner.circuit.admit().map_err(|retry_after| Open { name, retry_after })?;
         let mut pending = Pending { of: inner, pass, outcome: Outcome::Failed };
         let done = work.await;
         if !done.as_ref().is_err_and(blames) {
@@ -81,24 +66,10 @@ impl Guard {
 
 impl Drop for Pending<'_> {
     fn drop(&mut self) {
-        self.of.ended(self.pass, self.outcome);
-    }
-}
-
-impl Inner {
-    fn ended(&self, pass: Pass, outcome: Outcome) {
-        let Some(state) = self.breaker.record(pass, outcome, self.now()) else { return };
-        self.metrics.breaker(state, pass == Pass::Usual);
-        match (state, pass) {
-            (State::Open, Pass::Usual) => tracing::warn!(dependency = self.name, "circuit is open"),
-            (State::Closed, _) => tracing::info!(dependency = self.name, "circuit is closed"),
-            _ => {}
+        let Inner { circuit, health } = self.of;
+        if circuit.ended(self.pass, self.outcome) {
+            health.detail(format!("circuit {}", circuit.breaker.state().as_str()));
         }
-        self.health.detail(format!("circuit {}", state.as_str()));
-    }
-
-    fn now(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 }
 

@@ -23,6 +23,7 @@ mod body;
 mod breaker;
 mod budget;
 mod call;
+mod circuit;
 mod config;
 mod dependency;
 mod endpoint;

@@ -82,7 +82,7 @@ impl Watch {
             match target {
                 Target::Fixed(uri) => add(uri.to_string(), &self.dependency)?,
                 Target::Named { host, port } => {
-                    let addresses = look_up(self.resolver.as_ref(), host, *port, self.dependency.name).await;
+                    let addresses = look_up(self.resolver.as_ref(), host, *port, self.dependency.circuit.name).await;
                     // A name that cannot be looked up now has the addresses that it had.
                     if let Some(addresses) = addresses {
                         self.found.insert(format!("{host}:{port}"), addresses);
@@ -96,7 +96,7 @@ impl Watch {
         let changed = now.len() != before.len() || now.iter().any(|endpoint| !before.contains_key(&endpoint.key));
         if changed {
             let endpoints: Vec<&str> = now.iter().map(|endpoint| endpoint.key.as_str()).collect();
-            tracing::info!(dependency = self.dependency.name, ?endpoints, "endpoints");
+            tracing::info!(dependency = self.dependency.circuit.name, ?endpoints, "endpoints");
             self.dependency.pool.set(now);
         }
         Ok(())
