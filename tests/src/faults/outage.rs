@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use testkit::cluster::{PATIENCE, Part};
+use testkit::cluster::{Kind, PATIENCE, Part};
 
 use super::{Row, Size, Stand, load::Load, samples::Samples};
 
@@ -62,6 +62,48 @@ pub struct Moments {
     pub over: Duration,
     /// When everything was ready again.
     pub ended: Duration,
+}
+
+/// A service behind the edge, and what pages stand on without it.
+#[derive(Clone, Copy, Debug)]
+pub struct Service {
+    /// The promise.
+    pub promise: &'static str,
+    /// Its parts.
+    pub kind: Kind,
+    /// What the table calls it.
+    pub name: &'static str,
+    /// The rungs without any of its replicas: they show the outage.
+    pub rungs: &'static [&'static str],
+    /// The rungs without one of several.
+    pub of_one: &'static [&'static str],
+}
+
+/// Goes through the outages of a service, both ways: all of its replicas, then one of several.
+///
+/// # Errors
+/// When a part cannot be broken or brought back.
+pub async fn of_service(stand: &mut Stand, service: &Service) -> Result<Vec<Row>> {
+    let Service { promise, kind, name, rungs, of_one } = *service;
+    let all: Vec<Part> = stand.cluster.parts().into_iter().filter(|part| part.kind == kind).collect();
+    let mut outages: Vec<Outage> = How::ALL
+        .into_iter()
+        .map(|how| {
+            let what = format!("all of {name} {}", how.as_str());
+            Outage { promise, what, parts: all.clone(), how, rungs, shows: rungs }
+        })
+        .collect();
+    if let [first, _, ..] = all[..] {
+        outages.extend(How::ALL.into_iter().map(|how| {
+            let what = format!("one {name} of {} {}", all.len(), how.as_str());
+            Outage { promise, what, parts: vec![first], how, rungs: of_one, shows: &[] }
+        }));
+    }
+    let mut rows = Vec::with_capacity(outages.len());
+    for outage in &outages {
+        rows.push(run(stand, outage).await?);
+    }
+    Ok(rows)
 }
 
 /// Goes through an outage under page load.
