@@ -1,7 +1,7 @@
 //! Rows to values. It must not know which statement or which database a row comes from.
 
 use shared_models::{
-    ItemId, ItemKey, Timestamp, UserId,
+    ItemId, ItemKey, TenantId, Timestamp, UserId,
     item::{Item, ItemKind, Market},
     listener::UserAttributes,
 };
@@ -61,6 +61,10 @@ pub(super) fn text(row: &impl Columns, column: usize) -> Result<&str, Error> {
 
 pub(super) fn integer(row: &impl Columns, column: usize) -> Result<i64, Error> {
     row.maybe_integer(column)?.ok_or(MISSING)
+}
+
+pub(super) fn tenant(row: &impl Columns, column: usize) -> Result<TenantId, Error> {
+    TenantId::new(text(row, column)?).map_err(|_| Error::Corrupt { what: "tenant" })
 }
 
 pub(super) fn item_key(row: &impl Columns, column: usize) -> Result<ItemKey, Error> {

@@ -88,13 +88,7 @@ impl Shared for PostgresStore {
     async fn catalogue_versions(&self) -> Result<Vec<(TenantId, i64)>, Error> {
         let select = sqlx::query("SELECT tenant, version FROM catalogues ORDER BY tenant").fetch_all(&self.pool);
         let found = answer("read the catalogues' versions", self.patience, select).await?;
-        found
-            .iter()
-            .map(|row| {
-                let tenant = TenantId::new(rows::text(row, 0)?).map_err(|_| Error::Corrupt { what: "tenant" })?;
-                Ok((tenant, rows::integer(row, 1)?))
-            })
-            .collect()
+        found.iter().map(|row| Ok((rows::tenant(row, 0)?, rows::integer(row, 1)?))).collect()
     }
 
     async fn catalogue_changes(

@@ -102,10 +102,7 @@ impl Store for SqliteStore {
             .fetch_all(&self.readers)
             .await
             .map_err(failed("list tenants"))?;
-        found
-            .iter()
-            .map(|row| TenantId::new(rows::text(row, 0)?).map_err(|_| Error::Corrupt { what: "tenant" }))
-            .collect()
+        found.iter().map(|row| rows::tenant(row, 0)).collect()
     }
 
     async fn put_items(&self, tenant: &TenantId, items: &[Arc<Item>], now: Timestamp) -> Result<Vec<Written>, Error> {
