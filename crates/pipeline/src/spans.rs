@@ -66,6 +66,9 @@ pub(crate) struct Caught {
 
 impl Caught {
     pub(crate) fn start() -> Self {
+        // Without a subscriber of the whole process, a thread that listens to nothing and is the first to come by a span
+        // switches it off for all: `tracing` then asks only the thread at hand.
+        let _ = tracing::subscriber::set_global_default(Ear::default());
         let ear = Ear::default();
         Self { _guard: tracing::subscriber::set_default(ear.clone()), ear }
     }

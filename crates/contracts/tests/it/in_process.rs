@@ -13,6 +13,7 @@ use tracing::{
     Event, Metadata, Subscriber,
     field::{Field, Visit},
     span::{Attributes, Id, Record},
+    subscriber::DefaultGuard,
 };
 
 use crate::{
@@ -55,6 +56,14 @@ impl Subscriber for Spans {
 }
 
 impl Spans {
+    /// Hears this thread for as long as the guard lives.
+    fn listen(&self) -> DefaultGuard {
+        // Without a subscriber of the whole process, a thread that listens to nothing and is the first to come by a span
+        // switches it off for all: `tracing` then asks only the thread at hand.
+        let _ = tracing::subscriber::set_global_default(Self::default());
+        tracing::subscriber::set_default(self.clone())
+    }
+
     /// The fields of the only span.
     fn only(&self) -> Fields {
         let spans = self.0.lock().unwrap();
@@ -72,7 +81,7 @@ fn check(fields: &Fields, expected: &[(&str, Option<&str>)]) {
 #[tokio::test]
 async fn a_call_has_the_name_and_attributes_of_the_remote_one() {
     let spans = Spans::default();
-    let _listening = tracing::subscriber::set_default(spans.clone());
+    let _listening = spans.listen();
     let fake = Arc::new(Fake::default());
     let mut draw = Draw(1);
     let page = draw.ranked_page(5, 1);
@@ -103,7 +112,7 @@ async fn a_failed_call_is_an_error_in_its_span() {
         (Answer::Never, ErrorCode::DeadlineExceeded),
     ] {
         let spans = Spans::default();
-        let _listening = tracing::subscriber::set_default(spans.clone());
+        let _listening = spans.listen();
         let fake = Arc::new(Fake::default());
         fake.will(answer);
         let candidates = Traced(fake as Arc<dyn Candidates>);

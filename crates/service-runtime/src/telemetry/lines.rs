@@ -133,6 +133,9 @@ mod tests {
     }
 
     fn logged(format: Format) -> String {
+        // Without a subscriber of the whole process, a thread that listens to nothing and is the first to come by a span
+        // switches it off for all: `tracing` then asks only the thread at hand.
+        let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
         let page = Page::default();
         let writer = page.clone();
         let lines = tracing_subscriber::fmt::layer().with_writer(move || writer.clone()).event_format(Lines(format));

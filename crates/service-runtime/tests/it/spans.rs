@@ -23,9 +23,10 @@ impl Caught {
             .with_tracked_inactivity(false)
             .with_target(false)
             .with_filter(LevelFilter::INFO);
+        // Without a subscriber of the whole process, a thread that listens to nothing and is the first to come by a span
+        // switches it off for all: `tracing` then asks only the thread at hand.
+        let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
         let guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
-        // Another thread, which catches nothing, may have been the first to come by a span, and have switched it off.
-        tracing::callsite::rebuild_interest_cache();
         Self { exporter, _guard: guard }
     }
 
