@@ -12,8 +12,13 @@ pub mod world;
 
 pub mod archive;
 
+pub mod dense;
+
+pub mod ease;
 pub mod factors;
+pub mod graph;
 pub mod neighbours;
+pub mod sequential;
 
 pub mod evaluate;
 
