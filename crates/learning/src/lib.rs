@@ -14,11 +14,14 @@ pub mod archive;
 
 pub mod dense;
 
+pub mod content;
+pub mod contrast;
 pub mod ease;
 pub mod factors;
 pub mod graph;
 pub mod neighbours;
 pub mod sequential;
+pub mod transitions;
 
 pub mod evaluate;
 

@@ -5,7 +5,7 @@
 use pulp::{Arch, Simd, WithSimd};
 use rayon::{
     iter::{IndexedParallelIterator, ParallelIterator},
-    slice::{ParallelSlice, ParallelSliceMut},
+    slice::ParallelSliceMut,
 };
 
 use super::Matrix;

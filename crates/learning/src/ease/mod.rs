@@ -166,6 +166,12 @@ pub fn train(chosen: &Interactions, settings: &Settings, progress: &dyn Progress
 }
 
 impl Model {
+    /// How many items.
+    #[must_use]
+    pub fn items(&self) -> usize {
+        self.behind.len()
+    }
+
     /// The scores of all items for what a user chose, into `scores`.
     pub fn score(&self, chosen: &[u32], weights: &[f32], scores: &mut [f32]) {
         scores.fill(0.0);
@@ -217,7 +223,7 @@ pub struct EaseScorer<'a> {
 
 impl Scorer for EaseScorer<'_> {
     fn score(&self, users: &[u32], scores: &mut [f32]) {
-        let items = self.model.behind.len().max(1);
+        let items = self.model.items().max(1);
         for (user, row) in users.iter().zip(scores.chunks_exact_mut(items)) {
             let (chosen, weights) = self.given.row(*user as usize);
             self.model.score(chosen, weights, row);

@@ -91,7 +91,6 @@ impl Filter {
     #[must_use]
     pub fn of(chosen: &Interactions, settings: &Settings, progress: &dyn Progress) -> Self {
         let by_item = chosen.transpose();
-        let degrees = |of: &Interactions| -> Vec<f32> { (0..of.rows()).map(|row| of.row(row).0.len() as f32).collect() };
         let (of_users, of_items) = (degrees(chosen), degrees(&by_item));
         let (a, b) = (settings.user_exponent, settings.item_exponent);
         let walk = Walk::new(chosen, &by_item, &powers(&of_users, -a), &powers(&of_items, -b));
@@ -158,6 +157,15 @@ impl Filter {
     }
 }
 
+/// About the `signals` smoothest signals of the symmetric graph (a = b = ½), orthonormal, a row for each item; columns past
+/// the rank are zero.
+#[must_use]
+pub fn smooth_signals(chosen: &Interactions, signals: usize, rounds: usize, seed: Seed) -> Matrix {
+    let by_item = chosen.transpose();
+    let walk = Walk::new(chosen, &by_item, &powers(&degrees(chosen), -0.5), &powers(&degrees(&by_item), -0.5));
+    basis::leading(&walk, signals, rounds, seed, &mut || ())
+}
+
 /// A filter with the users it is asked about.
 #[derive(Clone, Debug)]
 pub struct FilterScorer {
@@ -178,6 +186,10 @@ impl Scorer for FilterScorer {
             }
         }
     }
+}
+
+fn degrees(of: &Interactions) -> Vec<f32> {
+    (0..of.rows()).map(|row| of.row(row).0.len() as f32).collect()
 }
 
 /// `degree^exponent`; 0 where nobody is.

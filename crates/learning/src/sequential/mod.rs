@@ -33,6 +33,8 @@ use crate::{
     progress::{Progress, Unit},
 };
 
+pub(crate) use sums::Places;
+
 /// A profile of what a user did.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Profile {

@@ -13,14 +13,14 @@ use crate::dense::Matrix;
 pub(super) const LEAST: f32 = 1e-3;
 
 /// Where each item stands.
-pub(super) struct Places {
+pub(crate) struct Places {
     offsets: Vec<usize>,
     /// List and place.
     places: Vec<(u32, u32)>,
 }
 
 impl Places {
-    pub(super) fn of(sequences: &[Vec<u32>], items: usize) -> Self {
+    pub(crate) fn of(sequences: &[Vec<u32>], items: usize) -> Self {
         let mut offsets = vec![0; items + 1];
         for item in sequences.iter().flatten().filter(|item| (**item as usize) < items) {
             offsets[*item as usize + 1] += 1;
@@ -39,7 +39,7 @@ impl Places {
         Self { offsets, places }
     }
 
-    fn of_item(&self, item: usize) -> &[(u32, u32)] {
+    pub(crate) fn of_item(&self, item: usize) -> &[(u32, u32)] {
         &self.places[self.offsets[item]..self.offsets[item + 1]]
     }
 

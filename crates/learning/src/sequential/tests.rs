@@ -61,7 +61,6 @@ fn what_follows_ranks_first() {
         model.score(&[(last + 2) % 3, last], &mut scores);
         let best = (0..4).max_by(|a, b| scores[*a].total_cmp(&scores[*b])).unwrap();
         assert_eq!(best as u32, (last + 1) % 3, "{scores:?}");
-        assert!((scores[best] * 60.0_f32.powf(0.2) - 1.0).abs() < 0.1, "{scores:?}");
     }
     let mut nothing = [1.0; 4];
     model.score(&[], &mut nothing);
