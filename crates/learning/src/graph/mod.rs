@@ -10,8 +10,8 @@
 //! `z = D_i^(b-c) P x + β D_i^½ V Vᵀ D_i^-½ x`
 //!
 //! The first part is linear: items that neighbours chose, as far as one step goes. In the second, V spans the space of
-//! the k smoothest signals, the leading right singular vectors of S: an ideal low pass, for what is far away. With
-//! a = b = c = ½ it is GF-CF (Shen et al., "How Powerful is Graph Convolution for Recommendation?", CIKM 2021).
+//! the k smoothest signals, the leading right singular vectors of S with a = b = ½: an ideal low pass, for what is far
+//! away. With a = b = c = ½ throughout it is GF-CF (Shen et al., "How Powerful is Graph Convolution for Recommendation?", CIKM 2021).
 //!
 //! The sum may be sharpened: what a further walk would say of an item is what everybody gets, and is taken off. That is
 //! the equation `dz/dt = -P z` from 0 to T, in one step of the classical Runge-Kutta method, which makes it the polynomial
@@ -57,16 +57,33 @@ pub struct Settings {
     pub seed: Seed,
 }
 
-impl Default for Settings {
-    /// GF-CF with the numbers of its authors.
-    fn default() -> Self {
+impl Settings {
+    /// GF-CF, with the numbers of its authors.
+    #[must_use]
+    pub fn gf_cf() -> Self {
+        let half = 0.5;
         Self {
-            user_exponent: 0.5,
-            item_exponent: 0.5,
-            end_exponent: 0.5,
+            user_exponent: half,
+            item_exponent: half,
+            end_exponent: half,
             signals: 256,
             low_pass: 0.3,
-            rounds: 4,
+            ..Self::default()
+        }
+    }
+}
+
+impl Default for Settings {
+    /// Chosen on the validation part of Gowalla's training data. GF-CF has ½ for the three exponents, 256 signals and a
+    /// low pass of 0.3.
+    fn default() -> Self {
+        Self {
+            user_exponent: 0.4,
+            item_exponent: 0.5,
+            end_exponent: 0.4,
+            signals: 512,
+            low_pass: 1.5,
+            rounds: 3,
             sharpening: 0.0,
             seed: Seed(1),
         }
@@ -95,7 +112,7 @@ impl Filter {
         let (a, b) = (settings.user_exponent, settings.item_exponent);
         let walk = Walk::new(chosen, &by_item, &powers(&of_users, -a), &powers(&of_items, -b));
         let stage = progress.stage("smooth signals", Unit::Steps, Some(settings.rounds as u64));
-        let basis = basis::leading(&walk, settings.signals, settings.rounds, settings.seed, &mut || stage.advance(1));
+        let basis = signals(chosen, settings.signals, settings.rounds, settings.seed, &mut || stage.advance(1));
         stage.finish(&format!("{} signals of {} items", basis.columns, basis.rows));
         Self {
             walk,
@@ -157,13 +174,17 @@ impl Filter {
     }
 }
 
-/// About the `signals` smoothest signals of the symmetric graph (a = b = ½), orthonormal, a row for each item; columns past
+/// About the `count` smoothest signals of the symmetric graph (a = b = ½), orthonormal, a row for each item; columns past
 /// the rank are zero.
 #[must_use]
-pub fn smooth_signals(chosen: &Interactions, signals: usize, rounds: usize, seed: Seed) -> Matrix {
+pub fn smooth_signals(chosen: &Interactions, count: usize, rounds: usize, seed: Seed) -> Matrix {
+    signals(chosen, count, rounds, seed, &mut || ())
+}
+
+fn signals(chosen: &Interactions, count: usize, rounds: usize, seed: Seed, on_round: &mut dyn FnMut()) -> Matrix {
     let by_item = chosen.transpose();
     let walk = Walk::new(chosen, &by_item, &powers(&degrees(chosen), -0.5), &powers(&degrees(&by_item), -0.5));
-    basis::leading(&walk, signals, rounds, seed, &mut || ())
+    basis::leading(&walk, count, rounds, seed, on_round)
 }
 
 /// A filter with the users it is asked about.

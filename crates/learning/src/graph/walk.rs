@@ -82,26 +82,45 @@ impl WithSimd for Half<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
+    fn with_simd<S: Simd>(self, simd: S) {
+        match LANES / S::F32_LANES {
+            1 => self.run::<S, 1>(simd),
+            2 => self.run::<S, 2>(simd),
+            _ => self.plain(),
+        }
+    }
+}
+
+impl Half<'_> {
+    /// With the lanes in N registers.
+    #[inline(always)]
+    fn run<S: Simd, const N: usize>(self, simd: S) {
         let Self { steps, from, into } = self;
         for (row, into) in into.iter_mut().enumerate() {
             // Two sums, so that no addition waits for the one before.
-            let (mut even, mut odd) = ([0.0; LANES], [0.0; LANES]);
-            let (pairs, last) = pulp::as_arrays::<2, _>(steps.row(row));
-            for [(a, a_weight), (b, b_weight)] in pairs {
-                let (a, b) = (&from[*a as usize], &from[*b as usize]);
-                for lane in 0..LANES {
-                    even[lane] += a_weight * a[lane];
-                    odd[lane] += b_weight * b[lane];
+            let mut sums = [[simd.splat_f32s(0.0); N]; 2];
+            for (number, (end, weight)) in steps.row(row).iter().enumerate() {
+                let (lanes, _) = S::as_simd_f32s(&from[*end as usize]);
+                let weight = simd.splat_f32s(*weight);
+                for at in 0..N {
+                    sums[number % 2][at] = simd.mul_add_e_f32s(weight, lanes[at], sums[number % 2][at]);
                 }
             }
-            for (a, weight) in last {
-                for (sum, value) in even.iter_mut().zip(&from[*a as usize]) {
+            let (into, _) = S::as_mut_simd_f32s(into);
+            for at in 0..N {
+                into[at] = simd.add_f32s(sums[0][at], sums[1][at]);
+            }
+        }
+    }
+
+    fn plain(self) {
+        let Self { steps, from, into } = self;
+        for (row, into) in into.iter_mut().enumerate() {
+            *into = [0.0; LANES];
+            for (end, weight) in steps.row(row) {
+                for (sum, value) in into.iter_mut().zip(&from[*end as usize]) {
                     *sum += weight * value;
                 }
-            }
-            for lane in 0..LANES {
-                into[lane] = even[lane] + odd[lane];
             }
         }
     }
@@ -128,36 +147,61 @@ pub(super) fn finish(
         type Output = ();
 
         #[inline(always)]
-        fn with_simd<S: Simd>(self, _: S) {
-            let Self { scores, behind, weight, basis, smooth, widen } = self;
-            // One load of a signal serves four items.
-            for (block, scores) in scores.chunks_mut(4).enumerate() {
+        fn with_simd<S: Simd>(self, simd: S) {
+            match LANES / S::F32_LANES {
+                1 => self.run::<S, 1>(simd),
+                2 => self.run::<S, 2>(simd),
+                _ => self.plain(),
+            }
+        }
+    }
+    impl Finish<'_> {
+        /// With the lanes in N registers. One load of a signal serves four items.
+        #[inline(always)]
+        fn run<S: Simd, const N: usize>(self, simd: S) {
+            let whole = self.scores.len() / 4 * 4;
+            let (fours, rest) = self.scores.split_at_mut(whole);
+            for (block, scores) in fours.chunks_exact_mut(4).enumerate() {
                 let first = 4 * block;
-                let mut sums = [[0.0_f32; LANES]; 4];
-                if scores.len() == 4 {
-                    let rows: [&[f32]; 4] = std::array::from_fn(|at| basis.row(first + at));
-                    for (k, smooth) in smooth.iter().enumerate() {
-                        for at in 0..4 {
-                            let value = rows[at][k];
-                            for lane in 0..LANES {
-                                sums[at][lane] += value * smooth[lane];
-                            }
-                        }
-                    }
-                } else {
-                    for (at, sum) in sums.iter_mut().enumerate().take(scores.len()) {
-                        for (value, smooth) in basis.row(first + at).iter().zip(smooth) {
-                            for lane in 0..LANES {
-                                sum[lane] += value * smooth[lane];
-                            }
+                let mut sums = [[simd.splat_f32s(0.0); N]; 4];
+                let [a, b, c, d] = [first, first + 1, first + 2, first + 3].map(|item| self.basis.row(item).iter());
+                for (((a, b), (c, d)), smooth) in a.zip(b).zip(c.zip(d)).zip(self.smooth) {
+                    let (smooth, _) = S::as_simd_f32s(smooth);
+                    for (sums, value) in sums.iter_mut().zip([a, b, c, d]) {
+                        let value = simd.splat_f32s(*value);
+                        for at in 0..N {
+                            sums[at] = simd.mul_add_e_f32s(value, smooth[at], sums[at]);
                         }
                     }
                 }
-                for (at, score) in scores.iter_mut().enumerate() {
-                    let (behind, widen) = (behind[first + at], weight * widen[first + at]);
-                    for lane in 0..LANES {
-                        score[lane] = behind * score[lane] + widen * sums[at][lane];
+                for ((item, score), sums) in (first..).zip(scores).zip(sums) {
+                    let behind = simd.splat_f32s(self.behind[item]);
+                    let widen = simd.splat_f32s(self.weight * self.widen[item]);
+                    let (score, _) = S::as_mut_simd_f32s(score);
+                    for at in 0..N {
+                        score[at] = simd.mul_add_e_f32s(behind, score[at], simd.mul_f32s(widen, sums[at]));
                     }
+                }
+            }
+            Finish { scores: rest, behind: &self.behind[whole..], widen: &self.widen[whole..], ..self }.plain_from(whole);
+        }
+
+        fn plain(self) {
+            self.plain_from(0);
+        }
+
+        /// The items from `first` on, which are all that `scores`, `behind` and `widen` hold.
+        fn plain_from(self, first: usize) {
+            for (at, score) in self.scores.iter_mut().enumerate() {
+                let mut sum = [0.0_f32; LANES];
+                for (value, smooth) in self.basis.row(first + at).iter().zip(self.smooth) {
+                    for (sum, smooth) in sum.iter_mut().zip(smooth) {
+                        *sum += value * smooth;
+                    }
+                }
+                let (behind, widen) = (self.behind[at], self.weight * self.widen[at]);
+                for (score, sum) in score.iter_mut().zip(sum) {
+                    *score = behind * *score + widen * sum;
                 }
             }
         }

@@ -17,12 +17,18 @@ use crate::{
 const NAME: &str = "graph";
 
 /// Filters ([`crate::graph`]).
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Graph {
     settings: Settings,
     /// Where the order is known, how much less the older of a user's choices weigh when scores are asked for. The
     /// filter itself knows no weights.
     fading: f32,
+}
+
+impl Default for Graph {
+    fn default() -> Self {
+        Self { settings: Settings::default(), fading: 5.0 }
+    }
 }
 
 impl Engine for Graph {
