@@ -66,10 +66,7 @@ fn take_out(lists: &[Vec<u32>], items: usize, options: &Options) -> Result<Task,
         Part::Validation => 1,
     };
     let of = |keep: &dyn Fn(u64) -> bool| -> Vec<Vec<u32>> {
-        lists
-            .iter()
-            .map(|list| list.iter().copied().filter(|item| keep(place[*item as usize])).collect())
-            .collect()
+        lists.iter().map(|list| list.iter().copied().filter(|item| keep(place[*item as usize])).collect()).collect()
     };
     let candidates: Vec<u32> = (0..items as u32).filter(|item| place[*item as usize] == out).collect();
     let learn = History::of_sets(items, &of(&|place| place > out))?;

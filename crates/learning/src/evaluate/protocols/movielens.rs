@@ -34,7 +34,11 @@ pub static LEAVE_ONE_OUT: Protocol = Protocol {
         published("SASRec+ (cross entropy)", &[Some(0.3152), Some(0.1821)], TURNING_DROSS),
         published("gSASRec", &[Some(0.3003), Some(0.1726)], "asash/gSASRec-pytorch, README"),
         published("BERT4Rec", &[Some(0.2843), Some(0.1537)], TURNING_DROSS),
-        published("GRU4Rec (cross entropy)", &[Some(0.2811), Some(0.1648)], "facebookresearch/generative-recommenders, README"),
+        published(
+            "GRU4Rec (cross entropy)",
+            &[Some(0.2811), Some(0.1648)],
+            "facebookresearch/generative-recommenders, README",
+        ),
         published("SASRec (1 negative)", &[Some(0.2500), Some(0.1341)], TURNING_DROSS),
     ],
     read: leave_one_out,
@@ -100,7 +104,8 @@ fn inf_ae(folder: &Path, options: &Options, progress: &dyn Progress) -> Result<T
     let mut parts = [const { Vec::new() }; 3].map(|_: Vec<Vec<u32>>| vec![Vec::new(); users.len()]);
     for [user, film, split] in rows {
         let place = usize::try_from(split).ok().and_then(|split| parts.get_mut(split));
-        let (Some(lists), Some(user), Some(film)) = (place, users.number(user as u32), films.number(film as u32)) else {
+        let (Some(lists), Some(user), Some(film)) = (place, users.number(user as u32), films.number(film as u32))
+        else {
             return Err(Error::Contents { path, expected: format!("infae_split is {split}; give 0, 1 or 2") });
         };
         lists[user as usize].push(film);
