@@ -41,8 +41,10 @@ pub enum Command {
     /// Train on the archive and promote a release.
     Train(Train),
     /// Measure engines by a published protocol, with intervals, as a table, JSON and pictures.
+    #[command(long_about = measure::ABOUT_EVALUATE)]
     Evaluate(Evaluate),
     /// Describe the generated world, in figures and pictures.
+    #[command(long_about = measure::ABOUT_WORLD)]
     World(World),
     /// Draw a listener's page in the terminal, from a running platform.
     Page(Page),

@@ -7,17 +7,28 @@ use learning::evaluate::{engine, protocol};
 
 use super::Format;
 
-/// `setlist evaluate`: measure engines by a published protocol.
-///
-/// An engine learns from one part of a data set and makes a list for every user; the list is held against what the
-/// user chose in a part that the engine never saw. Protocols say which parts, what is ranked, and which numbers are
-/// reported, each exactly as a published table was made: its rows are shown below ours.
-///
-/// Every number is a mean over users with the interval that holds it with 95 % confidence. Two engines whose intervals
-/// overlap may still differ: `behind` compares them user by user, and an interval there without 0 is a difference.
-///
-/// Choose settings with `--part validation` or `--tune`: both hold a part of the training data out and read nothing of
-/// the test. What was chosen by looking at the test part is no measurement.
+/// What `setlist evaluate` does, for who has not met it.
+pub(super) const ABOUT_EVALUATE: &str = "\
+Measure engines by a published protocol, with intervals, as a table, JSON and pictures.
+
+An engine learns from one part of a data set and makes a list for every user; the list is held against what the user \
+chose in a part that the engine never saw. Protocols say which parts, what is ranked, and which numbers are reported, \
+each exactly as a published table was made: its rows are shown below ours.
+
+Every number is a mean over users with the interval that holds it with 95 % confidence. Two engines whose intervals \
+overlap may still differ: `behind` compares them user by user, and an interval there without 0 is a difference.
+
+Choose settings with `--part validation` or `--tune`: both hold a part of the training data out and read nothing of the \
+test. What was chosen by looking at the test part is no measurement.";
+
+/// What `setlist world` does.
+pub(super) const ABOUT_WORLD: &str = "\
+Describe the generated world, in figures and pictures.
+
+Makes the world that `setlist demo` makes from the same numbers, prints its shapes beside those a music service has, \
+and draws them. Where a demo of that world has trained a release, the space of its factors is drawn as well.";
+
+/// `setlist evaluate`.
 #[derive(Clone, Debug, Args)]
 #[command(after_long_help = after_help())]
 pub struct Evaluate {
@@ -108,10 +119,7 @@ fn after_help() -> String {
     help
 }
 
-/// `setlist world`: what a generated world is like.
-///
-/// Makes the world that `setlist demo` makes from the same numbers, prints its shapes beside those a music service
-/// has, and draws them. Where a demo of that world has trained a release, the space of its factors is drawn as well.
+/// `setlist world`.
 #[derive(Clone, Debug, Args)]
 pub struct World {
     /// Tracks in the catalogue.

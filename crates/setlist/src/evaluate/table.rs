@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table, presets};
+use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, LineStyle, Table, presets};
 use learning::evaluate::{
     Interval,
     engine::engines,
@@ -54,7 +54,9 @@ fn sources(report: &Report) -> Vec<&'static str> {
 
 fn comparison(report: &Report) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table
+        .load_style(presets::UTF8_HORIZONTAL_ONLY.row_separator(LineStyle::none()))
+        .set_content_arrangement(ContentArrangement::Dynamic);
     let mut heading = vec!["engine".to_owned()];
     heading.extend(report.measures.iter().map(ToString::to_string));
     heading.extend(
@@ -65,7 +67,7 @@ fn comparison(report: &Report) -> Table {
         .map(|at| report.rows.iter().filter_map(|row| row.values.get(at)).map(|v| v.mean).fold(f64::MIN, f64::max))
         .collect();
     for row in &report.rows {
-        table.add_row(cells(row, &best));
+        table.add_row(cells(row, &best, report.rows.len() > 1));
     }
     for published in &report.published {
         let mut cells = vec![Cell::new(format!("[{}]", published.method)).fg(Color::DarkGrey)];
@@ -78,13 +80,13 @@ fn comparison(report: &Report) -> Table {
     table
 }
 
-fn cells(row: &Row, best: &[f64]) -> Vec<Cell> {
+fn cells(row: &Row, best: &[f64], is_compared: bool) -> Vec<Cell> {
     let mut cells = vec![Cell::new(&row.engine)];
     for (value, best) in row.values.iter().zip(best) {
         let cell = number(format!("{:.4}\n{:.4}–{:.4}", value.mean, value.low, value.high));
         cells.push(if value.mean >= *best { cell.add_attribute(Attribute::Bold) } else { cell });
     }
-    let behind = row.behind.map_or_else(|| "best".to_owned(), signed);
+    let behind = row.behind.map_or_else(|| if is_compared { "best" } else { "" }.to_owned(), signed);
     cells.push(number(behind));
     cells.push(number(format!("{:.1} %", row.coverage * 100.0)));
     cells.push(number(format!("{:.3}", row.gini)));

@@ -49,8 +49,12 @@ fn recall(report: &Report) -> anyhow::Result<String> {
     let (first, last) = (lengths.first().copied().unwrap_or(1.0), lengths.last().copied().unwrap_or(100.0));
     picture("Recall by length of the list", &subtitle, |area| {
         let (body, side) = with_side(area);
-        let mut chart =
-            ChartBuilder::on(&body).margin(16).x_label_area_size(52).y_label_area_size(72).build_cartesian_2d(
+        let mut chart = ChartBuilder::on(&body)
+            .margin(16)
+            .margin_right(28)
+            .x_label_area_size(52)
+            .y_label_area_size(72)
+            .build_cartesian_2d(
                 Axis::logarithmic(first..last * 1.06, vec![1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0]),
                 Axis::even(0.0..top, y_ticks),
             )?;
@@ -89,8 +93,12 @@ fn exposure(report: &Report) -> anyhow::Result<String> {
     picture("Who is shown: exposure by popularity", &subtitle, |area| {
         let (body, side) = with_side(area);
         let tenths: Vec<f64> = (0..=5).map(|n| f64::from(n) * 20.0).collect();
-        let mut chart =
-            ChartBuilder::on(&body).margin(16).x_label_area_size(52).y_label_area_size(72).build_cartesian_2d(
+        let mut chart = ChartBuilder::on(&body)
+            .margin(16)
+            .margin_right(28)
+            .x_label_area_size(52)
+            .y_label_area_size(72)
+            .build_cartesian_2d(
                 Axis::logarithmic(0.01..100.0, vec![0.01, 0.1, 1.0, 10.0, 100.0]),
                 Axis::even(0.0..102.0, tenths),
             )?;

@@ -10,6 +10,9 @@ const NAMES: usize = 6;
 /// The most points that are drawn: more only make the file large.
 const POINTS: usize = 4_000;
 
+/// How the most chosen items are parted where they have no names: up to which share of them.
+const TIERS: [(&str, f64); 3] = [("most chosen tenth", 0.1), ("next four tenths", 0.5), ("the other half", 1.0)];
+
 /// What is drawn.
 #[derive(Clone, Debug)]
 pub struct Space<'a> {
@@ -31,7 +34,13 @@ pub fn space(space: &Space<'_>) -> anyhow::Result<String> {
     let mut drawn: Vec<usize> = (0..space.projection.points.len()).filter(|at| weight(space, *at) > 0).collect();
     drawn.sort_by_key(|at| std::cmp::Reverse(weight(space, *at)));
     drawn.truncate(POINTS);
-    let names = most_frequent(space, &drawn);
+    // Without names, how often an item was chosen tells items apart.
+    let (heading, of_items, names) = if space.names.iter().any(|name| !name.is_empty()) {
+        ("first genre", space.names.to_vec(), most_frequent(space, &drawn))
+    } else {
+        let tiers = TIERS.map(|(name, _)| name.to_owned());
+        ("of these items", by_tier(space.projection.points.len(), &drawn), tiers.to_vec())
+    };
     let subtitle = format!("{}; the {} items chosen most", space.of, count(drawn.len() as f64));
     let points = |at: &usize| space.projection.points[*at];
     let (x_range, y_range) = (span(drawn.iter().map(|at| points(at).0)), span(drawn.iter().map(|at| points(at).1)));
@@ -40,6 +49,7 @@ pub fn space(space: &Space<'_>) -> anyhow::Result<String> {
         let (body, side) = with_side(area);
         let mut chart = ChartBuilder::on(&body)
             .margin(16)
+            .margin_right(28)
             .x_label_area_size(52)
             .y_label_area_size(72)
             .build_cartesian_2d(x_range, y_range)?;
@@ -57,19 +67,22 @@ pub fn space(space: &Space<'_>) -> anyhow::Result<String> {
             .x_label_formatter(&|x| short(*x))
             .y_label_formatter(&|y| short(*y))
             .draw()?;
-        let named = |at: &usize| space.names.get(*at).and_then(|name| names.iter().position(|known| known == name));
+        let named = |at: &usize| of_items.get(*at).and_then(|name| names.iter().position(|known| known == name));
         let others = drawn.iter().filter(|at| named(at).is_none()).map(points);
         chart.draw_series(others.map(|at| Circle::new(at, 2, RGBColor(150, 150, 150).mix(0.45).filled())))?;
-        for n in 0..names.len() {
+        // What there is least of is drawn last, so that nothing lies upon it.
+        let mut order: Vec<usize> = (0..names.len()).collect();
+        order.sort_by_key(|n| std::cmp::Reverse(drawn.iter().filter(|at| named(at) == Some(*n)).count()));
+        for n in order {
             let of = drawn.iter().filter(|at| named(at) == Some(n)).map(points);
             chart.draw_series(
                 of.map(|at| EmptyElement::at(at) + Polygon::new(outline(n, 3), colour(n).mix(0.7).filled())),
             )?;
         }
-        if names.is_empty() {
+        legend(&side, heading, &names)?;
+        if drawn.iter().all(|at| named(at).is_some()) {
             return Ok(());
         }
-        legend(&side, "first genre", &names)?;
         let y = 52 + 24 * names.len() as i32;
         side.draw(&Circle::new((16, y), 3, RGBColor(150, 150, 150).filled()))?;
         side.draw(&Text::new("others", (30, y), text(14, PALE)))?;
@@ -79,6 +92,18 @@ pub fn space(space: &Space<'_>) -> anyhow::Result<String> {
 
 fn weight(space: &Space<'_>, at: usize) -> u32 {
     space.weights.get(at).copied().unwrap_or(0)
+}
+
+/// The tier of every drawn item, which come most chosen first; the others have none.
+fn by_tier(items: usize, drawn: &[usize]) -> Vec<String> {
+    let mut names = vec![String::new(); items];
+    for (rank, at) in drawn.iter().enumerate() {
+        let share = (rank + 1) as f64 / drawn.len() as f64;
+        if let Some((name, _)) = TIERS.iter().find(|(_, up_to)| share <= *up_to) {
+            names[*at] = (*name).to_owned();
+        }
+    }
+    names
 }
 
 /// The names that most of the drawn items have, most frequent first.
@@ -92,7 +117,7 @@ fn most_frequent(space: &Space<'_>, drawn: &[usize]) -> Vec<String> {
     names.into_iter().take(NAMES).map(|(name, _)| name.to_owned()).collect()
 }
 
-/// From the least to the most, with a little room; one hundredth of the points at either end may lie on the border.
+/// From the least to the most, with a little room.
 fn span(values: impl Iterator<Item = f64>) -> std::ops::Range<f64> {
     let (mut least, mut most) = (f64::INFINITY, f64::NEG_INFINITY);
     for value in values.filter(|value| value.is_finite()) {
@@ -127,6 +152,9 @@ mod tests {
         for part in ["rock", "jazz", "others", "40 % of the variance", "the 3 items chosen most"] {
             assert!(svg.contains(part), "{part}: {svg}");
         }
+        let unnamed = Space { of: String::new(), projection: &projection, names: &[], weights: &[5, 2, 1, 0] };
+        let svg = super::space(&unnamed).unwrap();
+        assert!(svg.contains("the other half") && !svg.contains("others"), "{svg}");
         assert_eq!((short(0.0), short(-1.5), short(0.125)), ("0".into(), "-1.5".into(), "0.125".into()));
     }
 }

@@ -33,9 +33,10 @@ fn popularity(of: &str, counts: &Counts) -> anyhow::Result<String> {
         let (body, side) = with_side(area);
         let mut chart = ChartBuilder::on(&body)
             .margin(16)
+            .margin_right(40)
             .x_label_area_size(52)
             .y_label_area_size(84)
-            .build_cartesian_2d(Axis::logarithmic(1.0..last(&x), x), Axis::logarithmic(0.8..last(&y), y))?;
+            .build_cartesian_2d(Axis::logarithmic(1.0..items * 1.1, x), Axis::logarithmic(0.8..last(&y), y))?;
         chart
             .configure_mesh()
             .bold_line_style(GRID)
@@ -86,9 +87,10 @@ fn listeners(of: &str, counts: &Counts) -> anyhow::Result<String> {
     picture("Activity: interactions of a listener", &subtitle, |area| {
         let mut chart = ChartBuilder::on(area)
             .margin(16)
+            .margin_right(40)
             .x_label_area_size(52)
             .y_label_area_size(84)
-            .build_cartesian_2d(Axis::logarithmic(1.0..last(&x), x), Axis::even(0.0..last(&y), y))?;
+            .build_cartesian_2d(Axis::logarithmic(1.0..items * 1.1, x), Axis::even(0.0..last(&y), y))?;
         chart
             .configure_mesh()
             .disable_x_mesh()
@@ -135,6 +137,7 @@ fn hours(of: &str, counts: &Counts) -> anyhow::Result<String> {
     picture("Hours: when people play", &subtitle, |area| {
         let mut chart = ChartBuilder::on(area)
             .margin(16)
+            .margin_right(40)
             .x_label_area_size(52)
             .y_label_area_size(84)
             .build_cartesian_2d(Axis::even(0.0..24.0, x), Axis::even(0.0..last(&y), y))?;
@@ -173,6 +176,7 @@ fn genres(of: &str, counts: &Counts) -> anyhow::Result<String> {
         let (body, side) = with_side(area);
         let mut chart = ChartBuilder::on(&body)
             .margin(16)
+            .margin_right(40)
             .x_label_area_size(52)
             .y_label_area_size(130)
             // The most played stands on top.

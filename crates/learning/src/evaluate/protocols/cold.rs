@@ -17,6 +17,8 @@ use super::{
 };
 use crate::{datasets::numbers, progress::Progress};
 
+/// The order of items that none of their numbers tells.
+const SHUFFLE: Seed = Seed(0);
 /// An item in so many is taken out.
 const OF: u64 = 5;
 
@@ -39,7 +41,7 @@ fn read(folder: &Path, options: &Options, progress: &dyn Progress) -> Result<Tas
     } else {
         (numbers::columns(&artists, ["userID", "artistID"], progress)?, false)
     };
-    let items = Numbering::of(pairs.iter().map(|[_, item]| *item as u32));
+    let items = Numbering::of(pairs.iter().map(|[_, item]| *item as u32)).shuffled(SHUFFLE);
     let users = Numbering::of(pairs.iter().map(|[user, _]| *user as u32));
     let mut lists: Vec<Vec<u32>> = vec![Vec::new(); users.len()];
     for [user, item] in pairs {

@@ -10,6 +10,9 @@
 
 use std::{collections::BTreeMap, path::Path};
 
+use shared_models::Seed;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
 use super::{
     super::{
         protocol::{Candidates, Error, Measure, Options, Part, Protocol, Published, Task},
@@ -127,6 +130,19 @@ impl Numbering {
         Self { columns: pairs.filter(|(_, column)| (*column as usize) < len).collect(), len }
     }
 
+    /// Columns in an order that means nothing: where the original numbers tell age or fame, an engine that scores all
+    /// items alike would else be lucky.
+    pub(super) fn shuffled(self, seed: Seed) -> Self {
+        let mut order: Vec<u32> = (0..self.len as u32).collect();
+        order.sort_by_key(|column| (xxh3_64_with_seed(&column.to_le_bytes(), seed.0), *column));
+        let mut place = vec![0_u32; order.len()];
+        for (at, column) in order.into_iter().enumerate() {
+            place[column as usize] = at as u32;
+        }
+        let columns = self.columns.into_iter().map(|(original, column)| (original, place[column as usize])).collect();
+        Self { columns, len: self.len }
+    }
+
     /// Columns ascend with the originals.
     pub(super) fn of(originals: impl Iterator<Item = u32>) -> Self {
         let mut columns: BTreeMap<u32, u32> = originals.map(|original| (original, 0)).collect();
@@ -195,6 +211,17 @@ mod tests {
         let task = leave_one_out(folder.path(), &Options::new(Part::Validation), &Silent).unwrap();
         assert_eq!(task.training.learn.sequences.as_ref().unwrap()[..], [vec![2, 0], vec![0]]);
         assert_eq!((task.held_out.row(0).0, task.held_out.row(1).0), (&[1][..], &[3][..]));
+    }
+
+    #[test]
+    fn shuffled_columns_are_the_same_columns() {
+        let numbering = || Numbering::of([30, 10, 20, 40, 50].into_iter());
+        let shuffled = numbering().shuffled(Seed(0));
+        let of = |numbering: &Numbering| [10, 20, 30, 40, 50].map(|film| numbering.number(film).unwrap());
+        let (plain, mut mixed) = (of(&numbering()), of(&shuffled));
+        assert_ne!(plain, mixed);
+        mixed.sort_unstable();
+        assert_eq!((plain, shuffled.len()), (mixed, 5));
     }
 
     #[test]
