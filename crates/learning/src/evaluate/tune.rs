@@ -67,12 +67,8 @@ pub fn tune(plan: Plan<'_>, progress: &dyn Progress) -> Result<(Box<dyn Engine>,
         });
         stage.advance(1);
     }
-    let mut best = 0;
-    for at in 1..tried.len() {
-        if tried[at].value.mean > tried[best].value.mean {
-            best = at;
-        }
-    }
+    let better = |best: usize, at: usize| if tried[at].value.mean > tried[best].value.mean { at } else { best };
+    let best = (1..tried.len()).fold(0, better);
     if let Some(best) = tried.get_mut(best) {
         best.chosen = true;
         stage.finish(&format!("best {:.4} with {:?}", best.value.mean, best.settings));

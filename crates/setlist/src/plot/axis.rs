@@ -15,13 +15,13 @@ pub(crate) struct Axis {
 
 impl Axis {
     /// With even steps.
-    pub(crate) fn even(range: Range<f64>, marked: Vec<f64>) -> Self {
-        Self { from: range.start, to: range.end, marked, is_logarithmic: false }
+    pub(crate) fn even([from, to]: [f64; 2], marked: Vec<f64>) -> Self {
+        Self { from, to, marked, is_logarithmic: false }
     }
 
     /// With steps of equal ratio; both ends lie above 0.
-    pub(crate) fn logarithmic(range: Range<f64>, marked: Vec<f64>) -> Self {
-        Self { from: range.start, to: range.end, marked, is_logarithmic: true }
+    pub(crate) fn logarithmic([from, to]: [f64; 2], marked: Vec<f64>) -> Self {
+        Self { from, to, marked, is_logarithmic: true }
     }
 
     fn place(&self, value: f64) -> f64 {
@@ -57,12 +57,12 @@ mod tests {
 
     #[test]
     fn values_have_their_places() {
-        let even = Axis::even(0.0..10.0, vec![0.0, 5.0, 20.0]);
+        let even = Axis::even([0.0, 10.0], vec![0.0, 5.0, 20.0]);
         assert_eq!((even.map(&5.0, (0, 100)), even.map(&0.0, (100, 0))), (50, 100));
         assert_eq!(even.key_points(10), [0.0, 5.0]);
-        let decades = Axis::logarithmic(1.0..100.0, vec![10.0]);
+        let decades = Axis::logarithmic([1.0, 100.0], vec![10.0]);
         assert_eq!(decades.map(&10.0, (0, 100)), 50);
         assert_eq!(decades.map(&0.0, (0, 100)), -100);
-        assert_eq!(Axis::even(5.0..0.0, vec![1.0]).map(&4.0, (0, 100)), 20);
+        assert_eq!(Axis::even([5.0, 0.0], vec![1.0]).map(&4.0, (0, 100)), 20);
     }
 }

@@ -55,8 +55,8 @@ fn recall(report: &Report) -> anyhow::Result<String> {
             .x_label_area_size(52)
             .y_label_area_size(72)
             .build_cartesian_2d(
-                Axis::logarithmic(first..last * 1.06, vec![1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0]),
-                Axis::even(0.0..top, y_ticks),
+                Axis::logarithmic([first, last * 1.06], vec![1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0]),
+                Axis::even([0.0, top], y_ticks),
             )?;
         chart
             .configure_mesh()
@@ -99,8 +99,8 @@ fn exposure(report: &Report) -> anyhow::Result<String> {
             .x_label_area_size(52)
             .y_label_area_size(72)
             .build_cartesian_2d(
-                Axis::logarithmic(0.01..100.0, vec![0.01, 0.1, 1.0, 10.0, 100.0]),
-                Axis::even(0.0..102.0, tenths),
+                Axis::logarithmic([0.01, 100.0], vec![0.01, 0.1, 1.0, 10.0, 100.0]),
+                Axis::even([0.0, 102.0], tenths),
             )?;
         chart
             .configure_mesh()

@@ -36,7 +36,7 @@ fn popularity(of: &str, counts: &Counts) -> anyhow::Result<String> {
             .margin_right(40)
             .x_label_area_size(52)
             .y_label_area_size(84)
-            .build_cartesian_2d(Axis::logarithmic(1.0..items * 1.1, x), Axis::logarithmic(0.8..last(&y), y))?;
+            .build_cartesian_2d(Axis::logarithmic([1.0, items * 1.1], x), Axis::logarithmic([0.8, last(&y)], y))?;
         chart
             .configure_mesh()
             .bold_line_style(GRID)
@@ -77,7 +77,8 @@ fn by_rank(descending: &[u64]) -> Vec<(f64, f64)> {
 fn listeners(of: &str, counts: &Counts) -> anyhow::Result<String> {
     let bins = by_size(&counts.listeners);
     let most = bins.iter().map(|(_, _, listeners)| *listeners).max().unwrap_or(1) as f64;
-    let (x, y) = (decades(bins.last().map_or(10.0, |(_, to, _)| *to)), ticks(most, 5));
+    let busiest = bins.last().map_or(10.0, |(_, to, _)| *to);
+    let (x, y) = (decades(busiest), ticks(most, 5));
     let half = counts.listeners.len() / 2;
     let subtitle = format!(
         "{of}; half of the {} listeners have {} or more",
@@ -90,7 +91,7 @@ fn listeners(of: &str, counts: &Counts) -> anyhow::Result<String> {
             .margin_right(40)
             .x_label_area_size(52)
             .y_label_area_size(84)
-            .build_cartesian_2d(Axis::logarithmic(1.0..items * 1.1, x), Axis::even(0.0..last(&y), y))?;
+            .build_cartesian_2d(Axis::logarithmic([1.0, busiest], x), Axis::even([0.0, last(&y)], y))?;
         chart
             .configure_mesh()
             .disable_x_mesh()
@@ -140,7 +141,7 @@ fn hours(of: &str, counts: &Counts) -> anyhow::Result<String> {
             .margin_right(40)
             .x_label_area_size(52)
             .y_label_area_size(84)
-            .build_cartesian_2d(Axis::even(0.0..24.0, x), Axis::even(0.0..last(&y), y))?;
+            .build_cartesian_2d(Axis::even([0.0, 24.0], x), Axis::even([0.0, last(&y)], y))?;
         chart
             .configure_mesh()
             .disable_x_mesh()
@@ -180,7 +181,7 @@ fn genres(of: &str, counts: &Counts) -> anyhow::Result<String> {
             .x_label_area_size(52)
             .y_label_area_size(130)
             // The most played stands on top.
-            .build_cartesian_2d(Axis::even(0.0..last(&x), x), Axis::even(rows..0.0, Vec::new()))?;
+            .build_cartesian_2d(Axis::even([0.0, last(&x)], x), Axis::even([rows, 0.0], Vec::new()))?;
         chart
             .configure_mesh()
             .disable_y_mesh()

@@ -104,7 +104,7 @@ fn inf_ae(folder: &Path, options: &Options, progress: &dyn Progress) -> Result<T
     let rows = numbers::columns(&path, ["user", "item", "infae_split"], progress)?;
     let films = Numbering::of(rows.iter().map(|[_, item, _]| *item as u32));
     let users = Numbering::of(rows.iter().map(|[user, _, _]| *user as u32));
-    let mut parts = [const { Vec::new() }; 3].map(|_: Vec<Vec<u32>>| vec![Vec::new(); users.len()]);
+    let mut parts: [Vec<Vec<u32>>; 3] = std::array::from_fn(|_| vec![Vec::new(); users.len()]);
     for [user, film, split] in rows {
         let place = usize::try_from(split).ok().and_then(|split| parts.get_mut(split));
         let (Some(lists), Some(user), Some(film)) = (place, users.number(user as u32), films.number(film as u32))
