@@ -43,6 +43,32 @@ fn check(name: &str, folder: &str, users: usize, expected: &[(&str, f64)]) {
     }
 }
 
+/// Plain EASE, where there is an engine of that name, is what another code in double precision gives on the same parts.
+fn check_ease(name: &str, folder: &str, regularisation: &str, expected: &[(&str, f64)]) {
+    let (Some(folder), Ok(mut ease)) = (data(folder), engine("ease")) else { return };
+    ease.set("regularisation", regularisation).unwrap();
+    for exponent in ease.settings().into_iter().filter(|setting| setting.name.ends_with("_exponent")) {
+        ease.set(exponent.name, "0").unwrap();
+    }
+    let report = measured(name, &folder, &[ease], &Options::new(Part::Test));
+    for (measure, expected) in expected {
+        let at = report.measures.iter().position(|known| known.to_string() == *measure).unwrap();
+        let value = report.rows[0].values[at].mean;
+        assert!((value - expected).abs() <= 0.0003, "{name} {measure}: {value:.6}, expected {expected}");
+    }
+}
+
+#[test]
+fn ease_on_movielens_leave_one_out() {
+    check_ease("ml-1m-loo", "ml-1m", "500", &[("HR@10", 0.1099), ("NDCG@10", 0.0544)]);
+}
+
+#[test]
+fn ease_on_movielens_by_the_index_of_infae() {
+    let expected = [("NDCG@10", 0.3406), ("HR@10", 0.3232), ("NDCG@100", 0.4320), ("HR@100", 0.6005)];
+    check_ease("ml-1m-infae", "ml-1m", "800", &expected);
+}
+
 #[test]
 fn popularity_on_gowalla() {
     check(
