@@ -136,7 +136,8 @@ fn every_protocol_has_a_validation_part_on_the_data_itself() {
         let (validation, test) = (read(Part::Validation), read(Part::Test));
         assert!(validation.training.learn.seen.len() <= test.training.learn.seen.len(), "{name}");
         // What is to be found when tuning is known when the test is taken, and is never what the test looks for.
-        let is_test = |(user, item, _): (u32, u32, f32)| test.held_out.row(user as usize).0.binary_search(&item).is_ok();
+        let is_test =
+            |(user, item, _): (u32, u32, f32)| test.held_out.row(user as usize).0.binary_search(&item).is_ok();
         if validation.held_out.columns() == test.held_out.columns() && name != "time" {
             assert!(!validation.held_out.entries().any(is_test), "{name}");
         }
