@@ -14,6 +14,10 @@ pub mod demo;
 pub mod import;
 pub mod train;
 
+pub mod evaluate;
+pub mod plot;
+pub mod world;
+
 pub mod client;
 pub mod draw;
 pub mod freshness;

@@ -94,7 +94,8 @@ fn each_line(
     }
     let mut lines = Lines::open(path, Encoding::Utf8, progress)?;
     while let Some(next) = lines.next_line()? {
-        let wrong = || Error::Format { file: format!("{}:{}", lines.name(), next.number), expected: expected.to_owned() };
+        let wrong =
+            || Error::Format { file: format!("{}:{}", lines.name(), next.number), expected: expected.to_owned() };
         line(next.text.as_ref().map_err(|_| wrong())?).map_err(|_| wrong())?;
     }
     Ok(())

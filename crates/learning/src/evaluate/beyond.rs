@@ -102,7 +102,8 @@ mod tests {
     fn novelty_and_popularity_are_those_of_the_lists_items() {
         // Of four users, all four have item 0, one has item 1, nobody has item 2.
         let given =
-            Interactions::from_entries(4, 3, &[(0, 0, 1.0), (1, 0, 2.0), (2, 0, 1.0), (3, 0, 1.0), (3, 1, 1.0)]).unwrap();
+            Interactions::from_entries(4, 3, &[(0, 0, 1.0), (1, 0, 2.0), (2, 0, 1.0), (3, 0, 1.0), (3, 1, 1.0)])
+                .unwrap();
         let holders = holders(&given);
         assert_eq!(holders, [4, 1, 0]);
         assert_eq!(novelty(&lists(), &holders, 4, 2), [1.0, 1.0]);
@@ -123,10 +124,7 @@ mod tests {
     fn the_curve_runs_from_the_most_popular_to_all() {
         let shown = exposure(&lists(), 4, 2);
         assert_eq!(shown, [2, 1, 1, 0]);
-        assert_eq!(
-            exposure_curve(&shown, &[4, 1, 0, 9], 4),
-            [(0.25, 0.0), (0.5, 0.5), (0.75, 0.75), (1.0, 1.0)]
-        );
+        assert_eq!(exposure_curve(&shown, &[4, 1, 0, 9], 4), [(0.25, 0.0), (0.5, 0.5), (0.75, 0.75), (1.0, 1.0)]);
         assert_eq!(exposure_curve(&shown, &[4, 1, 0, 9], 1), [(0.25, 0.0), (1.0, 1.0)]);
         assert!(exposure_curve(&[], &[], 4).is_empty());
     }

@@ -64,8 +64,7 @@ impl At {
 #[must_use]
 pub fn measure(scorer: &dyn Scorer, seen: &Interactions, held_out: &Interactions, lengths: &[usize]) -> Vec<At> {
     let longest = lengths.iter().copied().max().unwrap_or(0);
-    let rank::Lists { users, lists } =
-        rank::rank(scorer, seen, held_out, &protocol::Candidates::All, longest, &Silent);
+    let rank::Lists { users, lists } = rank::rank(scorer, seen, held_out, &protocol::Candidates::All, longest, &Silent);
     let items = held_out.columns();
     lengths
         .iter()

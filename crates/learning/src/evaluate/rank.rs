@@ -65,7 +65,8 @@ pub fn rank(
 
 /// The best of some items, which ascend.
 fn among(scores: &[f32], those: &[u32], longest: usize) -> Vec<u32> {
-    let mut theirs: Vec<f32> = those.iter().map(|item| scores.get(*item as usize).copied().unwrap_or(f32::NAN)).collect();
+    let mut theirs: Vec<f32> =
+        those.iter().map(|item| scores.get(*item as usize).copied().unwrap_or(f32::NAN)).collect();
     top::best(&mut theirs, &[], longest).into_iter().map(|at| those[at as usize]).collect()
 }
 

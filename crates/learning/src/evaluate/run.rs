@@ -3,8 +3,7 @@
 use std::time::Instant;
 
 use super::{
-    Interval, bootstrap,
-    beyond,
+    Interval, beyond, bootstrap,
     engine::{self, Engine},
     memory, metrics,
     protocol::{self, Measure, Metric, Options, Protocol, Task},
@@ -243,7 +242,12 @@ mod tests {
     fn task() -> Task {
         let learn = History::of_sets(5, &[vec![0, 1], vec![0, 1], vec![0, 2]]).unwrap();
         let held_out = History::of_sets(5, &[vec![2], vec![3, 4], vec![]]).unwrap().seen;
-        Task { training: Training { learn, ..Training::default() }, held_out, candidates: Candidates::All, notes: vec![] }
+        Task {
+            training: Training { learn, ..Training::default() },
+            held_out,
+            candidates: Candidates::All,
+            notes: vec![],
+        }
     }
 
     #[test]

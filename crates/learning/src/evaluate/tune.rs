@@ -67,12 +67,8 @@ pub fn tune(plan: Plan<'_>, progress: &dyn Progress) -> Result<(Box<dyn Engine>,
         });
         stage.advance(1);
     }
-    let mut best = 0;
-    for at in 1..tried.len() {
-        if tried[at].value.mean > tried[best].value.mean {
-            best = at;
-        }
-    }
+    let better = |best: usize, at: usize| if tried[at].value.mean > tried[best].value.mean { at } else { best };
+    let best = (1..tried.len()).fold(0, better);
     if let Some(best) = tried.get_mut(best) {
         best.chosen = true;
         stage.finish(&format!("best {:.4} with {:?}", best.value.mean, best.settings));
@@ -125,7 +121,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let lines: String = (0..40)
             .map(|user| {
-                let items: Vec<String> = (0..10).map(|n| (user % 2 * 10 + (user * 3 + n * 7) % 10).to_string()).collect();
+                let items: Vec<String> =
+                    (0..10).map(|n| (user % 2 * 10 + (user * 3 + n * 7) % 10).to_string()).collect();
                 format!("{user} {}\n", items.join(" "))
             })
             .collect();
@@ -134,14 +131,24 @@ mod tests {
         let protocol = protocol("gowalla-lightgcn").unwrap();
         let (options, lengths) = (Options::new(Part::Test), Lengths::of(protocol, &[1], false));
         let fixed = [("alpha".to_owned(), "4".to_owned())];
-        let plan = |grid| Plan { protocol, folder: folder.path(), options: &options, engine: "factors", fixed: &fixed, grid, lengths: &lengths };
-        let (engine, tried) = tune(plan(&grid(&[("dimensions", &["1", "8"])])), &Silent).unwrap();
+        let plan = |grid| Plan {
+            protocol,
+            folder: folder.path(),
+            options: &options,
+            engine: "factors",
+            fixed: &fixed,
+            grid,
+            lengths: &lengths,
+        };
+        let dimensions = grid(&[("dimensions", &["1", "8"])]);
+        let (engine, tried) = tune(plan(&dimensions), &Silent).unwrap();
         assert_eq!(tried.len(), 2);
         let chosen = tried.iter().find(|tried| tried.chosen).unwrap();
         assert!(tried.iter().all(|tried| tried.value.mean <= chosen.value.mean));
         let setting = |name: &str| engine.settings().into_iter().find(|setting| setting.name == name).unwrap().value;
         assert_eq!(setting("dimensions"), chosen.settings["dimensions"]);
         assert_eq!(setting("alpha"), "4");
-        assert!(tune(plan(&grid(&[("dimensions", &["x"])])), &Silent).is_err());
+        let wrong = grid(&[("dimensions", &["x"])]);
+        assert!(tune(plan(&wrong), &Silent).is_err());
     }
 }

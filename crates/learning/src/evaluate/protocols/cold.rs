@@ -17,6 +17,8 @@ use super::{
 };
 use crate::{datasets::numbers, progress::Progress};
 
+/// The order of items that none of their numbers tells.
+const SHUFFLE: Seed = Seed(0);
 /// An item in so many is taken out.
 const OF: u64 = 5;
 
@@ -39,7 +41,7 @@ fn read(folder: &Path, options: &Options, progress: &dyn Progress) -> Result<Tas
     } else {
         (numbers::columns(&artists, ["userID", "artistID"], progress)?, false)
     };
-    let items = Numbering::of(pairs.iter().map(|[_, item]| *item as u32));
+    let items = Numbering::of(pairs.iter().map(|[_, item]| *item as u32)).shuffled(SHUFFLE);
     let users = Numbering::of(pairs.iter().map(|[user, _]| *user as u32));
     let mut lists: Vec<Vec<u32>> = vec![Vec::new(); users.len()];
     for [user, item] in pairs {
@@ -66,10 +68,7 @@ fn take_out(lists: &[Vec<u32>], items: usize, options: &Options) -> Result<Task,
         Part::Validation => 1,
     };
     let of = |keep: &dyn Fn(u64) -> bool| -> Vec<Vec<u32>> {
-        lists
-            .iter()
-            .map(|list| list.iter().copied().filter(|item| keep(place[*item as usize])).collect())
-            .collect()
+        lists.iter().map(|list| list.iter().copied().filter(|item| keep(place[*item as usize])).collect()).collect()
     };
     let candidates: Vec<u32> = (0..items as u32).filter(|item| place[*item as usize] == out).collect();
     let learn = History::of_sets(items, &of(&|place| place > out))?;

@@ -43,11 +43,7 @@ fn size(lines: &[&[(u32, Vec<u32>)]]) -> (usize, usize) {
 
 /// Three parts as InfAE and TKGAT split them: learned from `train`; for the test, shown train and validation, which
 /// both stand on no list, without being trained again.
-fn three_parts(
-    items: usize,
-    [train, validation, test]: [Vec<Vec<u32>>; 3],
-    part: Part,
-) -> Result<Task, Error> {
+fn three_parts(items: usize, [train, validation, test]: [Vec<Vec<u32>>; 3], part: Part) -> Result<Task, Error> {
     let learn = History::of_sets(items, &train)?;
     let (later, held_out) = match part {
         Part::Validation => (None, validation),

@@ -10,6 +10,9 @@
 
 use std::{collections::BTreeMap, path::Path};
 
+use shared_models::Seed;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
 use super::{
     super::{
         protocol::{Candidates, Error, Measure, Options, Part, Protocol, Published, Task},
@@ -34,7 +37,11 @@ pub static LEAVE_ONE_OUT: Protocol = Protocol {
         published("SASRec+ (cross entropy)", &[Some(0.3152), Some(0.1821)], TURNING_DROSS),
         published("gSASRec", &[Some(0.3003), Some(0.1726)], "asash/gSASRec-pytorch, README"),
         published("BERT4Rec", &[Some(0.2843), Some(0.1537)], TURNING_DROSS),
-        published("GRU4Rec (cross entropy)", &[Some(0.2811), Some(0.1648)], "facebookresearch/generative-recommenders, README"),
+        published(
+            "GRU4Rec (cross entropy)",
+            &[Some(0.2811), Some(0.1648)],
+            "facebookresearch/generative-recommenders, README",
+        ),
         published("SASRec (1 negative)", &[Some(0.2500), Some(0.1341)], TURNING_DROSS),
     ],
     read: leave_one_out,
@@ -97,10 +104,11 @@ fn inf_ae(folder: &Path, options: &Options, progress: &dyn Progress) -> Result<T
     let rows = numbers::columns(&path, ["user", "item", "infae_split"], progress)?;
     let films = Numbering::of(rows.iter().map(|[_, item, _]| *item as u32));
     let users = Numbering::of(rows.iter().map(|[user, _, _]| *user as u32));
-    let mut parts = [const { Vec::new() }; 3].map(|_: Vec<Vec<u32>>| vec![Vec::new(); users.len()]);
+    let mut parts: [Vec<Vec<u32>>; 3] = std::array::from_fn(|_| vec![Vec::new(); users.len()]);
     for [user, film, split] in rows {
         let place = usize::try_from(split).ok().and_then(|split| parts.get_mut(split));
-        let (Some(lists), Some(user), Some(film)) = (place, users.number(user as u32), films.number(film as u32)) else {
+        let (Some(lists), Some(user), Some(film)) = (place, users.number(user as u32), films.number(film as u32))
+        else {
             return Err(Error::Contents { path, expected: format!("infae_split is {split}; give 0, 1 or 2") });
         };
         lists[user as usize].push(film);
@@ -120,6 +128,19 @@ impl Numbering {
     /// Originals by columns that are given; those of `len` and past it have none.
     pub(super) fn pairs(pairs: impl Iterator<Item = (u32, u32)>, len: usize) -> Self {
         Self { columns: pairs.filter(|(_, column)| (*column as usize) < len).collect(), len }
+    }
+
+    /// Columns in an order that means nothing: where the original numbers tell age or fame, an engine that scores all
+    /// items alike would else be lucky.
+    pub(super) fn shuffled(self, seed: Seed) -> Self {
+        let mut order: Vec<u32> = (0..self.len as u32).collect();
+        order.sort_by_key(|column| (xxh3_64_with_seed(&column.to_le_bytes(), seed.0), *column));
+        let mut place = vec![0_u32; order.len()];
+        for (at, column) in order.into_iter().enumerate() {
+            place[column as usize] = at as u32;
+        }
+        let columns = self.columns.into_iter().map(|(original, column)| (original, place[column as usize])).collect();
+        Self { columns, len: self.len }
     }
 
     /// Columns ascend with the originals.
@@ -190,6 +211,17 @@ mod tests {
         let task = leave_one_out(folder.path(), &Options::new(Part::Validation), &Silent).unwrap();
         assert_eq!(task.training.learn.sequences.as_ref().unwrap()[..], [vec![2, 0], vec![0]]);
         assert_eq!((task.held_out.row(0).0, task.held_out.row(1).0), (&[1][..], &[3][..]));
+    }
+
+    #[test]
+    fn shuffled_columns_are_the_same_columns() {
+        let numbering = || Numbering::of([30, 10, 20, 40, 50].into_iter());
+        let shuffled = numbering().shuffled(Seed(0));
+        let of = |numbering: &Numbering| [10, 20, 30, 40, 50].map(|film| numbering.number(film).unwrap());
+        let (plain, mut mixed) = (of(&numbering()), of(&shuffled));
+        assert_ne!(plain, mixed);
+        mixed.sort_unstable();
+        assert_eq!((plain, shuffled.len()), (mixed, 5));
     }
 
     #[test]

@@ -43,11 +43,8 @@ const fn row(method: &'static str, values: &'static [Option<f64>]) -> Published 
 }
 
 fn read(folder: &Path, options: &Options, progress: &dyn Progress) -> Result<Task, Error> {
-    let rows = numbers::columns(
-        &folder.join("ratings_merged.csv.gz"),
-        ["user", "item", "seq_pos", "ncf_split"],
-        progress,
-    )?;
+    let rows =
+        numbers::columns(&folder.join("ratings_merged.csv.gz"), ["user", "item", "seq_pos", "ncf_split"], progress)?;
     let path = folder.join("ncf_loo_99neg_original_ids.txt");
     let lists = numbers::lists(&path, progress)?;
     let films = Numbering::of(rows.iter().map(|[_, film, _, _]| *film as u32));

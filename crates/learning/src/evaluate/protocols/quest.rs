@@ -38,7 +38,8 @@ fn read(folder: &Path, options: &Options, progress: &dyn Progress) -> Result<Tas
         return Err(Error::Fold { given: options.fold, last: FOLDS - 1 });
     }
     let rows = numbers::columns(&folder.join("ratings_merged.csv.gz"), ["user", "item", "rating"], progress)?;
-    let liked = rows.into_iter().filter(|[_, _, rating]| *rating >= 4).map(|[user, film, _]| (user as u32, film as u32));
+    let liked =
+        rows.into_iter().filter(|[_, _, rating]| *rating >= 4).map(|[user, film, _]| (user as u32, film as u32));
     let pairs = core(liked.collect(), CORE);
     let path = folder.join("topn-quest").join(format!("fold{}_test.tsv", options.fold));
     let test: FxHashSet<(u32, u32)> =

@@ -133,7 +133,8 @@ fn split(path: &Path, items: &[Item], events: &[Event], options: &Options) -> Re
         Part::Test => (&table.choices[..], test_from),
         Part::Validation => {
             let before = &table.choices[..table.choices.partition_point(|choice| choice.at < test_from)];
-            let from = split::moment_for_share(before, share).ok_or_else(|| nothing("too little comes before the test"))?;
+            let from =
+                split::moment_for_share(before, share).ok_or_else(|| nothing("too little comes before the test"))?;
             (before, from)
         }
     };
