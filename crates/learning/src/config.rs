@@ -11,6 +11,8 @@ use service_runtime::{
     telemetry,
 };
 
+use crate::archive;
+
 /// The defaults, documented.
 pub const DEFAULTS: &str = include_str!("../config.default.toml");
 
@@ -27,7 +29,7 @@ pub struct Config {
     /// Where the other services are.
     pub services: Services,
     /// The archive.
-    pub archive: Archive,
+    pub archive: archive::Config,
     /// Where releases are written.
     pub releases: Releases,
     /// When to learn.
@@ -42,17 +44,6 @@ pub struct Config {
 pub struct Services {
     /// Candidate generation, which has the catalogue.
     pub candidates: String,
-}
-
-/// The archive.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Archive {
-    /// The folder.
-    pub path: PathBuf,
-    /// How often days that are over are made one file each.
-    #[serde(with = "humantime_serde")]
-    pub compact_every: Duration,
 }
 
 /// Where releases are written.
@@ -77,6 +68,7 @@ impl Validate for Config {
         let mut problems: Vec<Problem> = within("telemetry", &self.telemetry)
             .chain(within("ops", &self.ops))
             .chain(within("stop", &self.stop))
+            .chain(within("archive", &self.archive))
             .chain(within("bus", &self.bus))
             .collect();
         let mut check = |sound: bool, key: &str, given: Duration, expected: &str| {
@@ -88,9 +80,8 @@ impl Validate for Config {
                 });
             }
         };
-        let (compact, learn) = (self.archive.compact_every, self.learn.every);
+        let learn = self.learn.every;
         let second = Duration::from_secs(1);
-        check(compact >= second, "archive.compact_every", compact, "1s or longer");
         check(learn.is_zero() || learn >= second, "learn.every", learn, "0s for never, or 1s or longer");
         let places = &self.services.candidates;
         if client::check(places).is_err() {

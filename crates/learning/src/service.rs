@@ -1,11 +1,10 @@
-//! Learning as a process of its own: events from the stream into the archive, files of days that are over made one, and
-//! a release of every tenant now and then. The way to the other services is the catalogue's client and the folder of
+//! Learning as a process of its own: what the streams bring into the archive, its small files made few, and a release of
+//! every tenant now and then. The way to the other services is the catalogue's client and the folder of
 //! releases, where they find what is promoted.
 
 use std::{sync::Arc, time::Duration};
 
 use contracts::{Catalogue, Deadline, grpc::CatalogueClient};
-use event_bus::{ConsumerMetrics, consume, subjects};
 use service_runtime::{
     OnFailure, Runtime, client,
     process::{About, Listening},
@@ -15,7 +14,7 @@ use shared_models::{TenantId, item::Item};
 use tokio::time::MissedTickBehavior;
 
 use crate::{
-    archive::{Archive, ArchiveHandler, Span},
+    archive::{Archive, keeping},
     config::{Config, DEFAULTS},
     metrics::LearningMetrics,
     progress::{Progress, Silent},
@@ -41,18 +40,9 @@ pub const ABOUT: About = About {
 /// When the bus or the archive cannot be opened.
 pub async fn serve(config: Config, runtime: Runtime) -> anyhow::Result<Vec<Listening>> {
     let bus = event_bus::open(&config.bus, &runtime).await?;
-    let (path, now) = (config.archive.path.clone(), runtime.clock.now());
-    let opened = runtime.tasks.intake.blocking("open-archive", move || Archive::open(path, now)).await;
-    let archive = Arc::new(opened.ok_or_else(|| anyhow::anyhow!("opening the archive broke off"))??);
-    let intake = &runtime.tasks.intake;
-    let landing = consume(
-        bus,
-        subjects::LEARNING_ARCHIVE.clone(),
-        Arc::new(ArchiveHandler::new(Arc::clone(&archive))),
-        ConsumerMetrics::new(&runtime.metrics),
-        intake.token(),
-    );
-    intake.spawn("archive", OnFailure::Stop, landing);
+    let archive = keeping::open(&config.archive, &runtime).await?;
+    keeping::land(&bus, &archive, &config.archive, &runtime);
+    keeping::compact(&archive, &config.archive, &runtime);
     let places = &config.services.candidates;
     let candidates = client::connect("candidates", places, &client::Config::default(), &runtime).await?;
     let learner = Arc::new(Learner {
@@ -62,9 +52,8 @@ pub async fn serve(config: Config, runtime: Runtime) -> anyhow::Result<Vec<Liste
         metrics: LearningMetrics::new(&runtime.metrics),
         runtime: runtime.clone(),
     });
-    intake.spawn("compaction", OnFailure::Stop, Arc::clone(&learner).compact_every(config.archive.compact_every));
     if !config.learn.every.is_zero() {
-        intake.spawn("learning", OnFailure::Stop, learner.learn_every(config.learn.every));
+        runtime.tasks.intake.spawn("learning", OnFailure::Stop, learner.learn_every(config.learn.every));
     }
     Ok(Vec::new())
 }
@@ -78,23 +67,6 @@ struct Learner {
 }
 
 impl Learner {
-    async fn compact_every(self: Arc<Self>, every: Duration) -> Result<(), std::convert::Infallible> {
-        let stop = self.runtime.tasks.intake.token();
-        let mut tick = ticks(every);
-        while stop.run_until_cancelled(tick.tick()).await.is_some() {
-            let (archive, now) = (Arc::clone(&self.archive), self.runtime.clock.now());
-            match self.runtime.tasks.intake.blocking("compact", move || archive.compact(now)).await {
-                Some(Ok(0)) | None => {}
-                Some(Ok(files)) => {
-                    self.metrics.compacted.inc_by(files as u64);
-                    tracing::info!(files, "archive made one file a day");
-                }
-                Some(Err(error)) => tracing::error!(error = chain(&error), "archive could not be compacted"),
-            }
-        }
-        Ok(())
-    }
-
     async fn learn_every(self: Arc<Self>, every: Duration) -> Result<(), std::convert::Infallible> {
         let stop = self.runtime.tasks.intake.token();
         let mut tick = ticks(every);
@@ -153,8 +125,10 @@ pub async fn learn(
     let items = items_of(catalogue, tenant).await?;
     let (tenant, now) = (tenant.clone(), runtime.clock.now());
     let work = move || {
-        let events = archive.read(&tenant, Span::ALL, &*progress)?;
-        anyhow::Ok(train::train(&tenant, &items, &events, &store, &train::Config::new(now), &*progress)?)
+        let history = archive.history(&tenant, &*progress)?;
+        let mut config = train::Config::new(now);
+        config.lineage.insert("archive_position".to_owned(), history.position.to_string());
+        anyhow::Ok(train::train(&tenant, &items, &history.events, &store, &config, &*progress)?)
     };
     let trained = runtime.tasks.intake.blocking("train", work).await;
     trained.ok_or_else(|| anyhow::anyhow!("training broke off"))?

@@ -2,7 +2,7 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr, SocketAddrV4},
-    path::{Path, PathBuf},
+    path::Path,
     sync::LazyLock,
 };
 
@@ -78,7 +78,7 @@ pub struct Config {
     /// How the process stops.
     pub stop: StopConfig,
     /// The archive.
-    pub archive: Archive,
+    pub archive: learning::archive::Config,
     /// The event bus.
     pub bus: event_bus::Config,
     /// The edge.
@@ -87,14 +87,6 @@ pub struct Config {
     pub candidates: Candidates,
     /// Ranking.
     pub ranking: Ranking,
-}
-
-/// The archive.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Archive {
-    /// The folder.
-    pub path: PathBuf,
 }
 
 /// The edge's own sections.
@@ -177,9 +169,10 @@ impl Config {
             *path = data.join(&*path);
         }
         // Empty is none.
-        let snapshot = &mut self.edge.serving.snapshot;
-        if !snapshot.as_os_str().is_empty() {
-            *snapshot = data.join(&*snapshot);
+        for path in [&mut self.edge.serving.snapshot, &mut self.archive.history] {
+            if !path.as_os_str().is_empty() {
+                *path = data.join(&*path);
+            }
         }
         if let Some(path) = self.candidates.store.url.strip_prefix(SQLITE) {
             self.candidates.store.url = format!("{SQLITE}{}", data.join(path).display());
@@ -261,6 +254,7 @@ impl Validate for Config {
         let mut problems: Vec<Problem> = within("telemetry", &self.telemetry)
             .chain(within("ops", &self.ops))
             .chain(within("stop", &self.stop))
+            .chain(within("archive", &self.archive))
             .chain(within("bus", &self.bus))
             .collect();
         // Each service checks its own sections as it does alone; what the process holds once is checked once.

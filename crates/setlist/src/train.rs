@@ -5,7 +5,7 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 use anyhow::Context;
 use contracts::{Deadline, grpc::CatalogueClient};
 use learning::{
-    archive::Archive,
+    archive::keeping,
     progress::{Bars, Progress},
     train::TrainReport,
 };
@@ -65,11 +65,13 @@ async fn beside_a_cluster(
     runtime: &Runtime,
     progress: Arc<dyn Progress>,
 ) -> anyhow::Result<(ReleaseId, TrainReport)> {
-    let path = config.archive.path.clone();
-    anyhow::ensure!(path.exists(), "there is no archive at {}: set archive.path or --data", path.display());
-    let now = runtime.clock.now();
-    let archive = runtime.tasks.intake.blocking("open-archive", move || Archive::open(path, now)).await;
-    let archive = Arc::new(archive.context("opening the archive broke off")??);
+    let path = &config.archive.path;
+    anyhow::ensure!(
+        !config.archive.url.is_empty() || path.exists(),
+        "there is no archive at {}: set archive.path, archive.url or --data",
+        path.display()
+    );
+    let archive = keeping::open(&config.archive, runtime).await?;
     let candidates = client::connect("candidates", url, &client::Config::default(), runtime).await?;
     let catalogue = CatalogueClient::new(candidates);
     let store = releases::Store::open(&config.ranking.releases.path)?;

@@ -104,6 +104,7 @@ pub(super) fn service(part: Part, shape: &Shape, at: &Addresses, database: &str,
         Kind::Learning => settings.extend([
             ("services.candidates", text(&at.list(Kind::Candidates, "http", 0))),
             ("archive.path", text(&folder.join("archive").display().to_string())),
+            ("archive.history", text(&folder.join("history").display().to_string())),
             ("releases.path", releases),
         ]),
         Kind::Nats | Kind::Postgres => {}
