@@ -36,6 +36,8 @@ pub enum Command {
     Import(Import),
     /// Train on the archive and promote a release.
     Train(Train),
+    /// Export everything a tenant owns into a folder.
+    Export(Export),
     /// Draw a listener's page in the terminal, from a running platform.
     Page(Page),
     /// Measure how long a play takes to change the next page of a running platform.
@@ -197,6 +199,24 @@ pub struct Train {
     /// and the releases are the configured folders, and the bus is left alone.
     #[arg(long, value_name = "URL")]
     pub candidates: Option<String>,
+}
+
+/// `setlist export`.
+///
+/// Items, listeners, trends, surfaces, keys (without what opens them) and releases as JSON lines; events and
+/// recommendations as Parquet; a manifest with counts and hashes. docs/data-dictionary.md explains every column.
+#[derive(Clone, Debug, Args)]
+pub struct Export {
+    /// Where to: a folder that is not there, or is empty.
+    #[arg(long, value_name = "FOLDER")]
+    pub to: PathBuf,
+    /// Where everything is kept.
+    #[command(flatten)]
+    pub data: Data,
+    /// The configuration. A cluster is named by candidates.store.url, archive.path or archive.url, and
+    /// ranking.releases.path.
+    #[command(flatten)]
+    pub configuration: Options,
 }
 
 /// `setlist page`.

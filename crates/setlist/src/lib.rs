@@ -11,6 +11,7 @@ pub mod serve;
 pub mod service;
 
 pub mod demo;
+pub mod export;
 pub mod import;
 pub mod train;
 

@@ -1,5 +1,6 @@
 //! The command line as a person meets it: the real binary, its words and its exit codes.
 
+mod export;
 mod operators;
 
 use std::{

@@ -1,6 +1,8 @@
 //! The archive: every row once, whatever is delivered again and wherever it crashes.
 
 mod crash;
+mod dictionary;
+mod export;
 mod history;
 mod landing;
 mod recommendations;
