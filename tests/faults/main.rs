@@ -58,7 +58,7 @@ async fn events_are_kept_and_counted_once() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_are_answered_whatever_is_away() -> Result<()> {
-    try_all(&["R7", "R8", "R10", "R16"]).await
+    try_all(&["R7", "R8", "R10", "R16", "R20"]).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

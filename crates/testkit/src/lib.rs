@@ -4,6 +4,7 @@
 //! fails loudly with what to do. It must never know the code of a service: `cluster` knows services as programs with a
 //! command line and a configuration.
 
+pub mod abuse;
 pub mod cluster;
 pub mod folder;
 pub mod nats;

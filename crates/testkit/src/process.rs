@@ -36,6 +36,11 @@ impl Process {
         Self { program, arguments, folder, log, child: None }
     }
 
+    /// Runs another program from its next start on, with the same arguments.
+    pub fn replace(&mut self, program: &Path) {
+        program.clone_into(&mut self.program);
+    }
+
     /// Starts it; nothing happens where it runs.
     ///
     /// # Errors

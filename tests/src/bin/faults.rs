@@ -1,12 +1,12 @@
 //! `scripts/faults`: breaks a cluster in every way that something is promised about, and writes down what was seen.
 
-use std::{process::ExitCode, sync::Arc};
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use anyhow::{Result, ensure};
 use clap::Parser;
 use testkit::cluster::Shape;
 use tests::{
-    faults::{self, Row, Size, Stand, cold, disk_full, table},
+    faults::{self, Row, Size, Stand, cold, disk_full, table, versions},
     root,
     stock::Stock,
 };
@@ -36,6 +36,12 @@ struct Options {
     /// nats-servers: 1, or 3 that keep everything three times.
     #[arg(long, default_value_t = 3)]
     nats: usize,
+    /// The `setlist` binary of another release: R16 also rolls to it and back.
+    #[arg(long, value_name = "BINARY", requires = "other_name")]
+    other: Option<PathBuf>,
+    /// What that release is called.
+    #[arg(long, value_name = "NAME")]
+    other_name: Option<String>,
     /// Print only, and leave docs/faults.md as it is.
     #[arg(long)]
     dry: bool,
@@ -109,7 +115,11 @@ async fn tried(stand: &mut Option<Stand>, promise: &str, stock: &Arc<Stock>, opt
         }
         None => Stand::start(options.shape(), Arc::clone(stock), options.seed, options.size()).await?,
     };
-    let rows = faults::run(promise, &mut ready).await?;
+    let mut rows = faults::run(promise, &mut ready).await?;
+    if let (Some(program), "R16") = (&options.other, promise) {
+        let name = options.other_name.clone().unwrap_or_default();
+        rows.extend(versions::run(&mut ready, &versions::Other { program: program.clone(), name }).await?);
+    }
     *stand = Some(ready);
     Ok(rows)
 }

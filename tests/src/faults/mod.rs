@@ -16,6 +16,7 @@ pub mod events;
 pub mod nemesis;
 pub mod oracle;
 
+pub mod abuse;
 pub mod candidates;
 pub mod cold;
 pub mod deadlines;
@@ -27,6 +28,7 @@ pub mod outage;
 pub mod ranking;
 pub mod resends;
 pub mod rolling;
+pub mod versions;
 
 use anyhow::{Result, bail};
 
@@ -34,7 +36,7 @@ pub use stand::{Size, Stand};
 pub use table::Row;
 
 /// The promises that are tried on one cluster, in this order: what happens to events, then what happens to pages.
-pub const SHARED: [&str; 7] = ["R1", "R3", "R5", "R7", "R8", "R10", "R16"];
+pub const SHARED: [&str; 8] = ["R1", "R3", "R5", "R7", "R8", "R10", "R16", "R20"];
 
 /// Tries one of the promises of [`SHARED`].
 ///
@@ -49,6 +51,7 @@ pub async fn run(promise: &str, stand: &mut Stand) -> Result<Vec<Row>> {
         "R8" => candidates::run(stand).await,
         "R10" => dependencies::run(stand).await,
         "R16" => rolling::run(stand).await,
+        "R20" => abuse::run(stand).await,
         other => bail!("{other} is none of {SHARED:?}"),
     }
 }

@@ -240,6 +240,16 @@ impl Cluster {
         }
     }
 
+    /// A service runs another release's program from its next start on, with the configuration it had.
+    ///
+    /// # Errors
+    /// When there is no such service.
+    pub fn replace(&mut self, service: Part, program: &Path) -> Result<()> {
+        ensure!(service.kind.is_service(), "{service} is none of our services");
+        self.process(service)?.replace(program);
+        Ok(())
+    }
+
     /// Whether a part runs, frozen or not.
     ///
     /// # Errors
