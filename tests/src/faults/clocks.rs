@@ -127,9 +127,15 @@ async fn windows(stand: &Stand, from: i64, row: &mut Row) -> Result<String> {
     let behind = (from - ask(stand, oldest).await?) / 1_000;
     row.expect(ahead <= HOUR + SLACK, || format!("a moment is kept that lies {ahead} s ahead"));
     row.expect(behind <= HOUR + SLACK, || format!("a moment is kept that lies {behind} s behind the start"));
-    let trending = ask(stand, "SELECT COALESCE(CEIL(SUM(plays)), 0)::bigint FROM trends").await?;
+    // Trends halve within a day, and are kept as they stood at a moment of their own.
+    let trending = format!(
+        "SELECT COALESCE(CEIL(SUM(plays * POWER(2::float8, GREATEST(-1000, (at - {now})::float8 / 86400000)))), 0)::bigint \
+         FROM trends"
+    );
+    let trending = ask(stand, &trending).await?;
     let folded = ask(stand, "SELECT COUNT(*) FROM folded_events").await?;
-    row.expect(trending <= folded, || format!("{trending} plays trend after {folded} events"));
+    // A play that is told by a clock an hour ahead counts a little more until then.
+    row.expect(trending <= folded + folded / 20, || format!("{trending} plays trend after {folded} events"));
     Ok(format!("moments kept from {behind} s before to {ahead} s ahead; {trending} plays trend of {folded} events"))
 }
 

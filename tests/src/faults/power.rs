@@ -74,12 +74,14 @@ pub async fn run(shape: Shape, stock: Arc<Stock>, seed: u64, size: Size) -> Resu
 
 async fn kept(shape: Shape, stock: Arc<Stock>, seed: u64, size: Size) -> Result<Row> {
     let (events, cuts) = size.of((4_000, 3), (200_000, 20));
-    let servers = shape.nats;
-    let what = format!("{cuts} cuts of the power under {servers} nats-servers and PostgreSQL while events are sent");
+    let servers = servers(&shape);
+    let what = format!("{cuts} cuts of the power under {servers} and PostgreSQL while events are sent");
     let mut row = Row::new("R2", what, seed);
     let (disks, mut stand) = rack(shape, stock, seed, size).await?;
     let before = oracle::before(&stand).await?;
-    let sending = Sending::start(Plan::new(format!("power-{seed}"), events, seed), &kills::target(&stand)?);
+    // Requests enough that some are on their way whenever the power goes.
+    let plan = Plan { batch: size.of(5, 100), ..Plan::new(format!("power-{seed}"), events, seed) };
+    let sending = Sending::start(plan, &kills::target(&stand)?);
     let mut random = Seed(seed).stream("power");
     let mut seen: BTreeMap<Cut, u32> = BTreeMap::new();
     for number in 0..cuts {
@@ -111,8 +113,8 @@ async fn kept(shape: Shape, stock: Arc<Stock>, seed: u64, size: Size) -> Result<
 /// The test of the test: nats-servers that sync every two minutes, as they do when nobody tells them, acknowledge what
 /// the next cut takes away.
 async fn unsynced(shape: Shape, stock: Arc<Stock>, seed: u64, size: Size) -> Result<Row> {
-    let servers = shape.nats;
-    let what = format!("must lose: one cut under {servers} nats-servers that sync by their default, not always");
+    let servers = servers(&shape);
+    let what = format!("must lose: one cut under {servers} with the default sync instead of `always`");
     let mut row = Row::new("R2", what, seed);
     let (disks, mut stand) = rack(Shape { sync: Sync::Default, ..shape }, stock, seed, size).await?;
     let before = oracle::before(&stand).await?;
@@ -127,6 +129,11 @@ async fn unsynced(shape: Shape, stock: Arc<Stock>, seed: u64, size: Size) -> Res
     row.seen = format!("as it must: {verdict}");
     drop(stand);
     Ok(row)
+}
+
+/// The nats-servers in words, for the table.
+fn servers(shape: &Shape) -> String {
+    if shape.nats == 1 { "one nats-server".to_owned() } else { format!("{} nats-servers", shape.nats) }
 }
 
 /// A cluster whose streams and database lie on disks of their own.
