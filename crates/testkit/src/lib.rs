@@ -15,6 +15,7 @@ pub mod postgres;
 pub mod process;
 mod signals;
 pub mod tools;
+pub mod volume;
 
 pub use cluster::Cluster;
 pub use folder::Folder;
@@ -23,3 +24,4 @@ pub use nats_cluster::NatsCluster;
 pub use otlp::Collector;
 pub use postgres::Postgres;
 pub use process::Process;
+pub use volume::Volume;

@@ -1,8 +1,8 @@
 //! The fault runner: breaks the parts of a real cluster while it is used, and judges what its users saw.
 //!
-//! Each promise (docs/faults.md) is one file: [`kills`], [`resends`], [`intake`] for events; [`ranking`],
-//! [`candidates`], [`dependencies`], [`cold`], [`rolling`] for pages. Each has a short form, run by the test target
-//! `faults`, and a long one, run by `scripts/faults`.
+//! Each promise (docs/faults.md) is one file: [`kills`], [`power`], [`resends`], [`disk_full`], [`intake`], [`clocks`]
+//! for events; [`ranking`], [`candidates`], [`dependencies`], [`cold`], [`rolling`] for pages. Each has a short form, run
+//! by the test target `faults` unless it needs root, and a long one, run by `scripts/faults`.
 
 pub mod proxy;
 pub mod stand;
@@ -18,6 +18,7 @@ pub mod oracle;
 
 pub mod abuse;
 pub mod candidates;
+pub mod clocks;
 pub mod cold;
 pub mod deadlines;
 pub mod dependencies;
@@ -25,6 +26,7 @@ pub mod disk_full;
 pub mod intake;
 pub mod kills;
 pub mod outage;
+pub mod power;
 pub mod ranking;
 pub mod resends;
 pub mod rolling;
