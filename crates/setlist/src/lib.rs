@@ -12,6 +12,8 @@ pub mod service;
 
 pub mod demo;
 pub mod import;
+pub mod learn;
+pub mod release;
 pub mod train;
 
 pub mod client;

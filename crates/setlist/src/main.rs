@@ -18,6 +18,8 @@ fn main() -> ExitCode {
         Command::Learning(args) => setlist::service::learning(&args),
         Command::Import(args) => setlist::import::run(args),
         Command::Train(args) => setlist::train::run(args),
+        Command::Learn(args) => setlist::learn::run(args),
+        Command::Release(args) => setlist::release::run(&args),
         Command::Page(args) => setlist::page::run(&args),
         Command::Freshness(args) => setlist::freshness::run(&args),
         Command::Key(args) => setlist::keys::run(&args),
