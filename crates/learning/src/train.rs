@@ -198,7 +198,7 @@ pub fn train(
     let golden = gates::golden::make(&gates::golden::Input {
         items: &table.items,
         histories,
-        held_out: held_out.as_ref(),
+        held_out: held_out.as_ref().filter(|held_out| !held_out.is_empty()),
         factors: Some(&factors),
         neighbours: Some(&nearest),
         scorer: scorer.as_ref().map(|trained| &trained.model).zip(rows.as_ref()),

@@ -202,7 +202,9 @@ fn what_is_too_large_or_too_slow_is_held_back() {
 #[test]
 fn a_judgement_can_be_overridden_with_a_reason_and_the_log_says_so() {
     let stand = Stand::new(23);
-    let worse = stand.other(|_, meta| drop(meta.metrics.insert("recall@20".to_owned(), 0.0)));
+    let worse = stand.other(|_, meta| {
+        meta.metrics.insert("recall@20".to_owned(), 0.0);
+    });
     assert!(!stand.promote(&worse, None).promoted);
     assert!(stand.promote(&worse, Some("the hold-out was a holiday")).promoted);
     assert!(stand.is_live(&worse));
@@ -321,7 +323,12 @@ async fn what_fails_is_tried_again_and_the_live_release_stays() {
     let runtime = learner.runtime.clone();
     runtime.tasks.intake.spawn("learning", service_runtime::OnFailure::Stop, Arc::new(learner).run());
     let end = std::time::Instant::now() + Duration::from_secs(30);
-    while !runtime.metrics.encode().contains("setlist_learning_failures_in_a_row 3") {
+    let failures = || {
+        let page = runtime.metrics.encode();
+        let line = page.lines().find_map(|line| line.strip_prefix("setlist_learning_failures_in_a_row "));
+        line.and_then(|number| number.trim().parse::<u32>().ok()).unwrap_or(0)
+    };
+    while failures() < 3 {
         assert!(std::time::Instant::now() < end, "{}", runtime.metrics.encode());
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

@@ -168,7 +168,7 @@ fn a_manifest_that_reads_as_json_and_is_wrong_is_refused() {
 }
 
 #[test]
-fn a_folder_in_place_of_a_file_says_nothing_of_the_release() {
+fn a_folder_in_place_of_a_file_is_refused() {
     let (serving, bad) = Serving::new(40);
     let path = serving.folder(&bad).join("notes.txt");
     fs::remove_file(&path).unwrap();
