@@ -228,6 +228,7 @@ impl Worlds {
             // Also one that was admitted by `activate` and is not adopted yet.
             world.adopt();
         }
+        self.metrics.live(self.all().iter().filter_map(|world| world.serving().map(|serving| serving.id().clone())));
     }
 
     /// Looks for a tenant's live release, and tells what was found.

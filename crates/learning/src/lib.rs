@@ -20,8 +20,14 @@ pub mod evaluate;
 
 pub mod ranker;
 
+pub mod gates;
+
 pub mod train;
 
 pub mod config;
-mod metrics;
+pub mod metrics;
+
+pub mod learner;
+pub mod schedule;
+
 pub mod service;

@@ -1,5 +1,7 @@
 //! The command line: what can be asked of the binary, and nothing of how it is done.
 
+pub mod release;
+
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
@@ -34,10 +36,14 @@ pub enum Command {
     Learning(Service),
     /// Import a data set: items into the catalogue, events through the stream.
     Import(Import),
-    /// Train on the archive and promote a release.
+    /// Train on the archive and promote the release, if every gate lets it through.
     Train(Train),
     /// Export everything a tenant owns into a folder.
     Export(Export),
+    /// Train now and then, beside a running platform, and promote what the gates let through.
+    Learn(release::Learn),
+    /// List, show, verify, promote, roll back and compare releases.
+    Release(release::Release),
     /// Draw a listener's page in the terminal, from a running platform.
     Page(Page),
     /// Measure how long a play takes to change the next page of a running platform.

@@ -35,6 +35,7 @@ pub static DEFAULTS: LazyLock<&'static str> = LazyLock::new(|| {
     text.push_str(&sections(&edge, "edge.", served));
     text.push_str(&sections(candidate_generation::config::DEFAULTS, "candidates.", served));
     text.push_str(&sections(ranking::config::DEFAULTS, "ranking.", served));
+    text.push_str(&sections(learning::config::DEFAULTS, "", |section| matches!(section, "learn" | "gates")));
     // The defaults live as long as the process: they are read once.
     Box::leak(text.into_boxed_str())
 });
@@ -87,6 +88,10 @@ pub struct Config {
     pub candidates: Candidates,
     /// Ranking.
     pub ranking: Ranking,
+    /// When `setlist learn` trains.
+    pub learn: learning::config::Learn,
+    /// What a release may be to be promoted.
+    pub gates: learning::gates::Limits,
 }
 
 /// The edge's own sections.
@@ -256,6 +261,8 @@ impl Validate for Config {
             .chain(within("stop", &self.stop))
             .chain(within("archive", &self.archive))
             .chain(within("bus", &self.bus))
+            .chain(within("learn", &self.learn))
+            .chain(within("gates", &self.gates))
             .collect();
         // Each service checks its own sections as it does alone; what the process holds once is checked once.
         let mut own = |service: &str, all: Vec<Problem>| {

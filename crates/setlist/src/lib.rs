@@ -13,6 +13,8 @@ pub mod service;
 pub mod demo;
 pub mod export;
 pub mod import;
+pub mod learn;
+pub mod release;
 pub mod train;
 
 pub mod client;

@@ -19,6 +19,8 @@ fn main() -> ExitCode {
         Command::Import(args) => setlist::import::run(args),
         Command::Train(args) => setlist::train::run(args),
         Command::Export(args) => setlist::export::run(args),
+        Command::Learn(args) => setlist::learn::run(args),
+        Command::Release(args) => setlist::release::run(&args),
         Command::Page(args) => setlist::page::run(&args),
         Command::Freshness(args) => setlist::freshness::run(&args),
         Command::Key(args) => setlist::keys::run(&args),

@@ -2,6 +2,7 @@
 
 mod export;
 mod operators;
+mod releases;
 
 use std::{
     path::Path,
