@@ -1,11 +1,14 @@
 //! The command line: what can be asked of the binary, and nothing of how it is done.
 
+mod measure;
 pub mod release;
 
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use service_runtime::cli::Options;
+
+pub use measure::{Evaluate, Part, World};
 
 /// Setlist: the backend behind a listening app's Home.
 ///
@@ -44,6 +47,12 @@ pub enum Command {
     Learn(release::Learn),
     /// List, show, verify, promote, roll back and compare releases.
     Release(release::Release),
+    /// Measure engines by a published protocol, with intervals, as a table, JSON and pictures.
+    #[command(long_about = measure::ABOUT_EVALUATE)]
+    Evaluate(Evaluate),
+    /// Describe the generated world, in figures and pictures.
+    #[command(long_about = measure::ABOUT_WORLD)]
+    World(World),
     /// Draw a listener's page in the terminal, from a running platform.
     Page(Page),
     /// Measure how long a play takes to change the next page of a running platform.

@@ -17,6 +17,10 @@ pub mod learn;
 pub mod release;
 pub mod train;
 
+pub mod evaluate;
+pub mod plot;
+pub mod world;
+
 pub mod client;
 pub mod draw;
 pub mod freshness;

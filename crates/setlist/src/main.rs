@@ -21,6 +21,8 @@ fn main() -> ExitCode {
         Command::Export(args) => setlist::export::run(args),
         Command::Learn(args) => setlist::learn::run(args),
         Command::Release(args) => setlist::release::run(&args),
+        Command::Evaluate(args) => setlist::evaluate::run(&args),
+        Command::World(args) => setlist::world::run(&args),
         Command::Page(args) => setlist::page::run(&args),
         Command::Freshness(args) => setlist::freshness::run(&args),
         Command::Key(args) => setlist::keys::run(&args),

@@ -6,6 +6,7 @@
 
 pub mod import;
 mod lines;
+pub mod numbers;
 
 pub mod gowalla;
 pub mod lastfm;

@@ -48,6 +48,16 @@ pub fn import(folder: &Path, options: Options, progress: &dyn Progress) -> Resul
     Ok(builder.finish())
 }
 
+/// The films alone, of a folder with `movies.dat`.
+///
+/// # Errors
+/// When the file is absent or cannot be read.
+pub fn films(folder: &Path, progress: &dyn Progress) -> Result<Vec<Item>, Error> {
+    let mut builder = Builder::new("movielens", Timestamp(0));
+    read_movies(folder, &mut builder, progress)?;
+    Ok(builder.finish().items)
+}
+
 fn read_movies(folder: &Path, builder: &mut Builder, progress: &dyn Progress) -> Result<(), Error> {
     let path = folder.join(MOVIES);
     if !path.exists() {

@@ -11,6 +11,17 @@ pub fn recall(list: &[u32], held_out: &[u32], k: usize) -> f32 {
     hits as f32 / held_out.len() as f32
 }
 
+/// The share of what could have been hit with k: `hits / min(k, |held out|)`, as Mult-VAE and InfAE report it. With one
+/// item held out it is whether that item stands among the first k.
+#[must_use]
+pub fn hit_rate(list: &[u32], held_out: &[u32], k: usize) -> f32 {
+    if held_out.is_empty() || k == 0 {
+        return 0.0;
+    }
+    let hits = list.iter().take(k).filter(|item| held_out.binary_search(item).is_ok()).count();
+    hits as f32 / held_out.len().min(k) as f32
+}
+
 /// Normalised discounted cumulative gain with binary gains:
 /// `Σ_hits 1 / log₂(rank + 1)`, divided by the same sum for a list that begins with all held-out
 /// items (Järvelin and Kekäläinen, "Cumulated Gain-Based Evaluation of IR Techniques", TOIS 2002).
@@ -65,6 +76,8 @@ mod tests {
             (&[1], &[], 5, 0.0, 0.0),
         ] {
             assert!((recall(list, held_out, k) - expected_recall).abs() < 1e-6, "{list:?} {held_out:?} {k}");
+            let of_possible = expected_recall * held_out.len() as f32 / held_out.len().min(k).max(1) as f32;
+            assert!((hit_rate(list, held_out, k) - of_possible).abs() < 1e-6, "{list:?} {held_out:?} {k}");
             assert!((ndcg(list, held_out, k) - expected_ndcg).abs() < 1e-6, "{list:?} {held_out:?} {k}");
         }
     }

@@ -1,23 +1,36 @@
 //! Measuring recommendations against what happened: metrics, hold-outs, intervals, baselines.
 //!
 //! It must not know how anything was trained: it asks a [`Scorer`] for scores.
+//!
+//! A [`protocol`] reads a data set and says what is learned from and what is measured on; an [`engine`] learns; [`run`]
+//! brings them together and gives a [`report`].
 
+pub mod beyond;
+pub mod engine;
+pub mod engines;
 pub mod interval;
 pub mod lightgcn;
+pub mod memory;
 pub mod metrics;
+pub mod projection;
+pub mod protocol;
+pub mod protocols;
+pub mod rank;
+pub mod recipes;
+pub mod report;
+pub mod run;
 pub mod scorers;
 pub mod split;
 pub mod top;
+pub mod training;
+pub mod tune;
 
-use rayon::{iter::ParallelIterator, slice::ParallelSlice};
+use crate::{factors::Interactions, progress::Silent};
 
-use crate::factors::Interactions;
-
+pub use engine::Engine;
 pub use interval::{Interval, bootstrap};
 pub use scorers::{FactorScorer, PopularityScorer, Scorer};
-
-/// Users that are scored together.
-const BATCH: usize = 16;
+pub use training::{History, Training};
 
 /// What was measured at one list length.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,22 +64,8 @@ impl At {
 #[must_use]
 pub fn measure(scorer: &dyn Scorer, seen: &Interactions, held_out: &Interactions, lengths: &[usize]) -> Vec<At> {
     let longest = lengths.iter().copied().max().unwrap_or(0);
-    let users: Vec<u32> =
-        (0..held_out.rows() as u32).filter(|user| !held_out.row(*user as usize).0.is_empty()).collect();
+    let rank::Lists { users, lists } = rank::rank(scorer, seen, held_out, &protocol::Candidates::All, longest, &Silent);
     let items = held_out.columns();
-    let lists: Vec<Vec<u32>> = users
-        .par_chunks(BATCH)
-        .map_init(
-            || vec![0.0_f32; BATCH * items],
-            |scores, users| {
-                let scores = &mut scores[..users.len() * items];
-                scorer.score(users, scores);
-                let rank = |(user, scores): (&u32, &mut [f32])| top::best(scores, seen.row(*user as usize).0, longest);
-                users.iter().zip(scores.chunks_exact_mut(items.max(1))).map(rank).collect::<Vec<_>>()
-            },
-        )
-        .flat_map_iter(|lists| lists)
-        .collect();
     lengths
         .iter()
         .map(|&k| {

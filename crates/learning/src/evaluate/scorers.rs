@@ -9,6 +9,20 @@ use crate::factors::{Interactions, Model};
 pub trait Scorer: Sync {
     /// Fills `scores`, a row of all items for each of `users`, one after another.
     fn score(&self, users: &[u32], scores: &mut [f32]);
+
+    /// The items as points of a space, where the recommender has one.
+    fn item_vectors(&self) -> Option<ItemVectors> {
+        None
+    }
+}
+
+/// A vector for each item, one after another.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ItemVectors {
+    /// How long a vector is.
+    pub dimensions: usize,
+    /// All of them.
+    pub values: Vec<f32>,
 }
 
 /// The same for everybody: the sum of the weights that each item was chosen with.
@@ -35,15 +49,23 @@ impl Scorer for PopularityScorer {
 #[derive(Clone, Copy, Debug)]
 pub struct FactorScorer<'a>(pub &'a Model);
 
+impl FactorScorer<'_> {
+    /// Fills `scores`, a row of all items for each of the vectors, one after another.
+    pub fn products(&self, users: &[&[f32]], scores: &mut [f32]) {
+        Arch::new().dispatch(Products { model: self.0, users, scores });
+    }
+}
+
 impl Scorer for FactorScorer<'_> {
     fn score(&self, users: &[u32], scores: &mut [f32]) {
-        Arch::new().dispatch(Products { model: self.0, users, scores });
+        let vectors: Vec<&[f32]> = users.iter().map(|user| self.0.user(*user)).collect();
+        self.products(&vectors, scores);
     }
 }
 
 struct Products<'a> {
     model: &'a Model,
-    users: &'a [u32],
+    users: &'a [&'a [f32]],
     scores: &'a mut [f32],
 }
 
@@ -58,7 +80,7 @@ impl WithSimd for Products<'_> {
         for item in 0..items {
             let vector = model.item(item as u32);
             for (at, user) in users.iter().enumerate() {
-                scores[at * items + item] = dot(simd, vector, model.user(*user));
+                scores[at * items + item] = dot(simd, vector, user);
             }
         }
     }

@@ -5,6 +5,7 @@
 
 mod behaviour;
 mod catalogue;
+mod counts;
 mod listeners;
 mod names;
 mod shapes;
@@ -15,6 +16,7 @@ use shared_models::{ErrorCode, Seed, Timestamp, event::Event, item::Item, listen
 
 use crate::progress::{Progress, Unit};
 
+pub use counts::{Counts, Genre, counts};
 pub use shapes::{Shape, Shapes, shapes};
 pub use truth::Truth;
 

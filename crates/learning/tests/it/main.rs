@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test says what went wrong by panicking")]
 
 mod archive;
+mod evaluate;
 mod gates;
 mod replay;
 mod train;
