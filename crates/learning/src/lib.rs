@@ -13,8 +13,16 @@ pub mod world;
 pub mod archive;
 pub mod export;
 
+pub mod dense;
+
+pub mod content;
+pub mod contrast;
+pub mod ease;
 pub mod factors;
+pub mod graph;
 pub mod neighbours;
+pub mod sequential;
+pub mod transitions;
 
 pub mod evaluate;
 

@@ -9,13 +9,24 @@ use shared_models::ErrorCode;
 
 use super::{
     Scorer,
-    engines::{Factors, Popularity},
+    engines::{Blend, Content, Contrast, Ease, Factors, Graph, ItemToItem, Popularity, Sequential, Transitions},
     training::Training,
 };
 use crate::progress::Progress;
 
 /// The engines there are, each with its default settings, in the order of reports.
-const ENGINES: &[fn() -> Box<dyn Engine>] = &[|| Box::new(Popularity), || Box::<Factors>::default()];
+const ENGINES: &[fn() -> Box<dyn Engine>] = &[
+    || Box::new(Popularity),
+    || Box::<Factors>::default(),
+    || Box::<Contrast>::default(),
+    || Box::<Content>::default(),
+    || Box::<Graph>::default(),
+    || Box::<Ease>::default(),
+    || Box::<Transitions>::default(),
+    || Box::<Sequential>::default(),
+    || Box::<ItemToItem>::default(),
+    || Box::<Blend>::default(),
+];
 
 /// One number or word of an engine that can be set.
 #[derive(Clone, Debug, PartialEq, Eq)]

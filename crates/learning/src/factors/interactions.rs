@@ -106,6 +106,13 @@ impl Interactions {
         })
     }
 
+    /// The same pairs with other weights. Unlike those of [`Interactions::from_entries`], they may be any numbers.
+    #[must_use]
+    pub fn map(&self, weight: impl Fn(u32, u32, f32) -> f32) -> Self {
+        let weights = self.entries().map(|(row, column, old)| weight(row, column, old)).collect();
+        Self { columns: self.columns, offsets: self.offsets.clone(), indices: self.indices.clone(), weights }
+    }
+
     /// The sum of each column's weights.
     #[must_use]
     pub fn column_sums(&self) -> Vec<f64> {

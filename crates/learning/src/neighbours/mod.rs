@@ -3,21 +3,29 @@
 //! It must not know events, catalogues or releases' files: it takes a sparse matrix of weights and
 //! gives neighbours in the form that serving reads.
 //!
-//! The similarity of items i and j is the cosine of their columns, shrunk towards 0 where few users
-//! speak for it:
+//! # Cosines
+//! The similarity of items i and j is the cosine of their columns, shrunk towards 0 where few users speak for it:
 //!
-//! `s_ij = Σ_u w_ui w_uj / (|w_i| |w_j| + h)`
+//! `s_ij = Σ_u n_u^-2a w_ui w_uj / (|w_i| |w_j|^2c + h)`
 //!
-//! (Sarwar, Karypis, Konstan and Riedl, "Item-Based Collaborative Filtering Recommendation
-//! Algorithms", WWW 2001, for the cosine; the shrinkage h in the denominator as in Ferrari Dacrema,
-//! Cremonesi and Jannach, "Are We Really Making Much Progress?", RecSys 2019, section 3.2.)
+//! (Sarwar, Karypis, Konstan and Riedl, "Item-Based Collaborative Filtering Recommendation Algorithms", WWW 2001, for the
+//! cosine, with a = 0 and c = ½; the shrinkage h in the denominator as in Ferrari Dacrema, Cremonesi and Jannach, "Are We
+//! Really Making Much Progress?", RecSys 2019, section 3.2; a and c as in the graph filters of [`crate::graph`].)
+//!
+//! # Weights in closed form
+//! Where users or items are few enough, [`of_ease`] takes the best of each item's weights from [`crate::ease`], which know
+//! of every pair what the other items already explain.
+
+mod scorer;
 
 use std::cmp::Ordering;
 
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use releases::Neighbours;
 
-use crate::factors::Interactions;
+use crate::{ease, factors::Interactions};
+
+pub use scorer::NeighbourScorer;
 
 /// What is computed.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,11 +37,15 @@ pub struct Settings {
     /// Rows longer than this are passed over: who chose thousands of items says little of any two of
     /// them, and their pairs grow with the square. 0 takes all rows.
     pub longest_row: usize,
+    /// a: how much less a user of many items says of each pair; 0 counts all users alike, ½ by one over their number.
+    pub user_exponent: f32,
+    /// c: how much of a neighbour's own length is taken out; ½ is the cosine, less lifts popular neighbours.
+    pub end_exponent: f32,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { neighbours: 100, shrinkage: 10.0, longest_row: 2_000 }
+        Self { neighbours: 100, shrinkage: 10.0, longest_row: 2_000, user_exponent: 0.0, end_exponent: 0.5 }
     }
 }
 
@@ -53,14 +65,40 @@ pub fn nearest(interactions: &Interactions, settings: &Settings) -> Neighbours {
             }
         }
     }
-    let lengths: Vec<f32> = squares.into_iter().map(f32::sqrt).collect();
-    let lists: Vec<Vec<(u32, f32)>> = (0..columns)
+    let lengths = Lengths {
+        begin: squares.iter().map(|square| square.sqrt()).collect(),
+        end: squares.iter().map(|square| square.powf(settings.end_exponent)).collect(),
+    };
+    let lists = (0..columns)
         .into_par_iter()
         .map_init(
             || Counter { sums: vec![0.0; columns], touched: Vec::new() },
             |counter, item| counter.list(item, interactions, &by_item, &lengths, settings, longest),
         )
         .collect();
+    joined(lists)
+}
+
+/// The neighbours of every item by the weights that a model gives them, best first; weights of 0 and below are left out.
+#[must_use]
+pub fn of_ease(model: &ease::Model, neighbours: usize) -> Neighbours {
+    let items = model.items();
+    let lists = (0..items)
+        .into_par_iter()
+        .map_init(
+            || vec![0.0; items],
+            |scores, item| {
+                model.score(&[item as u32], &[1.0], scores);
+                let found = scores.iter().enumerate().map(|(other, score)| (other as u32, *score));
+                best(found.filter(|(other, score)| *other as usize != item && *score > 0.0).collect(), neighbours)
+            },
+        )
+        .collect();
+    joined(lists)
+}
+
+/// Lists one after another.
+pub(crate) fn joined(lists: Vec<Vec<(u32, f32)>>) -> Neighbours {
     let mut neighbours = Neighbours { offsets: vec![0], items: Vec::new(), scores: Vec::new() };
     for list in lists {
         neighbours.items.extend(list.iter().map(|(item, _)| *item));
@@ -68,6 +106,24 @@ pub fn nearest(interactions: &Interactions, settings: &Settings) -> Neighbours {
         neighbours.offsets.push(neighbours.items.len() as u32);
     }
     neighbours
+}
+
+/// The `most` best of a list, best first.
+pub(crate) fn best(mut list: Vec<(u32, f32)>, most: usize) -> Vec<(u32, f32)> {
+    if list.len() > most {
+        if most > 0 {
+            list.select_nth_unstable_by(most - 1, best_first);
+        }
+        list.truncate(most);
+    }
+    list.sort_unstable_by(best_first);
+    list
+}
+
+/// What products are divided by: `|w_i|` of the item and `|w_j|^2c` of its neighbour.
+struct Lengths {
+    begin: Vec<f32>,
+    end: Vec<f32>,
 }
 
 /// The products of one item with all others, kept between items of a thread.
@@ -83,7 +139,7 @@ impl Counter {
         item: usize,
         by_user: &Interactions,
         by_item: &Interactions,
-        lengths: &[f32],
+        lengths: &Lengths,
         settings: &Settings,
         longest: usize,
     ) -> Vec<(u32, f32)> {
@@ -93,6 +149,7 @@ impl Counter {
             if others.len() > longest {
                 continue;
             }
+            let weight = weight * (others.len() as f32).powf(-2.0 * settings.user_exponent);
             for (other, their_weight) in others.iter().zip(their_weights) {
                 let sum = &mut self.sums[*other as usize];
                 if *sum == 0.0 {
@@ -101,26 +158,20 @@ impl Counter {
                 *sum += weight * their_weight;
             }
         }
-        let mut list: Vec<(u32, f32)> = self
+        let list: Vec<(u32, f32)> = self
             .touched
             .iter()
             .filter(|other| **other as usize != item)
             .map(|other| {
-                (*other, self.sums[*other as usize] / (lengths[item] * lengths[*other as usize] + settings.shrinkage))
+                let lengths = lengths.begin[item] * lengths.end[*other as usize];
+                (*other, self.sums[*other as usize] / (lengths + settings.shrinkage))
             })
             .filter(|(_, score)| score.is_finite() && *score > 0.0)
             .collect();
         for other in self.touched.drain(..) {
             self.sums[other as usize] = 0.0;
         }
-        if list.len() > settings.neighbours {
-            if settings.neighbours > 0 {
-                list.select_nth_unstable_by(settings.neighbours - 1, best_first);
-            }
-            list.truncate(settings.neighbours);
-        }
-        list.sort_unstable_by(best_first);
-        list
+        best(list, settings.neighbours)
     }
 }
 
@@ -147,15 +198,20 @@ mod tests {
             (0..interactions.rows()).map(weight).collect()
         };
         let product = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+        let of_users: Vec<f32> = (0..interactions.rows())
+            .map(|user| (interactions.row(user).0.len().max(1) as f32).powf(-2.0 * settings.user_exponent))
+            .collect();
         let own = column(item);
+        let weighed: Vec<f32> = own.iter().zip(&of_users).map(|(own, of_user)| own * of_user).collect();
         let mut list: Vec<(u32, f32)> = (0..interactions.columns() as u32)
             .filter(|other| *other != item)
             .map(|other| (other, column(other)))
             .map(|(other, theirs)| {
                 (
                     other,
-                    product(&own, &theirs)
-                        / ((product(&own, &own) * product(&theirs, &theirs)).sqrt() + settings.shrinkage),
+                    product(&weighed, &theirs)
+                        / (product(&own, &own).sqrt() * product(&theirs, &theirs).powf(settings.end_exponent)
+                            + settings.shrinkage),
                 )
             })
             .filter(|(_, score)| *score > 0.0)
@@ -167,9 +223,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn agrees_with_the_formula(entries in prop::collection::vec((0_u32..10, 0_u32..8, prop::sample::select(vec![1.0_f32, 2.0])), 0..60), neighbours in 0_usize..9, shrinkage in 0.5_f32..5.0) {
+        fn agrees_with_the_formula(entries in prop::collection::vec((0_u32..10, 0_u32..8, prop::sample::select(vec![1.0_f32, 2.0])), 0..60), neighbours in 0_usize..9, shrinkage in 0.5_f32..5.0, user_exponent in 0.0_f32..1.0, end_exponent in 0.0_f32..1.0) {
             let interactions = matrix(&entries);
-            let settings = Settings { neighbours, shrinkage, longest_row: 0 };
+            let settings = Settings { neighbours, shrinkage, longest_row: 0, user_exponent, end_exponent };
             let found = nearest(&interactions, &settings);
             prop_assert_eq!(found.rows(), 8);
             for item in 0..8 {
@@ -200,6 +256,28 @@ mod tests {
         let found = nearest(&matrix(&entries), &Settings { longest_row: 7, ..Settings::default() });
         assert_eq!(found.of(0).0, [1]);
         assert!(found.of(5).0.is_empty());
+    }
+
+    #[test]
+    fn closed_form_weights_know_what_other_items_explain() {
+        // 0 and 2 are chosen together only through 1, which goes with both.
+        let entries: Vec<_> = (0..10)
+            .flat_map(|user| if user < 5 { [(user, 0, 1.0), (user, 1, 1.0)] } else { [(user, 1, 1.0), (user, 2, 1.0)] })
+            .chain([(0, 2, 1.0)])
+            .collect();
+        let settings = ease::Settings { regularisation: 1.0, ..ease::Settings::default() };
+        let model = ease::train(&matrix(&entries), &settings, &crate::progress::Silent).unwrap();
+        let found = of_ease(&model, 3);
+        assert_eq!(found.rows(), 8);
+        assert_eq!((found.of(0).0, found.of(2).0), (&[1][..], &[1][..]));
+        assert!(found.of(5).0.is_empty());
+        let release = releases::Parts {
+            items: (1..=8).map(shared_models::ItemKey).collect(),
+            neighbours: Some(found),
+            ..releases::Parts::default()
+        };
+        releases::Release::in_memory(shared_models::TenantId::new("demo").unwrap(), releases::Meta::default(), release)
+            .unwrap();
     }
 
     #[test]

@@ -20,10 +20,10 @@ const NAME: &str = "factors";
 /// Trains factors ([`crate::factors`]).
 #[derive(Clone, Debug)]
 pub struct Factors {
-    settings: Settings,
+    pub(super) settings: Settings,
     /// Where the order is known: the n-th of m choices weighs `e^(-fading · (1 - n / m))`, so that what came last
     /// counts most, as in serving, where confidence fades with age. 0 weighs all alike.
-    fading: f32,
+    pub(super) fading: f32,
 }
 
 impl Default for Factors {
@@ -102,7 +102,7 @@ impl Engine for Factors {
 }
 
 /// The interactions with weights by age, where the order is known. A pair weighs as its last choice.
-fn faded(history: &History, fading: f32) -> Result<Interactions, factors::Error> {
+pub(super) fn faded(history: &History, fading: f32) -> Result<Interactions, factors::Error> {
     let Some(sequences) = history.sequences.as_ref().filter(|_| fading != 0.0) else {
         return Ok(history.seen.clone());
     };
@@ -128,7 +128,7 @@ fn faded(history: &History, fading: f32) -> Result<Interactions, factors::Error>
 }
 
 /// The vectors of users by what is known of them now, one after another.
-fn fold_in(model: &Model, given: &Interactions, alpha: f32) -> Result<Vec<f32>, Error> {
+pub(super) fn fold_in(model: &Model, given: &Interactions, alpha: f32) -> Result<Vec<f32>, Error> {
     let factors = model.to_factors().map_err(|source| Error::training(NAME, source))?;
     let vectors: Vec<Vec<f32>> = (0..given.rows())
         .into_par_iter()

@@ -1,0 +1,76 @@
+use super::*;
+use crate::progress::Silent;
+
+fn groups() -> Interactions {
+    let entries: Vec<_> = (0..40_u32)
+        .flat_map(|user| {
+            let first = user % 2 * 10;
+            (first..first + 10).filter(move |item| *item != first + user / 4).map(move |item| (user, item, 1.0))
+        })
+        .collect();
+    Interactions::from_entries(40, 21, &entries).unwrap()
+}
+
+fn small() -> Settings {
+    Settings { dimensions: 4, epochs: 8, negatives: 16, batch: 64, temperature: 0.2, ..Settings::default() }
+}
+
+#[test]
+fn items_of_the_same_users_lie_together_and_users_find_what_is_missing() {
+    let chosen = groups();
+    let model = train(&chosen, &small(), &Silent).unwrap();
+    assert!(dot(model.items.row(0), model.items.row(5)) > 0.6);
+    assert!(dot(model.items.row(0), model.items.row(15)) < 0.4);
+    assert!(model.items.row(20).iter().all(|value| *value == 0.0), "nobody chose it");
+    for item in 0..20 {
+        assert!((dot(model.items.row(item), model.items.row(item)) - 1.0).abs() < 1e-4);
+    }
+    let scorer = ContrastScorer { model, given: chosen.clone() };
+    for user in 0..40_u32 {
+        let mut scores = vec![0.0; 21];
+        scorer.score(&[user], &mut scores);
+        let best = crate::evaluate::top::best(&mut scores, chosen.row(user as usize).0, 1);
+        assert_eq!(best, [user % 2 * 10 + user / 4]);
+    }
+}
+
+#[test]
+fn the_gradient_is_that_of_the_loss() {
+    let chosen = Interactions::from_entries(2, 5, &[(0, 0, 1.0), (0, 1, 0.5), (0, 2, 2.0), (1, 2, 1.0), (1, 3, 1.0)]).unwrap();
+    let mut random = Seed(3).stream("gradient");
+    let mut units = Matrix::zeros(5, 3);
+    units.values.iter_mut().for_each(|value| *value = random.random_range(-1.0..1.0));
+    let at = |units: &Matrix| batch::step(&chosen, &[0, 1], &[4, 1], units, 0.7);
+    let gradient = at(&units).gradient;
+    for place in 0..15 {
+        let moved = |by: f32| {
+            let mut units = units.clone();
+            units.values[place] += by;
+            at(&units).loss / 5.0
+        };
+        let slope = (moved(1e-2) - moved(-1e-2)) / 2e-2;
+        assert!((slope - f64::from(gradient.values[place])).abs() < 2e-3, "{place}: {slope} {}", gradient.values[place]);
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_vectors() {
+    let chosen = groups();
+    let train = || train(&chosen, &small(), &Silent).unwrap().items;
+    assert_eq!(train(), train());
+}
+
+#[test]
+fn what_cannot_be_is_refused() {
+    let chosen = groups();
+    for settings in [
+        Settings { dimensions: 0, ..small() },
+        Settings { negatives: 0, ..small() },
+        Settings { temperature: 0.0, ..small() },
+        Settings { rate: f32::NAN, ..small() },
+    ] {
+        assert!(matches!(train(&chosen, &settings, &Silent), Err(Error::Setting { .. })), "{settings:?}");
+    }
+    let single = Interactions::from_entries(2, 2, &[(0, 0, 1.0), (1, 1, 1.0)]).unwrap();
+    assert_eq!(train(&single, &small(), &Silent).unwrap_err(), Error::Nothing);
+}

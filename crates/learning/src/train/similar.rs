@@ -1,0 +1,91 @@
+//! Which way of finding neighbours a release gets: each that the data allow is measured on what happened after the
+//! cut, and the best is computed again from everything.
+
+use std::borrow::Cow;
+
+use releases::Neighbours;
+
+use super::{Config, Error, LENGTH, matrix::Table};
+use crate::{
+    ease,
+    evaluate::{measure, metrics::mean},
+    factors::Interactions,
+    neighbours::{self, NeighbourScorer},
+    progress::{Progress, Unit},
+};
+use shared_models::Timestamp;
+
+/// What was chosen.
+pub(super) struct Chosen {
+    /// The neighbours of every item of the release.
+    pub(super) neighbours: Neighbours,
+    /// The way, with what each way reached, for the lineage.
+    pub(super) told: String,
+}
+
+/// A way to find neighbours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Cosine,
+    ClosedForm,
+}
+
+impl Way {
+    const ALL: [Self; 2] = [Self::Cosine, Self::ClosedForm];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Cosine => "cosine",
+            Self::ClosedForm => "ease",
+        }
+    }
+
+    /// `None` where the data do not allow it.
+    fn nearest(self, of: &Interactions, config: &Config, progress: &dyn Progress) -> Option<Neighbours> {
+        match self {
+            Self::Cosine => Some(neighbours::nearest(of, &config.neighbours)),
+            Self::ClosedForm => {
+                let model = ease::train(of, &config.closed_form, progress).ok()?;
+                Some(neighbours::of_ease(&model, config.neighbours.neighbours))
+            }
+        }
+    }
+}
+
+/// The neighbours of all items, by the way that finds most of what happened from `cut` on.
+pub(super) fn nearest(
+    table: &Table,
+    all: &Interactions,
+    cut: Timestamp,
+    config: &Config,
+    progress: &dyn Progress,
+) -> Result<Chosen, Error> {
+    let stage = progress.stage("neighbours", Unit::Steps, Some(Way::ALL.len() as u64 + 1));
+    let seen = table.matrix(Some(cut)).map_err(Error::Factors)?;
+    let held_out = if seen.is_empty() { seen.clone() } else { table.held_out(&seen, cut).map_err(Error::Factors)? };
+    let mut reached: Vec<(Way, f64)> = Vec::new();
+    for way in Way::ALL {
+        if let Some(neighbours) = way.nearest(&seen, config, progress).filter(|_| !held_out.is_empty()) {
+            let scorer = NeighbourScorer { neighbours, given: Cow::Borrowed(&seen) };
+            let at = measure(&scorer, &seen, &held_out, &[LENGTH]);
+            reached.push((way, at.first().map_or(0.0, |at| mean(&at.recall))));
+        }
+        stage.advance(1);
+    }
+    // Of equals the first: nothing to measure on leaves the cosine.
+    let mut best = (Way::Cosine, f64::NEG_INFINITY);
+    for found in &reached {
+        if found.1 > best.1 {
+            best = *found;
+        }
+    }
+    let (way, neighbours) = match best.0.nearest(all, config, progress) {
+        Some(neighbours) => (best.0, neighbours),
+        None => (Way::Cosine, neighbours::nearest(all, &config.neighbours)),
+    };
+    let recalls: Vec<String> =
+        reached.iter().map(|(way, recall)| format!("{} recall@{LENGTH} {recall:.4}", way.name())).collect();
+    let told = format!("{} of: {}", way.name(), if recalls.is_empty() { "-".to_owned() } else { recalls.join(", ") });
+    stage.finish(&format!("{} pairs, {told}", neighbours.items.len()));
+    Ok(Chosen { neighbours, told })
+}
