@@ -1,6 +1,7 @@
 //! The release store from outside: writing, loading, promoting, refusing, swapping.
 
 mod broken;
+mod lists;
 mod store;
 mod watch;
 mod world;
