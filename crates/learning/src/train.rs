@@ -8,6 +8,7 @@ mod report;
 
 use std::{collections::BTreeMap, time::Instant};
 
+use candidate_generation::index;
 use ranking::features::schema_hash;
 use releases::{Meta, Parts, Release, Store, Window};
 use shared_models::{ErrorCode, Seed, TenantId, Timestamp, event::Event, item::Item};
@@ -180,9 +181,15 @@ pub fn train(
     timed("neighbours", at);
 
     let at = Instant::now();
+    let factors = model.to_factors().map_err(Error::Factors)?;
+    let lists = index::build::lists(&factors, index::embedding::Config::default().exact_below);
+    timed("lists", at);
+
+    let at = Instant::now();
     let parts = Parts {
         items: table.items.clone(),
-        factors: Some(model.to_factors().map_err(Error::Factors)?),
+        factors: Some(factors),
+        lists: Some(lists),
         neighbours: Some(nearest),
         popularity: Some(table.popularity(None, TOP_OF_MARKET)),
         scorer: scorer.as_ref().map(|trained| trained.model.to_json()).transpose().map_err(Error::ScorerForm)?,
