@@ -50,6 +50,7 @@ fn other(
     let mut parts = Parts {
         items: of.items.to_vec(),
         factors: of.factors.clone(),
+        lists: None,
         neighbours: of.neighbours.clone(),
         popularity: of.popularity.clone(),
         scorer: of.scorer.clone(),

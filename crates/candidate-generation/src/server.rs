@@ -101,7 +101,8 @@ impl Service {
             }
         };
         let page =
-            PageQuery::new(query, world.catalogue.snapshot(), world.serving(), listener, world.trending.trends());
+            PageQuery::new(query, world.catalogue.snapshot(), world.serving(), listener, world.trending.trends())
+                .with_shown(world.shown.trends());
         let gathered = self.pipeline.run(&page, deadline).await?;
         let release = page.serving.as_ref().map(|serving| serving.id().clone());
         Ok(gathered.answer(Arc::new(context_of(&page)), missing, release))

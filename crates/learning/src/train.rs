@@ -9,6 +9,7 @@ mod similar;
 
 use std::{collections::BTreeMap, time::Instant};
 
+use candidate_generation::index;
 use ranking::features::schema_hash;
 use releases::{Meta, Parts, Release, Store, Window, promotions::Act};
 use shared_models::{ErrorCode, Seed, TenantId, Timestamp, event::Event, item::Item};
@@ -196,8 +197,12 @@ pub fn train(
     timed("neighbours", at);
 
     let at = Instant::now();
-    let of = |action: &'static str| move |source| Error::Release { action, source };
     let factors = model.to_factors().map_err(Error::Factors)?;
+    let lists = index::build::lists(&factors, index::embedding::Config::default().exact_below);
+    timed("lists", at);
+
+    let at = Instant::now();
+    let of = |action: &'static str| move |source| Error::Release { action, source };
     // Held-out listeners as they were before; where nothing could be held out, listeners as they are.
     let (histories, held_out) = match &measured {
         Some(_) => (&seen, Some(table.held_out(&seen, cut).map_err(Error::Factors)?)),
@@ -215,6 +220,7 @@ pub fn train(
     let parts = Parts {
         items: table.items.clone(),
         factors: Some(factors),
+        lists: Some(lists),
         neighbours: Some(similar.neighbours),
         popularity: Some(table.popularity(None, TOP_OF_MARKET)),
         scorer: scorer.as_ref().map(|trained| trained.model.to_json()).transpose().map_err(Error::ScorerForm)?,

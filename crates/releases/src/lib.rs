@@ -20,10 +20,13 @@ pub mod writer;
 
 pub mod release;
 
+pub mod array;
 mod format;
+mod map;
 
 pub mod factors;
 pub mod items;
+pub mod lists;
 pub mod neighbours;
 pub mod popularity;
 
@@ -34,9 +37,11 @@ pub mod vectors;
 
 pub mod watch;
 
+pub use array::Array;
 pub use error::{Error, Refusal};
 pub use factors::Factors;
 pub use items::Items;
+pub use lists::Lists;
 pub use manifest::{FileEntry, Manifest, Meta, Schemas, Window};
 pub use neighbours::Neighbours;
 pub use popularity::Popularity;

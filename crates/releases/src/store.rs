@@ -14,6 +14,7 @@ use shared_models::{ReleaseId, TenantId};
 
 use crate::{
     Error, Manifest, Refusal, Release, Writer,
+    array::Content,
     manifest::{self, MANIFEST, MAX_MANIFEST_BYTES},
     promotions::{self, Act, Move, Promotion},
     release,
@@ -252,10 +253,10 @@ impl Store {
     }
 }
 
-/// Reads a file only if its length is the listed one, and returns its bytes only if their hash is.
-fn read_verified(path: &Path, name: &str, entry: &manifest::FileEntry) -> Result<Vec<u8>, Error> {
-    let metadata = match fs::metadata(path) {
-        Ok(metadata) => metadata,
+/// Reads a file only if its length is the listed one, and returns its content only if its hash is.
+fn read_verified(path: &Path, name: &str, entry: &manifest::FileEntry) -> Result<Content, Error> {
+    let mut file = match File::open(path) {
+        Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Error::refused(name, Refusal::Missing)),
         Err(error) => return Err(Error::io("read", path)(error)),
     };
@@ -266,14 +267,15 @@ fn read_verified(path: &Path, name: &str, entry: &manifest::FileEntry) -> Result
             Err(Error::refused(name, Refusal::Size { expected: entry.bytes, found }))
         }
     };
-    check(metadata.len())?;
-    let bytes = fs::read(path).map_err(Error::io("read", path))?;
-    check(bytes.len() as u64)?;
-    let found = release::hash(&bytes);
+    let length = file.metadata().map_err(Error::io("read", path))?.len();
+    check(length)?;
+    let content = Content::of(&mut file, length).map_err(Error::io("read", path))?;
+    check(content.bytes().len() as u64)?;
+    let found = release::hash(content.bytes());
     if found != entry.blake3 {
         return Err(Error::refused(name, Refusal::Hash { expected: entry.blake3.clone(), found }));
     }
-    Ok(bytes)
+    Ok(content)
 }
 
 /// Replaces a pointer: the new text is on disk before its name is, and the name before this returns.

@@ -84,10 +84,10 @@ async fn put(
         changes.push(Change::Put(item));
     }
     if changes.len() < HEAVY {
-        world.catalogue.apply(changes);
+        world.apply(changes);
     } else {
         let world = Arc::clone(world);
-        tasks.blocking("show-items", move || world.catalogue.apply(changes)).await.ok_or(Error::Background)?;
+        tasks.blocking("show-items", move || world.apply(changes)).await.ok_or(Error::Background)?;
     }
     Ok(results)
 }
@@ -99,7 +99,7 @@ async fn delete(store: &dyn Store, world: &World, id: &ItemId) -> Result<bool, E
     let key = ItemKey::of(id);
     // An id that shares its key with another item's must not hide that one.
     if world.catalogue.snapshot().find(key).is_some_and(|row| row.item.id == *id) {
-        world.catalogue.apply(vec![Change::Delete(key)]);
+        world.apply(vec![Change::Delete(key)]);
         world.trending.forget([key]);
     }
     Ok(was_there)

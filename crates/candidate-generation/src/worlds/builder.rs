@@ -49,8 +49,7 @@ impl Builder {
     }
 
     fn index(&self, release: &Release) -> Option<EmbeddingIndex> {
-        let factors = release.factors.as_ref()?;
-        Some(self.at_work(|| EmbeddingIndex::build(factors, &self.config)))
+        self.at_work(|| EmbeddingIndex::of(release, &self.config))
     }
 
     fn at_work<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {

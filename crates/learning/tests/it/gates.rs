@@ -77,11 +77,19 @@ fn parts_of(release: &Release) -> Parts {
     Parts {
         items: release.items.to_vec(),
         factors: release.factors.clone(),
+        // They are those of the factors that the release had; without, the service makes its own.
+        lists: None,
         neighbours: release.neighbours.clone(),
         popularity: release.popularity.clone(),
         scorer: release.scorer.clone(),
         blobs: release.blobs.clone(),
     }
+}
+
+fn change(factors: &mut Factors, change: impl FnOnce(&mut [f32])) {
+    let mut values = factors.values.to_vec();
+    change(&mut values);
+    factors.values = values.into();
 }
 
 fn meta_of(manifest: &Manifest) -> Meta {
@@ -127,10 +135,11 @@ const BAD: &[(&str, Gate, Change)] = &[
     ("factors of other items", Gate::Candidates, |parts, _| {
         let factors = parts.factors.as_mut().unwrap();
         let stride = factors.stride();
-        factors.values.rotate_left(stride);
+        change(factors, |values| values.rotate_left(stride));
     }),
     ("factors with another sign", Gate::Candidates, |parts, _| {
-        parts.factors.as_mut().unwrap().values.iter_mut().step_by(3).for_each(|value| *value = -*value);
+        let turn = |values: &mut [f32]| values.iter_mut().step_by(3).for_each(|value| *value = -*value);
+        change(parts.factors.as_mut().unwrap(), turn);
     }),
     ("another regularisation", Gate::Candidates, |parts, _| parts.factors.as_mut().unwrap().regularisation *= 40.0),
     ("another alpha", Gate::Candidates, |parts, _| parts.factors.as_mut().unwrap().alpha *= 40.0),
@@ -247,7 +256,7 @@ fn a_diff_tells_what_changed_for_golden_listeners() {
     let turned = stand.other(|parts, _| {
         let factors = parts.factors.as_mut().unwrap();
         let stride = factors.stride();
-        factors.values.rotate_left(stride * 7);
+        change(factors, |values| values.rotate_left(stride * 7));
     });
     let diff = Diff::between(&stand.live, &stand.store.load(&tenant(), &turned).unwrap());
     println!("{diff}");

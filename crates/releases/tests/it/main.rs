@@ -2,6 +2,7 @@
 
 mod broken;
 mod cuts;
+mod lists;
 mod store;
 mod watch;
 mod world;
