@@ -15,8 +15,9 @@ use releases::{Meta, Parts, Release, Store, Window, promotions::Act};
 use shared_models::{ErrorCode, Seed, TenantId, Timestamp, event::Event, item::Item};
 
 use crate::{
+    ease,
     evaluate::{self, FactorScorer, PopularityScorer, bootstrap},
-    ease, factors,
+    factors,
     gates::{self, Limits},
     neighbours,
     progress::{Progress, Unit},
