@@ -116,7 +116,7 @@ fn wrong_manifests() -> Vec<(String, &'static str, Change)> {
     for (name, field, value, reason) in [
         ("another hash", "blake3", serde_json::json!("00".repeat(32)), "wrong_hash"),
         ("half a hash", "blake3", serde_json::json!("00"), "wrong_hash"),
-        ("one byte more", "bytes", serde_json::json!(1 << 40), "wrong_size"),
+        ("one byte more", "bytes", serde_json::json!(1_u64 << 40), "wrong_size"),
         ("no bytes", "bytes", serde_json::json!(0), "wrong_size"),
         ("less than nothing", "bytes", serde_json::json!(-1), "unreadable"),
         ("half a byte", "bytes", serde_json::json!(0.5), "unreadable"),
