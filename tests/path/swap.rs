@@ -150,14 +150,14 @@ async fn pages_go_on_while_releases_come_and_go() -> Result<()> {
                 if n % 4 == 0 { (&second, None) } else { (&third, Some("half the dimensions, on purpose")) };
             let next = next.clone();
             // As an operator does it: not on a thread that answers pages.
-            let moved = tokio::task::spawn_blocking(move || {
+            let moved = tokio::task::spawn_blocking(move || -> Result<ReleaseId> {
                 if goes_back {
                     return Ok(store.roll_back_as(&tenant, &Act::now("test", "and back"))?);
                 }
                 let act = Act::now("test", "and on");
                 let verdict = gates::promote(&store, &tenant, &next, &Limits::default(), act, force)?;
                 ensure!(verdict.promoted, "{verdict}");
-                anyhow::Ok(next)
+                Ok(next)
             });
             let id = moved.await??;
             lives.push((at, id.clone()));
