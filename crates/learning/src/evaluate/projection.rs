@@ -42,7 +42,9 @@ pub fn project(vectors: &ItemVectors, fitted: &[u32]) -> Option<Projection> {
         }
     }
     let total: f64 = (0..d).map(|at| covariance[at * d + at]).sum();
-    if total <= 0.0 || !total.is_finite() {
+    // Means are rounded: what varies by no more than that does not vary.
+    let square = dot(&mean, &mean);
+    if total <= 1e-12 * square || !total.is_finite() {
         return None;
     }
     // Two starts that no reasonable covariance has at right angles to its main directions.
