@@ -22,7 +22,7 @@ const OF_ARTIST: usize = 100;
 
 /// What came and went since a release was made, kept up with the catalogue.
 #[derive(Debug)]
-pub struct Newcomers {
+pub(super) struct Newcomers {
     current: ArcSwap<Added>,
     /// The rows of the added items; held through a change.
     rows: Mutex<FxHashMap<ItemKey, u32>>,
@@ -35,7 +35,7 @@ pub struct Newcomers {
 impl Newcomers {
     /// Of a release over a catalogue. Takes well under a second for a million items.
     #[must_use]
-    pub fn of(release: &Release, factors: &Factors, catalogue: &Snapshot) -> Self {
+    pub(super) fn of(release: &Release, factors: &Factors, catalogue: &Snapshot) -> Self {
         let mut kinds = FxHashSet::default();
         let mut sums: FxHashMap<GenreKey, (Vec<f32>, f32)> = FxHashMap::default();
         for row in catalogue.rows() {
@@ -61,12 +61,12 @@ impl Newcomers {
 
     /// What came and went, as it is now.
     #[must_use]
-    pub fn added(&self) -> Arc<Added> {
+    pub(super) fn added(&self) -> Arc<Added> {
         self.current.load_full()
     }
 
     /// Looks the whole catalogue through: the newest items first, and half of the room is left for those to come.
-    pub fn look_through(&self, release: &Release, factors: &Factors, catalogue: &Snapshot) {
+    pub(super) fn look_through(&self, release: &Release, factors: &Factors, catalogue: &Snapshot) {
         let mut unknown: Vec<&Row> =
             catalogue.rows().filter(|row| vector_of(release, factors, row.key).is_none()).collect();
         unknown.sort_by_key(|row| (release.index_of(row.key).is_some(), Reverse(row.released_at)));
@@ -77,7 +77,7 @@ impl Newcomers {
     }
 
     /// Takes in what became of these items.
-    pub fn follow(&self, release: &Release, factors: &Factors, catalogue: &Snapshot, keys: &[ItemKey]) {
+    pub(super) fn follow(&self, release: &Release, factors: &Factors, catalogue: &Snapshot, keys: &[ItemKey]) {
         let mut rows = self.rows.lock();
         let mut next = Added::clone(&self.current.load());
         for key in keys {
