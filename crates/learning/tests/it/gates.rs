@@ -174,7 +174,7 @@ fn bad_releases_are_held_back_each_by_the_gate_that_is_meant_for_it() {
     assert!(stand.promote(&stand.other(|_, _| {}), None).promoted, "the same with other notes passes");
     let live = stand.store.live(&tenant()).unwrap().unwrap();
     for (name, gate, change) in BAD {
-        let bad = stand.other(|parts, meta| change(parts, meta));
+        let bad = stand.other(*change);
         let verdict = stand.promote(&bad, None);
         let failed: Vec<&str> = verdict.failed().map(|finding| finding.gate.as_str()).collect();
         println!("{name}: {}", verdict.reasons());
@@ -193,15 +193,9 @@ fn what_is_too_large_or_too_slow_is_held_back() {
         verdict.findings.iter().find(|finding| finding.gate == gate).unwrap().outcome
     };
     let limits = Limits::default();
-    assert_eq!(outcome(Limits { max_bytes: 1_000, ..limits.clone() }, Gate::Size), Outcome::Failed);
-    assert_eq!(
-        outcome(Limits { load_within: Duration::from_nanos(1), ..limits.clone() }, Gate::Latency),
-        Outcome::Failed
-    );
-    assert_eq!(
-        outcome(Limits { answer_within: Duration::from_nanos(1), ..limits.clone() }, Gate::Latency),
-        Outcome::Failed
-    );
+    assert_eq!(outcome(Limits { max_bytes: 1_000, ..limits }, Gate::Size), Outcome::Failed);
+    assert_eq!(outcome(Limits { load_within: Duration::from_nanos(1), ..limits }, Gate::Latency), Outcome::Failed);
+    assert_eq!(outcome(Limits { answer_within: Duration::from_nanos(1), ..limits }, Gate::Latency), Outcome::Failed);
     // Ten times as large: a blob that nobody reads.
     let large = stand.other(|parts, _| drop(parts.blobs.insert("ballast.bin".to_owned(), vec![7; 70 << 20])));
     let verdict = stand.promote(&large, None);
