@@ -59,6 +59,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("opentelemetry-proto", &["testkit"]),
     ("axum", &["edge-api", "service-runtime"]),
     ("parquet", &["learning"]),
+    ("object_store", &["learning"]),
 ];
 
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {

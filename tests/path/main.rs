@@ -5,5 +5,6 @@ mod cluster;
 mod one_process;
 mod real_data;
 mod story;
+mod swap;
 mod three_processes;
 mod traces;

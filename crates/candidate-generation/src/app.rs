@@ -221,7 +221,9 @@ fn keep_trends(
             metrics.sizes(all.iter().map(|world| world.catalogue.snapshot().len()).sum(), memory.len());
             // Whether there was anything to refresh is nobody's business here.
             let _refreshed = watch
-                .blocking("refresh-trends", move || all.iter().filter(|world| world.trending.refresh()).count())
+                .blocking("refresh-trends", move || {
+                    all.iter().filter(|world| world.trending.refresh() | world.shown.refresh()).count()
+                })
                 .await;
             if saved.elapsed() >= save {
                 save_trends(store.as_ref(), &worlds, settings.half_life, &mut seen).await;

@@ -206,8 +206,8 @@ impl Validate for Releases {
 
 impl Validate for embedding::Config {
     fn problems(&self) -> Vec<Problem> {
-        let fits = self.probe_share > 0.0 && self.probe_share <= 1.0;
-        if fits { Vec::new() } else { vec![Problem::new("probe_share", self.probe_share, "more than 0, at most 1")] }
+        let fits = self.effort > 0.0 && self.effort <= 4.0;
+        if fits { Vec::new() } else { vec![Problem::new("effort", self.effort, "more than 0, at most 4")] }
     }
 }
 
@@ -264,7 +264,7 @@ mod tests {
         assert!(with("store.reader", "5").unwrap_err().to_string().contains("readers"));
         assert!(with("store.url", "mysql://x").unwrap_err().to_string().contains("sqlite://"));
         assert!(with("releases.poll", "1ms").unwrap_err().to_string().contains("50ms to 1h"));
-        assert!(with("embedding.probe_share", "0").unwrap_err().to_string().contains("more than 0"));
+        assert!(with("embedding.effort", "0").unwrap_err().to_string().contains("more than 0"));
         assert!(with("profiles.memory_bytes", "5").unwrap_err().to_string().contains("1048576"));
         assert!(with("trending.half_life", "1s").unwrap_err().to_string().contains("1m to 1year"));
     }

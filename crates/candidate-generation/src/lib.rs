@@ -32,6 +32,8 @@ pub mod intake;
 
 pub mod store;
 
+pub mod golden;
+
 pub mod worlds;
 
 pub mod error;

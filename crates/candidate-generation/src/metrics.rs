@@ -1,14 +1,24 @@
 //! candidate-generation's own metrics: pages, the listener's memory, intake. Stage times and counts are
 //! the runner's; lag and deliveries are the bus's.
 
-use std::time::Duration;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
 };
 use service_runtime::metrics::{Metrics, seconds_buckets};
-use shared_models::ErrorCode;
+use shared_models::{ErrorCode, ReleaseId};
+
+/// Only releases that are live have a series: as many as there are tenants, at most.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReleaseLabels {
+    release: String,
+}
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OutcomeLabels {
@@ -38,6 +48,9 @@ pub struct CandidatesMetrics {
     intake_seconds: Histogram,
     freshness_seconds: Histogram,
     releases: Family<OutcomeLabels, Counter>,
+    live: Family<ReleaseLabels, Gauge>,
+    /// What `live` shows, so that it changes only when it must.
+    shown: Arc<Mutex<BTreeMap<String, i64>>>,
     partitions: Gauge,
     leases: Family<OutcomeLabels, Counter>,
     items: Gauge,
@@ -56,6 +69,8 @@ impl CandidatesMetrics {
             intake_seconds: Histogram::new(seconds_buckets()),
             freshness_seconds: Histogram::new(seconds_buckets()),
             releases: Family::default(),
+            live: Family::default(),
+            shown: Arc::default(),
             partitions: Gauge::default(),
             leases: Family::default(),
             items: Gauge::default(),
@@ -90,6 +105,11 @@ impl CandidatesMetrics {
             this.leases.clone(),
         );
         metrics.register("setlist_candidates_releases", "Releases looked at, by outcome", this.releases.clone());
+        metrics.register(
+            "setlist_candidates_live_release",
+            "Tenants that are served from a release, by release",
+            this.live.clone(),
+        );
         metrics.register("setlist_candidates_catalogue_items", "Items in the catalogues in memory", this.items.clone());
         metrics.register(
             "setlist_candidates_profiles_in_memory",
@@ -147,5 +167,24 @@ impl CandidatesMetrics {
     pub(crate) fn sizes(&self, items: usize, profiles: u64) {
         self.items.set(i64::try_from(items).unwrap_or(i64::MAX));
         self.profiles.set(i64::try_from(profiles).unwrap_or(i64::MAX));
+    }
+
+    /// Shows which releases serve: one for each tenant.
+    pub(crate) fn live(&self, releases: impl Iterator<Item = ReleaseId>) {
+        let mut next: BTreeMap<String, i64> = BTreeMap::new();
+        for release in releases {
+            *next.entry(release.to_string()).or_default() += 1;
+        }
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        if *shown == next {
+            return;
+        }
+        for (release, tenants) in &next {
+            self.live.get_or_create(&ReleaseLabels { release: release.clone() }).set(*tenants);
+        }
+        for release in shown.keys().filter(|release| !next.contains_key(*release)) {
+            self.live.remove(&ReleaseLabels { release: release.clone() });
+        }
+        *shown = next;
     }
 }

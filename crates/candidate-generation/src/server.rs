@@ -101,7 +101,8 @@ impl Service {
             }
         };
         let page =
-            PageQuery::new(query, world.catalogue.snapshot(), world.serving(), listener, world.trending.trends());
+            PageQuery::new(query, world.catalogue.snapshot(), world.serving(), listener, world.trending.trends())
+                .with_shown(world.shown.trends());
         let gathered = self.pipeline.run(&page, deadline).await?;
         let release = page.serving.as_ref().map(|serving| serving.id().clone());
         Ok(gathered.answer(Arc::new(context_of(&page)), missing, release))
@@ -115,16 +116,16 @@ impl Service {
         user: UserKey,
         deadline: Deadline,
     ) -> (Arc<ServingProfile>, Option<DegradedCause>) {
-        let read = deadline::run(deadline.capped(self.read_budget), self.listeners.read(world, user)).await;
+        let read = self.listeners.read(world, user, deadline.capped(self.read_budget)).await;
         let (cause, error) = match read {
-            Ok(Ok((listener, from))) => {
+            Ok((listener, from)) => {
                 self.metrics.profile_read(from);
                 return (listener, None);
             }
             // Told once, when the breaker opened.
-            Ok(Err(Unread::Open(_))) => (DegradedCause::Unavailable, None),
-            Ok(Err(error)) => (DegradedCause::Failed, Some(service_runtime::tasks::chain(&error))),
-            Err(elapsed) => (DegradedCause::Timeout, Some(elapsed.to_string())),
+            Err(Unread::Open(_)) => (DegradedCause::Unavailable, None),
+            Err(Unread::Elapsed(elapsed)) => (DegradedCause::Timeout, Some(elapsed.to_string())),
+            Err(Unread::Store(error)) => (DegradedCause::Failed, Some(service_runtime::tasks::chain(&error))),
         };
         let remembered = self.listeners.remembered(world, user);
         self.metrics.profile_read(if remembered.is_some() { ProfileRead::Unchecked } else { ProfileRead::Failed });

@@ -21,7 +21,7 @@ use releases::{
     watch::{Check, Checked, Requirements},
 };
 use service_runtime::TaskGroup;
-use shared_models::{Clock, ReleaseId, TenantId};
+use shared_models::{Clock, ItemKey, ReleaseId, TenantId};
 
 use crate::{
     catalog::{Catalogue, Change},
@@ -33,6 +33,8 @@ use crate::{
 };
 use builder::Builder;
 
+/// After this long, that an item was shown counts half.
+const SHOWN_HALF_LIFE: std::time::Duration = std::time::Duration::from_secs(7 * 86_400);
 /// Items read at once when a catalogue is loaded.
 const PAGE: usize = 5_000;
 
@@ -46,6 +48,8 @@ pub struct World {
     pub catalogue: Catalogue,
     /// What everybody plays.
     pub trending: Trending,
+    /// What was shown to anybody, by what this process took in since it started.
+    pub shown: Trending,
     /// Held from a write to the store to its effect in memory, so that two writes of one item have
     /// their effects in the same order in both.
     pub writing: Arc<tokio::sync::Mutex<()>>,
@@ -79,6 +83,22 @@ impl World {
         self.version.fetch_max(version, Ordering::AcqRel);
     }
 
+    /// Changes the catalogue, and what of it can be found near a listener.
+    pub fn apply(&self, changes: Vec<Change>) {
+        let keys: Vec<ItemKey> = changes
+            .iter()
+            .map(|change| match change {
+                Change::Put(item) => item.key(),
+                Change::Delete(key) => *key,
+            })
+            .collect();
+        self.catalogue.apply(changes);
+        // A release that begins to serve after this was loaded looks the catalogue through once more.
+        if let Some(serving) = self.serving() {
+            serving.follow(&self.catalogue.snapshot(), &keys);
+        }
+    }
+
     /// The release that served before.
     #[must_use]
     pub fn previous(&self) -> Option<ReleaseId> {
@@ -101,8 +121,13 @@ impl World {
             return;
         }
         let known = self.previous.load_full().filter(|serving| serving.id() == release.id());
-        let next = known.unwrap_or_else(|| Arc::new(self.builder.build(release, &self.catalogue.snapshot())));
-        let before = self.serving.swap(Some(next));
+        let (seen, was_built) = (self.catalogue.snapshot(), known.is_none());
+        let next = known.unwrap_or_else(|| Arc::new(self.builder.build(release, &seen)));
+        let before = self.serving.swap(Some(Arc::clone(&next)));
+        let now = self.catalogue.snapshot();
+        if !(was_built && Arc::ptr_eq(&seen, &now)) {
+            next.look_through(&now);
+        }
         if before.is_some() {
             self.previous.store(before);
         }
@@ -200,6 +225,7 @@ impl Worlds {
             tenant: tenant.clone(),
             catalogue: Catalogue::default(),
             trending: Trending::new(self.half_life),
+            shown: Trending::new(SHOWN_HALF_LIFE),
             writing: Arc::default(),
             version: AtomicI64::new(0),
             watch: Watch::new(self.releases.clone(), tenant.clone(), requirements, Arc::clone(&self.clock)),
@@ -228,6 +254,7 @@ impl Worlds {
             // Also one that was admitted by `activate` and is not adopted yet.
             world.adopt();
         }
+        self.metrics.live(self.all().iter().filter_map(|world| world.serving().map(|serving| serving.id().clone())));
     }
 
     /// Looks for a tenant's live release, and tells what was found.

@@ -84,8 +84,8 @@ pub(crate) async fn serve(acceptor: Acceptor, router: Router, listener: TcpListe
         .timer(TokioTimer::new())
         .max_concurrent_streams(MOST_STREAMS)
         .keep_alive_interval(http.header_read_timeout)
-        // Whoever is silent in the middle of HTTP/2 is gone after half as long again.
-        .keep_alive_timeout(http.header_read_timeout / 2)
+        // Whoever is silent in the middle of HTTP/2 is gone after a quarter as long again.
+        .keep_alive_timeout(http.header_read_timeout / 4)
         .max_pending_accept_reset_streams(MOST_RESETS.0)
         .max_local_error_reset_streams(MOST_RESETS.1)
         .max_send_buf_size(MOST_UNREAD)

@@ -8,7 +8,11 @@ use contracts::events as wire;
 use event_bus::{Envelope, Error, EventBus, GroupCommit, Subject, group_commit::Limits, subjects};
 use futures_util::future::try_join_all;
 use http::StatusCode;
-use service_runtime::{Runtime, tasks::chain};
+use service_runtime::{
+    Deadline, Runtime,
+    client::{Config as Client, Guard, Unanswered},
+    tasks::chain,
+};
 use shared_models::{ErrorCode, TenantId, UserKey, event::Event};
 
 use crate::{config, problem::Problem};
@@ -23,6 +27,8 @@ struct Parcel {
 /// Where events go.
 pub(crate) struct EventSink {
     commit: GroupCommit<(TenantId, Vec<Event>)>,
+    /// While the bus is away nobody waits for it.
+    guard: Guard,
     partitions: u16,
     most_bytes: usize,
     patience: Duration,
@@ -45,6 +51,7 @@ impl EventSink {
         let limits = Limits { window: config.window, max_bytes: config.max_bytes, ..Limits::default() };
         Self {
             commit: GroupCommit::new(bus, runtime, limits, encode),
+            guard: Guard::new("events", &Client::default(), runtime),
             partitions,
             most_bytes: config.max_bytes,
             patience: config.ack_timeout,
@@ -57,10 +64,12 @@ impl EventSink {
             let subject = subjects::events(tenant, partition);
             async move { self.commit.publish(&subject, (tenant.clone(), parcel.events), parcel.bytes).await }
         });
-        match tokio::time::timeout(self.patience, try_join_all(published)).await {
+        let is_away = |error: &Error| matches!(error, Error::Unavailable { .. } | Error::TimedOut { .. });
+        match self.guard.run(Deadline::within(self.patience), try_join_all(published), is_away).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(refused(&error)),
-            Err(_) => Err(not_stored("no acknowledgement in time".to_owned())),
+            Err(Unanswered::Elapsed(_)) => Err(not_stored("no acknowledgement in time".to_owned())),
+            Err(Unanswered::Open(open)) => Err(not_stored(open.to_string())),
         }
     }
 }

@@ -11,6 +11,8 @@ use service_runtime::{
     telemetry,
 };
 
+use crate::{archive, gates::Limits};
+
 /// The defaults, documented.
 pub const DEFAULTS: &str = include_str!("../config.default.toml");
 
@@ -27,11 +29,13 @@ pub struct Config {
     /// Where the other services are.
     pub services: Services,
     /// The archive.
-    pub archive: Archive,
+    pub archive: archive::Config,
     /// Where releases are written.
     pub releases: Releases,
     /// When to learn.
     pub learn: Learn,
+    /// What a release may be to be promoted.
+    pub gates: Limits,
     /// The event bus.
     pub bus: event_bus::Config,
 }
@@ -44,17 +48,6 @@ pub struct Services {
     pub candidates: String,
 }
 
-/// The archive.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Archive {
-    /// The folder.
-    pub path: PathBuf,
-    /// How often days that are over are made one file each.
-    #[serde(with = "humantime_serde")]
-    pub compact_every: Duration,
-}
-
 /// Where releases are written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -64,12 +57,39 @@ pub struct Releases {
 }
 
 /// When to learn.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Learn {
     /// How often; nothing is never.
     #[serde(with = "humantime_serde")]
     pub every: Duration,
+    /// The share by which a wait is shorter or longer, at most.
+    pub jitter: f64,
+    /// How long to wait after a failure; twice as long after each further one, up to `every`.
+    #[serde(with = "humantime_serde")]
+    pub retry: Duration,
+    /// How many releases are kept; the live one and the one before are kept in any case.
+    pub keep: usize,
+}
+
+impl Validate for Learn {
+    fn problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let second = Duration::from_secs(1);
+        if !self.every.is_zero() && self.every < second {
+            problems.push(Problem::new("every", format!("{:?}", self.every), "0s for never, or 1s or longer"));
+        }
+        if !(0.0..=0.5).contains(&self.jitter) {
+            problems.push(Problem::new("jitter", self.jitter.to_string(), "0 to 0.5"));
+        }
+        if self.retry < second {
+            problems.push(Problem::new("retry", format!("{:?}", self.retry), "1s or longer"));
+        }
+        if self.keep == 0 {
+            problems.push(Problem::new("keep", "0", "1 or more"));
+        }
+        problems
+    }
 }
 
 impl Validate for Config {
@@ -77,21 +97,11 @@ impl Validate for Config {
         let mut problems: Vec<Problem> = within("telemetry", &self.telemetry)
             .chain(within("ops", &self.ops))
             .chain(within("stop", &self.stop))
+            .chain(within("archive", &self.archive))
             .chain(within("bus", &self.bus))
+            .chain(within("learn", &self.learn))
+            .chain(within("gates", &self.gates))
             .collect();
-        let mut check = |sound: bool, key: &str, given: Duration, expected: &str| {
-            if !sound {
-                problems.push(Problem {
-                    key: key.to_owned(),
-                    given: format!("{given:?}"),
-                    expected: expected.to_owned(),
-                });
-            }
-        };
-        let (compact, learn) = (self.archive.compact_every, self.learn.every);
-        let second = Duration::from_secs(1);
-        check(compact >= second, "archive.compact_every", compact, "1s or longer");
-        check(learn.is_zero() || learn >= second, "learn.every", learn, "0s for never, or 1s or longer");
         let places = &self.services.candidates;
         if client::check(places).is_err() {
             problems.push(Problem::new("services.candidates", places, client::EXPECTED));
@@ -126,6 +136,9 @@ mod tests {
         };
         assert!(load(&[]).unwrap().learn.every.is_zero());
         assert!(load(&[("learn.evry", "6h")]).unwrap_err().to_string().contains("every"));
+        assert!(load(&[("learn.jitter", "2.0")]).unwrap_err().to_string().contains("learn.jitter"));
+        assert_eq!(load(&[]).unwrap().gates, Limits::default());
+        assert!(load(&[("gates.max_growth", "0.5")]).unwrap_err().to_string().contains("gates.max_growth"));
         assert!(load(&[("archive.compact_every", "0s")]).unwrap_err().to_string().contains("archive.compact_every"));
     }
 }

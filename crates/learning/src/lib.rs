@@ -11,6 +11,7 @@ pub mod datasets;
 pub mod world;
 
 pub mod archive;
+pub mod export;
 
 pub mod dense;
 
@@ -27,8 +28,14 @@ pub mod evaluate;
 
 pub mod ranker;
 
+pub mod gates;
+
 pub mod train;
 
 pub mod config;
-mod metrics;
+pub mod metrics;
+
+pub mod learner;
+pub mod schedule;
+
 pub mod service;

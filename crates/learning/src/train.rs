@@ -9,13 +9,17 @@ mod similar;
 
 use std::{collections::BTreeMap, time::Instant};
 
+use candidate_generation::index;
 use ranking::features::schema_hash;
-use releases::{Meta, Parts, Release, Store, Window};
+use releases::{Meta, Parts, Release, Store, Window, promotions::Act};
 use shared_models::{ErrorCode, Seed, TenantId, Timestamp, event::Event, item::Item};
 
 use crate::{
+    ease,
     evaluate::{self, FactorScorer, PopularityScorer, bootstrap},
-    ease, factors, neighbours,
+    factors,
+    gates::{self, Limits},
+    neighbours,
     progress::{Progress, Unit},
     ranker::{self, facts::Catalogue, replay},
 };
@@ -46,8 +50,12 @@ pub struct Config {
     pub closed_form: ease::Settings,
     /// The scorer.
     pub scorer: ranker::Settings,
-    /// Whether the release goes live.
+    /// Whether the release goes live, if every gate lets it through.
     pub promote: bool,
+    /// What the gates allow.
+    pub limits: Limits,
+    /// Who trains, for the log of promotions.
+    pub by: String,
     /// The version of this code.
     pub code_version: String,
     /// Where the data come from; it goes into the manifest's lineage.
@@ -83,6 +91,8 @@ impl Config {
             },
             scorer: ranker::Settings::default(),
             promote: true,
+            limits: Limits::default(),
+            by: "setlist train".to_owned(),
             code_version: env!("CARGO_PKG_VERSION").to_owned(),
             lineage: BTreeMap::new(),
             seed: Seed(1),
@@ -188,26 +198,52 @@ pub fn train(
     timed("neighbours", at);
 
     let at = Instant::now();
+    let factors = model.to_factors().map_err(Error::Factors)?;
+    let lists = index::build::lists(&factors, index::embedding::Config::default().exact_below);
+    timed("lists", at);
+
+    let at = Instant::now();
+    let of = |action: &'static str| move |source| Error::Release { action, source };
+    // Held-out listeners as they were before; where nothing could be held out, listeners as they are.
+    let (histories, held_out) = match &measured {
+        Some(_) => (&seen, Some(table.held_out(&seen, cut).map_err(Error::Factors)?)),
+        None => (&all, None),
+    };
+    let golden = gates::golden::make(&gates::golden::Input {
+        items: &table.items,
+        histories,
+        held_out: held_out.as_ref().filter(|held_out| !held_out.is_empty()),
+        factors: Some(&factors),
+        neighbours: Some(&similar.neighbours),
+        scorer: scorer.as_ref().map(|trained| &trained.model).zip(rows.as_ref()),
+    });
+    let golden = golden.map_err(of("given golden requests"))?;
     let parts = Parts {
         items: table.items.clone(),
-        factors: Some(model.to_factors().map_err(Error::Factors)?),
+        factors: Some(factors),
+        lists: Some(lists),
         neighbours: Some(similar.neighbours),
         popularity: Some(table.popularity(None, TOP_OF_MARKET)),
         scorer: scorer.as_ref().map(|trained| trained.model.to_json()).transpose().map_err(Error::ScorerForm)?,
-        blobs: BTreeMap::new(),
+        blobs: BTreeMap::from([(releases::golden::FILE.to_owned(), golden)]),
     };
     let mut report = TrainReport::new(&table, evaluation, scorer, rows.as_ref(), cut);
     let mut meta = meta(&report, &table, config);
+    if let Some(parent) = store.live(tenant).map_err(of("held against the live one"))? {
+        meta.lineage.insert("parent".to_owned(), parent.to_string());
+    }
     meta.lineage.insert("neighbours".to_owned(), similar.told);
-    let of = |action: &'static str| move |source| Error::Release { action, source };
     report.release = Some(store.write(tenant, &parts, meta).map_err(of("written"))?);
     if let Some(id) = &report.release {
         // Read back with every check that a service makes: what would be refused never goes live.
-        store.load(tenant, id).map_err(of("read back"))?;
-        if config.promote {
-            store.promote(tenant, id).map_err(of("promoted"))?;
-            report.promoted = true;
-        }
+        let act = Act { at: config.now, by: config.by.clone(), why: "trained".to_owned(), ..Act::default() };
+        let verdict = if config.promote {
+            gates::promote(store, tenant, id, &config.limits, act, None).map_err(of("promoted"))?
+        } else {
+            gates::judge(store, tenant, id, &config.limits).map_err(of("judged"))?
+        };
+        report.promoted = verdict.promoted;
+        report.verdict = Some(verdict);
     }
     timed("write", at);
     seconds.push(("all", started.elapsed().as_secs_f64()));
@@ -295,6 +331,11 @@ fn train_scorer(
     stage.finish(&format!("{} rows of {} pages, from {}", rows.len(), rows.pages, rows.source.as_str()));
     let stage = progress.stage("scorer", Unit::Steps, None);
     match ranker::fit(&rows, &settings) {
+        // Nothing that it was shown told one card from another: the cold model does better.
+        Ok(trained) if ranking::golden::is_constant(&trained.model) => {
+            stage.finish("no feature tells cards apart: the release has no scorer");
+            Ok((None, Some(rows)))
+        }
         Ok(trained) => {
             stage.finish(&format!("{} rows", rows.len()));
             Ok((Some(trained), Some(rows)))

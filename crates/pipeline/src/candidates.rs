@@ -47,6 +47,11 @@ pub trait Source<Q, K>: Send + Sync {
     /// # Errors
     /// When the source cannot answer; whether that fails the run is the step's business.
     async fn retrieve(&self, query: &Q, limit: usize) -> StageResult<Vec<Found<K>>>;
+
+    /// How old the data is that it answers from; `None` where that means nothing.
+    fn data_age(&self, _query: &Q) -> Option<Duration> {
+        None
+    }
 }
 
 /// Adds facts to candidates.
@@ -139,6 +144,8 @@ pub struct SourceOutcome {
     pub name: &'static str,
     /// How many candidates it gave.
     pub returned: u32,
+    /// How many of them some group kept.
+    pub kept: u32,
     /// What went wrong, when something did.
     pub degraded: Option<DegradedCause>,
     /// How long it took.
@@ -196,11 +203,11 @@ impl<Q: Send + Sync, K: Key, F: Send> CandidatePipeline<Q, K, F> {
         deadline: Deadline,
     ) -> Result<Run<K, F>, Failure> {
         let mut degraded = Vec::new();
-        let (lists, sources) = self.retrieve(query, steps, deadline, &mut degraded).await?;
+        let (lists, mut sources) = self.retrieve(query, steps, deadline, &mut degraded).await?;
         let merged = merge(&lists);
         let mut facts = facts(&merged.keys);
         self.hydrate(query, &merged.keys, &mut facts, deadline, &mut degraded).await?;
-        let groups = self.filter(query, &merged, steps.len(), groups);
+        let groups = self.filter(query, &merged, &mut sources, groups);
         Ok(Run { merged, facts, groups, sources, degraded })
     }
 
@@ -221,7 +228,8 @@ impl<Q: Send + Sync, K: Key, F: Send> CandidatePipeline<Q, K, F> {
                     stage.name = name,
                     stage.limit = step.limit,
                     stage.out = field::Empty,
-                    stage.outcome = field::Empty
+                    stage.outcome = field::Empty,
+                    stage.data_age_seconds = field::Empty
                 );
                 let record = span.clone();
                 async move {
@@ -241,6 +249,10 @@ impl<Q: Send + Sync, K: Key, F: Send> CandidatePipeline<Q, K, F> {
                     record.record("stage.out", given);
                     record.record("stage.outcome", outcome);
                     self.metrics.ran("source", name, outcome, elapsed, given);
+                    if let Some(age) = step.source.data_age(query) {
+                        record.record("stage.data_age_seconds", age.as_secs_f64());
+                        self.metrics.data_age(name, age);
+                    }
                     (index, found, elapsed)
                 }
                 .instrument(span)
@@ -253,6 +265,7 @@ impl<Q: Send + Sync, K: Key, F: Send> CandidatePipeline<Q, K, F> {
             .map(|step| SourceOutcome {
                 name: step.source.name(),
                 returned: 0,
+                kept: 0,
                 degraded: None,
                 elapsed: Duration::ZERO,
             })
@@ -329,7 +342,13 @@ impl<Q: Send + Sync, K: Key, F: Send> CandidatePipeline<Q, K, F> {
         Ok(())
     }
 
-    fn filter(&self, query: &Q, merged: &Merged<K>, sources: usize, groups: &[Group<'_, Q, K>]) -> Vec<Gathered> {
+    fn filter(
+        &self,
+        query: &Q,
+        merged: &Merged<K>,
+        sources: &mut [SourceOutcome],
+        groups: &[Group<'_, Q, K>],
+    ) -> Vec<Gathered> {
         let span = tracing::info_span!(
             "pipeline.filter",
             // What all groups gave to their filters: a candidate that several groups want counts in each.
@@ -337,11 +356,13 @@ impl<Q: Send + Sync, K: Key, F: Send> CandidatePipeline<Q, K, F> {
             stage.merged = merged.keys.len(),
             stage.out = field::Empty,
             stage.dropped = field::Empty,
+            // Of each source, how many candidates some group kept.
+            stage.kept = field::Empty,
             stage.outcome = "ok"
         );
         let _entered = span.enter();
         let started = Instant::now();
-        let mut scratch = Scratch::new(sources);
+        let mut scratch = Scratch::new(sources.len());
         let gathered: Vec<Gathered> = groups.iter().map(|group| gather(query, merged, group, &mut scratch)).collect();
         let kept: usize = gathered.iter().map(|group| group.kept.len()).sum();
         let mut totals = [0_u32; DropReason::ALL.len()];
@@ -361,6 +382,14 @@ impl<Q: Send + Sync, K: Key, F: Send> CandidatePipeline<Q, K, F> {
         span.record("stage.in", kept + totals.iter().map(|count| *count as usize).sum::<usize>());
         span.record("stage.out", kept);
         span.record("stage.dropped", text.as_str());
+        count_kept(merged, &gathered, sources);
+        let mut kept_of = String::new();
+        for source in sources.iter() {
+            self.metrics.kept(source.name, source.kept);
+            let space = if kept_of.is_empty() { "" } else { " " };
+            kept_of.push_str(&format!("{space}{}={}", source.name, source.kept));
+        }
+        span.record("stage.kept", kept_of.as_str());
         self.metrics.ran("filter", "all", "ok", started.elapsed(), kept);
         gathered
     }
@@ -419,6 +448,23 @@ fn merge<K: Key>(lists: &[Vec<Found<K>>]) -> Merged<K> {
     }
     evidence_ends.resize(keys.len(), evidence.len() as u32);
     Merged { keys, evidence_ends, evidence }
+}
+
+/// Counts for each source the candidates it gave that some group kept, each once.
+fn count_kept<K>(merged: &Merged<K>, groups: &[Gathered], sources: &mut [SourceOutcome]) {
+    let mut is_kept = vec![false; merged.keys.len()];
+    for row in groups.iter().flat_map(|group| &group.kept) {
+        if let Some(place) = is_kept.get_mut(*row as usize) {
+            *place = true;
+        }
+    }
+    for (row, _) in is_kept.into_iter().enumerate().filter(|(_, is_kept)| *is_kept) {
+        for word in merged.evidence_of(row) {
+            if let Some(source) = sources.get_mut(usize::from(word.source)) {
+                source.kept += 1;
+            }
+        }
+    }
 }
 
 /// Room reused from group to group.

@@ -1,10 +1,10 @@
 //! Metrics of the runners: seconds, outcomes and drops by stage. Components record none themselves.
 
-use std::time::Duration;
+use std::{sync::atomic::AtomicU64, time::Duration};
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family, histogram::Histogram},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
 };
 use service_runtime::metrics::{Metrics, seconds_buckets};
 use shared_models::component::DropReason;
@@ -36,6 +36,8 @@ pub struct StageMetrics {
     seconds: Family<StageLabels, Histogram>,
     runs: Family<OutcomeLabels, Counter>,
     candidates: Family<StageLabels, Counter>,
+    kept: Family<StageLabels, Counter>,
+    data_age: Family<StageLabels, Gauge<f64, AtomicU64>>,
     drops: Family<DropLabels, Counter>,
 }
 
@@ -47,6 +49,8 @@ impl StageMetrics {
             seconds: Family::new_with_constructor(|| Histogram::new(seconds_buckets())),
             runs: Family::default(),
             candidates: Family::default(),
+            kept: Family::default(),
+            data_age: Family::default(),
             drops: Family::default(),
         };
         metrics.register(
@@ -59,6 +63,16 @@ impl StageMetrics {
             format!("setlist_{service}_pipeline_candidates"),
             "Candidates a stage gave",
             this.candidates.clone(),
+        );
+        metrics.register(
+            format!("setlist_{service}_pipeline_candidates_kept"),
+            "Candidates of a source that some shelf kept",
+            this.kept.clone(),
+        );
+        metrics.register(
+            format!("setlist_{service}_pipeline_data_age_seconds"),
+            "How old the data was that a source answered from last",
+            this.data_age.clone(),
         );
         metrics.register(
             format!("setlist_{service}_pipeline_drops"),
@@ -80,6 +94,14 @@ impl StageMetrics {
         self.seconds.get_or_create(&labels).observe(elapsed.as_secs_f64());
         self.candidates.get_or_create(&labels).inc_by(given as u64);
         self.runs.get_or_create(&OutcomeLabels { kind, stage, outcome }).inc();
+    }
+
+    pub(crate) fn kept(&self, source: &'static str, kept: u32) {
+        self.kept.get_or_create(&StageLabels { kind: "source", stage: source }).inc_by(u64::from(kept));
+    }
+
+    pub(crate) fn data_age(&self, source: &'static str, age: Duration) {
+        self.data_age.get_or_create(&StageLabels { kind: "source", stage: source }).set(age.as_secs_f64());
     }
 
     pub(crate) fn dropped(&self, reason: DropReason, count: u32) {

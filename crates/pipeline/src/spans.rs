@@ -75,10 +75,14 @@ impl Caught {
 
     /// What the one span of this name says of its `in`, `out` and `outcome`.
     pub(crate) fn stage(&self, name: &str) -> (String, String, String) {
+        (self.field(name, "stage.in"), self.field(name, "stage.out"), self.field(name, "stage.outcome"))
+    }
+
+    /// What the one span of this name says in a field; empty where it says nothing.
+    pub(crate) fn field(&self, name: &str, field: &str) -> String {
         let heard = self.ear.heard.lock().unwrap();
         let mut named = heard.values().filter(|said| said.get("name").is_some_and(|given| given == name));
         let (Some(said), None) = (named.next(), named.next()) else { panic!("not one span {name}: {heard:?}") };
-        let field = |field: &str| said.get(field).cloned().unwrap_or_default();
-        (field("stage.in"), field("stage.out"), field("stage.outcome"))
+        said.get(field).cloned().unwrap_or_default()
     }
 }

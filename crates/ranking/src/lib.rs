@@ -20,6 +20,7 @@ pub mod slate;
 
 pub mod pipeline;
 
+pub mod golden;
 pub mod models;
 
 pub mod error;

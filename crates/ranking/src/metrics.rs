@@ -1,16 +1,27 @@
 //! ranking's own metrics: what the cards are, and what becomes of releases. Stage times and counts are
 //! the runner's.
 
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
 use prometheus_client::{
     encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family, histogram::Histogram},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
 };
 use service_runtime::metrics::{Metrics, seconds_buckets};
-use shared_models::{component::ReasonCode, slate::RankedPage};
+use shared_models::{ReleaseId, component::ReasonCode, slate::RankedPage};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ReasonLabels {
     reason: &'static str,
+}
+
+/// Only releases that are live have a series: as many as there are tenants, at most.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReleaseLabels {
+    release: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -28,6 +39,9 @@ pub struct RankingMetrics {
     unscored: Counter,
     cold: Counter,
     releases: Family<OutcomeLabels, Counter>,
+    live: Family<ReleaseLabels, Gauge>,
+    /// What `live` shows, so that it changes only when it must.
+    shown: Arc<Mutex<BTreeMap<String, i64>>>,
 }
 
 impl RankingMetrics {
@@ -42,6 +56,8 @@ impl RankingMetrics {
             unscored: Counter::default(),
             cold: Counter::default(),
             releases: Family::default(),
+            live: Family::default(),
+            shown: Arc::default(),
         };
         metrics.register("setlist_ranking_pages", "Pages ranked, by outcome", this.pages.clone());
         metrics.register("setlist_ranking_page_seconds", "Time to rank one page", this.page_seconds.clone());
@@ -54,6 +70,11 @@ impl RankingMetrics {
         );
         metrics.register("setlist_ranking_cold_pages", "Pages scored without a trained scorer", this.cold.clone());
         metrics.register("setlist_ranking_releases", "Releases looked at, by outcome", this.releases.clone());
+        metrics.register(
+            "setlist_ranking_live_release",
+            "Tenants that are served from a release, by release",
+            this.live.clone(),
+        );
         this
     }
 
@@ -90,5 +111,24 @@ impl RankingMetrics {
 
     pub(crate) fn release_refused(&self) {
         self.releases.get_or_create(&OutcomeLabels { outcome: "refused" }).inc();
+    }
+
+    /// Shows which releases serve: one for each tenant.
+    pub(crate) fn live(&self, releases: impl Iterator<Item = ReleaseId>) {
+        let mut next: BTreeMap<String, i64> = BTreeMap::new();
+        for release in releases {
+            *next.entry(release.to_string()).or_default() += 1;
+        }
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        if *shown == next {
+            return;
+        }
+        for (release, tenants) in &next {
+            self.live.get_or_create(&ReleaseLabels { release: release.clone() }).set(*tenants);
+        }
+        for release in shown.keys().filter(|release| !next.contains_key(*release)) {
+            self.live.remove(&ReleaseLabels { release: release.clone() });
+        }
+        *shown = next;
     }
 }

@@ -20,7 +20,8 @@ use service_runtime::config::{Problem, Validate};
 use shared_models::{Clock, ReleaseId, TenantId};
 
 use crate::{
-    features::{Matrix, schema_hash},
+    features::schema_hash,
+    golden,
     metrics::RankingMetrics,
     scorers::{LinearModel, Scorer},
 };
@@ -125,6 +126,9 @@ impl Models {
             }
             adopt(&models);
         }
+        let tenants = self.tenants.read().unwrap_or_else(PoisonError::into_inner);
+        let serving = tenants.values().filter_map(|models| models.serving.load_full());
+        self.metrics.live(serving.map(|serving| serving.release.id().clone()));
     }
 
     /// Makes a release live: verified here first, then for everybody. Blocks.
@@ -175,7 +179,8 @@ impl Models {
         }
         let mut tenants = self.tenants.write().unwrap_or_else(PoisonError::into_inner);
         let make = || {
-            let requirements = Requirements { feature_schema: Some(schema_hash()), check: Some(Box::new(check)) };
+            let requirements =
+                Requirements { feature_schema: Some(schema_hash()), check: Some(Box::new(golden::check)) };
             let watch = Watch::new(self.store.clone(), tenant.clone(), requirements, Arc::clone(&self.clock));
             Arc::new(Tenant { watch, serving: ArcSwapOption::empty(), adopting: Mutex::default() })
         };
@@ -209,17 +214,5 @@ fn adopt(models: &Tenant) {
         Err(error) => {
             tracing::error!(error = service_runtime::tasks::chain(&error), "verified scorer could not be read");
         }
-    }
-}
-
-/// Ranking's last word on a release: its scorer reads, and answers a question about a card of which
-/// nothing is known with probabilities.
-fn check(release: &Release) -> Result<(), String> {
-    let Some(bytes) = release.scorer.as_deref() else { return Ok(()) };
-    let model = LinearModel::from_json(bytes).map_err(|error| service_runtime::tasks::chain(&error))?;
-    let answer = model.predict(&Matrix::of_defaults(1));
-    match answer.first() {
-        Some(predictions) if predictions.iter().all(|p| *p > 0.0 && *p < 1.0) => Ok(()),
-        _ => Err("its scorer does not answer with probabilities".to_owned()),
     }
 }

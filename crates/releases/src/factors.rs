@@ -15,6 +15,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 use crate::{
     Error, Refusal,
+    array::{Array, Content},
     format::{self, Decoder, Encoder, Kind},
     linear,
     vectors::simd::axpy,
@@ -50,7 +51,7 @@ pub struct Factors {
     /// How many rows there are.
     pub rows: usize,
     /// The rows one after another, each padded with zeros to [`Factors::stride`] numbers.
-    pub values: Vec<f32>,
+    pub values: Array<f32>,
     /// `Σ y yᵀ` over all rows: `dimensions × dimensions`, row-major.
     pub gram: Vec<f32>,
     /// The confidence of one unit of weight.
@@ -87,7 +88,7 @@ impl Factors {
             to[..dimensions].copy_from_slice(from);
         }
         let gram = gram(values, dimensions);
-        Ok(Self { dimensions, rows, values: padded, gram, alpha, regularisation, regularisation_exponent })
+        Ok(Self { dimensions, rows, values: padded.into(), gram, alpha, regularisation, regularisation_exponent })
     }
 
     /// How many numbers a row takes in [`Factors::values`].
@@ -167,10 +168,10 @@ impl Factors {
             .finish()
     }
 
-    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Error> {
-        let (header, mut body) = Decoder::open(FILE, bytes, Kind::Factors)?;
+    pub(crate) fn decode(content: &Content) -> Result<Self, Error> {
+        let (header, mut body) = Decoder::of(FILE, content, Kind::Factors)?;
         let gram = body.array(format::product(FILE, "dimensions", header.dimensions, header.dimensions)?)?;
-        let values = body.array(header.entries)?;
+        let values = body.shared(header.entries)?;
         body.finish()?;
         let [alpha, regularisation, regularisation_exponent, _] = header.parameters;
         Ok(Self {

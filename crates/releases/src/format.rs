@@ -2,9 +2,15 @@
 //!
 //! It must not know what the arrays mean; `factors.rs`, `items.rs`, … do.
 
+use std::sync::Arc;
+
 use bytemuck::{NoUninit, Pod, Zeroable};
 
-use crate::{Error, Refusal};
+use crate::{
+    Error, Refusal,
+    array::{Array, Content},
+    map::Map,
+};
 
 #[cfg(target_endian = "big")]
 compile_error!("artefacts are little-endian and are read without conversion");
@@ -22,6 +28,7 @@ pub(crate) enum Kind {
     Factors = 2,
     Neighbours = 3,
     Popularity = 4,
+    Lists = 5,
 }
 
 /// The header.
@@ -77,6 +84,8 @@ pub(crate) struct Decoder<'a> {
     file: &'a str,
     total: usize,
     rest: &'a [u8],
+    /// Where the bytes are a mapped file.
+    map: Option<&'a Arc<Map>>,
 }
 
 impl<'a> Decoder<'a> {
@@ -106,11 +115,34 @@ impl<'a> Decoder<'a> {
         if let Some((at, value)) = header.parameters.iter().enumerate().find(|(_, value)| !value.is_finite()) {
             return Err(Error::refused(file, Refusal::NotFinite { what: "parameters", at, value: value.to_string() }));
         }
-        Ok((header, Self { file, total: bytes.len(), rest }))
+        Ok((header, Self { file, total: bytes.len(), rest, map: None }))
     }
 
-    /// The next array. A length that the file cannot have is refused before anything is allocated.
+    /// The same, so that [`Decoder::shared`] leaves numbers where they are.
+    pub(crate) fn of(file: &'a str, content: &'a Content, kind: Kind) -> Result<(Header, Self), Error> {
+        let (header, decoder) = Self::open(file, content.bytes(), kind)?;
+        Ok((header, Self { map: content.map(), ..decoder }))
+    }
+
+    /// The next array, copied.
     pub(crate) fn array<T: Pod>(&mut self, length: u64) -> Result<Vec<T>, Error> {
+        let head = self.take::<T>(length)?;
+        let mut values = vec![T::zeroed(); head.len() / size_of::<T>()];
+        bytemuck::cast_slice_mut(&mut values).copy_from_slice(head);
+        Ok(values)
+    }
+
+    /// The next array, where it is if the file is mapped.
+    pub(crate) fn shared<T: Pod>(&mut self, length: u64) -> Result<Array<T>, Error> {
+        let Some(map) = self.map else { return Ok(self.array(length)?.into()) };
+        let start = self.total - self.rest.len();
+        let head = self.take::<T>(length)?;
+        let mapped = Array::mapped(map, start..start + head.len());
+        mapped.ok_or_else(|| Error::refused(self.file, Refusal::Length { expected: length, found: self.total as u64 }))
+    }
+
+    /// The bytes of the next array. A length that the file cannot have is refused before anything is allocated.
+    fn take<T: Pod>(&mut self, length: u64) -> Result<&'a [u8], Error> {
         let bytes = usize::try_from(length).ok().and_then(|n| n.checked_mul(size_of::<T>()));
         let taken = bytes.and_then(|n| self.rest.split_at_checked(n));
         let Some((head, rest)) = taken else {
@@ -119,9 +151,7 @@ impl<'a> Decoder<'a> {
             return Err(Error::refused(self.file, Refusal::Length { expected, found: self.total as u64 }));
         };
         self.rest = rest;
-        let mut values = vec![T::zeroed(); head.len() / size_of::<T>()];
-        bytemuck::cast_slice_mut(&mut values).copy_from_slice(head);
-        Ok(values)
+        Ok(head)
     }
 
     /// Refuses bytes past the last array.

@@ -5,7 +5,7 @@
 //!
 //! On disk: `<root>/<tenant>/<release id>/manifest.json` beside the files it lists, and
 //! `<root>/<tenant>/LIVE` and `PREVIOUS`, text files that hold one release id each and are replaced
-//! by renaming. The id of a release is the BLAKE3 hash of its manifest, and the manifest holds the
+//! by renaming; `PROMOTIONS` beside them tells who moved them and why. The id of a release is the BLAKE3 hash of its manifest, and the manifest holds the
 //! BLAKE3 hash of every file: what loads is what was trained, to the bit.
 //!
 //! **Invariant:** nothing in a [`Release`] is unverified: every hash, every length, every index in
@@ -14,26 +14,34 @@
 pub mod error;
 
 pub mod manifest;
+pub mod promotions;
 pub mod store;
 pub mod writer;
 
 pub mod release;
 
+pub mod array;
 mod format;
+mod map;
 
 pub mod factors;
 pub mod items;
+pub mod lists;
 pub mod neighbours;
 pub mod popularity;
+
+pub mod golden;
 
 pub mod linear;
 pub mod vectors;
 
 pub mod watch;
 
+pub use array::Array;
 pub use error::{Error, Refusal};
 pub use factors::Factors;
 pub use items::Items;
+pub use lists::Lists;
 pub use manifest::{FileEntry, Manifest, Meta, Schemas, Window};
 pub use neighbours::Neighbours;
 pub use popularity::Popularity;

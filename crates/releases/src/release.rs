@@ -1,12 +1,12 @@
 //! A release in memory: verified, complete, read-only.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use shared_models::{ItemKey, ReleaseId, TenantId};
 
 use crate::{
-    Error, Factors, Items, Manifest, Meta, Neighbours, Popularity, Refusal, factors, items, manifest, neighbours,
-    popularity,
+    Error, Factors, Items, Lists, Manifest, Meta, Neighbours, Popularity, Refusal, array::Content, factors, items,
+    lists, manifest, neighbours, popularity,
 };
 
 /// The scorer's name in a release: JSON, whose form ranking owns.
@@ -19,6 +19,8 @@ pub struct Parts {
     pub items: Vec<ItemKey>,
     /// The item factors, when trained.
     pub factors: Option<Factors>,
+    /// The lists over the factors, when made: a service that loads a release without them makes them itself.
+    pub lists: Option<Lists>,
     /// The item-to-item neighbours, when trained.
     pub neighbours: Option<Neighbours>,
     /// The popularity, when counted.
@@ -38,6 +40,8 @@ pub struct Release {
     pub items: Items,
     /// The item factors, when there are some.
     pub factors: Option<Factors>,
+    /// The lists over the factors, when there are some.
+    pub lists: Option<Arc<Lists>>,
     /// The item-to-item neighbours, when there are some.
     pub neighbours: Option<Neighbours>,
     /// The popularity, when there is one.
@@ -73,22 +77,28 @@ impl Release {
             (name.clone(), manifest::FileEntry { blake3: hash(bytes), bytes: bytes.len() as u64 })
         });
         let (_, manifest) = manifest::seal(tenant, meta, entries.collect())?;
-        Self::read(manifest, files)
+        Self::read(manifest, files.into_iter().map(|(name, bytes)| (name, Content::Read(bytes))).collect())
     }
 
     /// Reads files whose hashes have been checked.
-    pub(crate) fn read(manifest: Manifest, mut files: BTreeMap<String, Vec<u8>>) -> Result<Self, Error> {
+    pub(crate) fn read(manifest: Manifest, mut files: BTreeMap<String, Content>) -> Result<Self, Error> {
         let Some(items) = files.remove(items::FILE) else {
             return Err(Error::refused(items::FILE, Refusal::Missing));
         };
-        let items = Items::decode(&items)?;
+        let items = Items::decode(items.bytes())?;
         let rows = items.len();
-        let factors = files.remove(factors::FILE).map(|bytes| Factors::decode(&bytes)).transpose()?;
-        let neighbours = files.remove(neighbours::FILE).map(|bytes| Neighbours::decode(&bytes)).transpose()?;
-        let popularity = files.remove(popularity::FILE).map(|bytes| Popularity::decode(&bytes)).transpose()?;
-        let scorer = files.remove(SCORER);
+        let factors = files.remove(factors::FILE).map(|content| Factors::decode(&content)).transpose()?;
+        let lists = files.remove(lists::FILE).map(|content| Lists::decode(&content)).transpose()?;
+        let neighbours =
+            files.remove(neighbours::FILE).map(|content| Neighbours::decode(content.bytes())).transpose()?;
+        let popularity =
+            files.remove(popularity::FILE).map(|content| Popularity::decode(content.bytes())).transpose()?;
+        let scorer = files.remove(SCORER).map(Content::into_bytes);
         if let Some(factors) = &factors {
             factors.verify(rows)?;
+        }
+        if let Some(lists) = &lists {
+            lists.verify(factors.as_ref().ok_or_else(lists_alone)?)?;
         }
         if let Some(neighbours) = &neighbours {
             neighbours.verify(rows)?;
@@ -99,7 +109,8 @@ impl Release {
         if let Some(scorer) = &scorer {
             verify_scorer(scorer)?;
         }
-        Ok(Self { manifest, items, factors, neighbours, popularity, scorer, blobs: files })
+        let blobs = files.into_iter().map(|(name, content)| (name, content.into_bytes())).collect();
+        Ok(Self { manifest, items, factors, lists: lists.map(Arc::new), neighbours, popularity, scorer, blobs })
     }
 }
 
@@ -109,6 +120,7 @@ impl fmt::Debug for Release {
             .field("id", self.id())
             .field("items", &self.items.len())
             .field("factors", &self.factors.as_ref().map(|factors| factors.dimensions))
+            .field("lists", &self.lists.as_ref().map(|lists| lists.count()))
             .field("neighbours", &self.neighbours.as_ref().map(|neighbours| neighbours.items.len()))
             .field("popularity", &self.popularity.is_some())
             .field("scorer", &self.scorer.is_some())
@@ -132,6 +144,10 @@ pub(crate) fn encode(parts: &Parts) -> Result<BTreeMap<String, Vec<u8>>, Error> 
         factors.verify(items.len())?;
         files.insert(factors::FILE.to_owned(), factors.encode());
     }
+    if let Some(lists) = &parts.lists {
+        lists.verify(parts.factors.as_ref().ok_or_else(lists_alone)?)?;
+        files.insert(lists::FILE.to_owned(), lists.encode());
+    }
     if let Some(neighbours) = &parts.neighbours {
         neighbours.verify(items.len())?;
         files.insert(neighbours::FILE.to_owned(), neighbours.encode());
@@ -153,7 +169,11 @@ pub(crate) fn hash(bytes: &[u8]) -> String {
 }
 
 fn is_ours(name: &str) -> bool {
-    matches!(name, items::FILE | factors::FILE | neighbours::FILE | popularity::FILE | SCORER)
+    matches!(name, items::FILE | factors::FILE | lists::FILE | neighbours::FILE | popularity::FILE | SCORER)
+}
+
+fn lists_alone() -> Error {
+    Error::refused(lists::FILE, Refusal::Check { detail: "there are no factors that it could be over".to_owned() })
 }
 
 /// The scorer must be a JSON object; its numbers are finite, because JSON has no others.

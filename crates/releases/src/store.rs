@@ -14,7 +14,9 @@ use shared_models::{ReleaseId, TenantId};
 
 use crate::{
     Error, Manifest, Refusal, Release, Writer,
+    array::Content,
     manifest::{self, MANIFEST, MAX_MANIFEST_BYTES},
+    promotions::{self, Act, Move, Promotion},
     release,
 };
 
@@ -22,6 +24,8 @@ use crate::{
 const LIVE: &str = "LIVE";
 /// The pointer to the release that served before.
 const PREVIOUS: &str = "PREVIOUS";
+/// Who moves a pointer without a name.
+const UNNAMED: &str = "somebody";
 
 /// A folder of releases. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -126,8 +130,17 @@ impl Store {
     /// # Errors
     /// As [`Store::load`].
     pub fn promote(&self, tenant: &TenantId, id: &ReleaseId) -> Result<(), Error> {
-        self.load(tenant, id)?;
-        self.point(tenant, id)
+        self.promote_loaded(&self.load(tenant, id)?, &Act::now(UNNAMED, ""))
+    }
+
+    /// Makes a release live that was loaded from this store, and so verified. The act goes into the log of promotions.
+    ///
+    /// # Errors
+    /// When the store no longer has it, or the disk says no.
+    pub fn promote_loaded(&self, release: &Release, act: &Act) -> Result<(), Error> {
+        let tenant = &release.manifest.tenant;
+        self.manifest(tenant, release.id())?;
+        self.point(tenant, release.id(), Move::Promote, act)
     }
 
     /// Makes the previous release live again, and returns it. Called twice, it is undone.
@@ -135,9 +148,48 @@ impl Store {
     /// # Errors
     /// When there is no previous release, it is no longer sound, or the disk says no.
     pub fn roll_back(&self, tenant: &TenantId) -> Result<ReleaseId, Error> {
+        self.roll_back_as(tenant, &Act::now(UNNAMED, ""))
+    }
+
+    /// The same, by somebody who says why.
+    ///
+    /// # Errors
+    /// As [`Store::roll_back`].
+    pub fn roll_back_as(&self, tenant: &TenantId, act: &Act) -> Result<ReleaseId, Error> {
         let id = self.previous(tenant)?.ok_or_else(|| Error::NoneYet { tenant: tenant.clone(), which: "previous" })?;
-        self.promote(tenant, &id)?;
+        self.load(tenant, &id)?;
+        self.point(tenant, &id, Move::RollBack, act)?;
         Ok(id)
+    }
+
+    /// The log of promotions, oldest first. Lines that cannot be read are passed by.
+    ///
+    /// # Errors
+    /// When the disk says no.
+    pub fn promotions(&self, tenant: &TenantId) -> Result<Vec<Promotion>, Error> {
+        promotions::read(&self.folder(tenant))
+    }
+
+    /// Removes the oldest releases beyond the newest `keep`, never the live one nor the one before; gives what was
+    /// removed. Those whose manifests cannot be read are left to people.
+    ///
+    /// # Errors
+    /// When a pointer cannot be read, or the disk says no.
+    pub fn prune(&self, tenant: &TenantId, keep: usize) -> Result<Vec<ReleaseId>, Error> {
+        let spared = [self.live(tenant)?, self.previous(tenant)?];
+        let folder = self.folder(tenant);
+        let mut removed = Vec::new();
+        for Manifest { id, .. } in self.list(tenant)?.into_iter().skip(keep) {
+            if spared.iter().flatten().any(|spared| *spared == id) {
+                continue;
+            }
+            // Out of sight by one rename: whoever looks finds all of it or nothing.
+            let (place, aside) = (folder.join(id.as_str()), folder.join(format!(".pruned-{id}")));
+            fs::rename(&place, &aside).map_err(Error::io("remove", &place))?;
+            fs::remove_dir_all(&aside).map_err(Error::io("remove", &aside))?;
+            removed.push(id);
+        }
+        Ok(removed)
     }
 
     /// All releases of a tenant whose manifests can be read, newest first, ties by id.
@@ -163,12 +215,18 @@ impl Store {
         Ok(manifests)
     }
 
-    /// Points LIVE at a release that the caller has verified, and PREVIOUS at the one before.
-    pub(crate) fn point(&self, tenant: &TenantId, id: &ReleaseId) -> Result<(), Error> {
+    /// Points LIVE at a release that the caller has verified, and PREVIOUS at the one before; the log says so first.
+    pub(crate) fn point(&self, tenant: &TenantId, id: &ReleaseId, what: Move, act: &Act) -> Result<(), Error> {
         // A pointer that cannot be read must not keep a sound release from going live.
         let before = self.live(tenant).ok().flatten();
+        if before.as_ref() == Some(id) {
+            return Ok(());
+        }
         let folder = self.folder(tenant);
-        if let Some(before) = before.filter(|before| before != id) {
+        let Act { at, by, why, gates, overridden } = act.clone();
+        let promotion = Promotion { at, what, from: before.clone(), to: id.clone(), by, why, gates, overridden };
+        promotions::add(&folder, &promotion)?;
+        if let Some(before) = before {
             replace(&folder, PREVIOUS, &before)?;
         }
         replace(&folder, LIVE, id)
@@ -195,10 +253,10 @@ impl Store {
     }
 }
 
-/// Reads a file only if its length is the listed one, and returns its bytes only if their hash is.
-fn read_verified(path: &Path, name: &str, entry: &manifest::FileEntry) -> Result<Vec<u8>, Error> {
-    let metadata = match fs::metadata(path) {
-        Ok(metadata) => metadata,
+/// Reads a file only if its length is the listed one, and returns its content only if its hash is.
+fn read_verified(path: &Path, name: &str, entry: &manifest::FileEntry) -> Result<Content, Error> {
+    let mut file = match File::open(path) {
+        Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Error::refused(name, Refusal::Missing)),
         Err(error) => return Err(Error::io("read", path)(error)),
     };
@@ -209,14 +267,15 @@ fn read_verified(path: &Path, name: &str, entry: &manifest::FileEntry) -> Result
             Err(Error::refused(name, Refusal::Size { expected: entry.bytes, found }))
         }
     };
-    check(metadata.len())?;
-    let bytes = fs::read(path).map_err(Error::io("read", path))?;
-    check(bytes.len() as u64)?;
-    let found = release::hash(&bytes);
+    let length = file.metadata().map_err(Error::io("read", path))?.len();
+    check(length)?;
+    let content = Content::of(&mut file, length).map_err(Error::io("read", path))?;
+    check(content.bytes().len() as u64)?;
+    let found = release::hash(content.bytes());
     if found != entry.blake3 {
         return Err(Error::refused(name, Refusal::Hash { expected: entry.blake3.clone(), found }));
     }
-    Ok(bytes)
+    Ok(content)
 }
 
 /// Replaces a pointer: the new text is on disk before its name is, and the name before this returns.

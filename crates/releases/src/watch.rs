@@ -10,7 +10,11 @@ use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 use shared_models::{Clock, ReleaseId, TenantId, Timestamp};
 
-use crate::{Error, Refusal, Release, Store, error::chain};
+use crate::{
+    Error, Refusal, Release, Store,
+    error::chain,
+    promotions::{Act, Move},
+};
 
 /// Refused releases that are remembered, so that each is verified and reported once.
 const MAX_REFUSED: usize = 64;
@@ -167,12 +171,18 @@ impl Watch {
     pub fn activate(&self, id: &ReleaseId) -> Result<(), Error> {
         let mut history = self.history.lock();
         if self.current.load().as_ref().is_some_and(|release| release.id() == id) {
-            return self.store.point(&self.tenant, id);
+            return self.point(id);
         }
         let release = self.admit(&mut history, id)?;
-        self.store.point(&self.tenant, id)?;
+        self.point(id)?;
         self.swap(&mut history, release);
         Ok(())
+    }
+
+    /// Moves the store's pointer, for everybody.
+    fn point(&self, id: &ReleaseId) -> Result<(), Error> {
+        let act = Act { at: self.clock.now(), by: "a service".to_owned(), ..Act::default() };
+        self.store.point(&self.tenant, id, Move::Activate, &act)
     }
 
     /// What serves, what served, what was refused.

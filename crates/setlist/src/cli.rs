@@ -1,6 +1,7 @@
 //! The command line: what can be asked of the binary, and nothing of how it is done.
 
 mod measure;
+pub mod release;
 
 use std::path::PathBuf;
 
@@ -38,8 +39,14 @@ pub enum Command {
     Learning(Service),
     /// Import a data set: items into the catalogue, events through the stream.
     Import(Import),
-    /// Train on the archive and promote a release.
+    /// Train on the archive and promote the release, if every gate lets it through.
     Train(Train),
+    /// Export everything a tenant owns into a folder.
+    Export(Export),
+    /// Train now and then, beside a running platform, and promote what the gates let through.
+    Learn(release::Learn),
+    /// List, show, verify, promote, roll back and compare releases.
+    Release(release::Release),
     /// Measure engines by a published protocol, with intervals, as a table, JSON and pictures.
     #[command(long_about = measure::ABOUT_EVALUATE)]
     Evaluate(Evaluate),
@@ -207,6 +214,24 @@ pub struct Train {
     /// and the releases are the configured folders, and the bus is left alone.
     #[arg(long, value_name = "URL")]
     pub candidates: Option<String>,
+}
+
+/// `setlist export`.
+///
+/// Items, listeners, trends, surfaces, keys (without what opens them) and releases as JSON lines; events and
+/// recommendations as Parquet; a manifest with counts and hashes. docs/data-dictionary.md explains every column.
+#[derive(Clone, Debug, Args)]
+pub struct Export {
+    /// Where to: a folder that is not there, or is empty.
+    #[arg(long, value_name = "FOLDER")]
+    pub to: PathBuf,
+    /// Where everything is kept.
+    #[command(flatten)]
+    pub data: Data,
+    /// The configuration. A cluster is named by candidates.store.url, archive.path or archive.url, and
+    /// ranking.releases.path.
+    #[command(flatten)]
+    pub configuration: Options,
 }
 
 /// `setlist page`.

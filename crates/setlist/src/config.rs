@@ -2,7 +2,7 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr, SocketAddrV4},
-    path::{Path, PathBuf},
+    path::Path,
     sync::LazyLock,
 };
 
@@ -35,6 +35,7 @@ pub static DEFAULTS: LazyLock<&'static str> = LazyLock::new(|| {
     text.push_str(&sections(&edge, "edge.", served));
     text.push_str(&sections(candidate_generation::config::DEFAULTS, "candidates.", served));
     text.push_str(&sections(ranking::config::DEFAULTS, "ranking.", served));
+    text.push_str(&sections(learning::config::DEFAULTS, "", |section| matches!(section, "learn" | "gates")));
     // The defaults live as long as the process: they are read once.
     Box::leak(text.into_boxed_str())
 });
@@ -78,7 +79,7 @@ pub struct Config {
     /// How the process stops.
     pub stop: StopConfig,
     /// The archive.
-    pub archive: Archive,
+    pub archive: learning::archive::Config,
     /// The event bus.
     pub bus: event_bus::Config,
     /// The edge.
@@ -87,14 +88,10 @@ pub struct Config {
     pub candidates: Candidates,
     /// Ranking.
     pub ranking: Ranking,
-}
-
-/// The archive.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Archive {
-    /// The folder.
-    pub path: PathBuf,
+    /// When `setlist learn` trains.
+    pub learn: learning::config::Learn,
+    /// What a release may be to be promoted.
+    pub gates: learning::gates::Limits,
 }
 
 /// The edge's own sections.
@@ -177,9 +174,10 @@ impl Config {
             *path = data.join(&*path);
         }
         // Empty is none.
-        let snapshot = &mut self.edge.serving.snapshot;
-        if !snapshot.as_os_str().is_empty() {
-            *snapshot = data.join(&*snapshot);
+        for path in [&mut self.edge.serving.snapshot, &mut self.archive.history] {
+            if !path.as_os_str().is_empty() {
+                *path = data.join(&*path);
+            }
         }
         if let Some(path) = self.candidates.store.url.strip_prefix(SQLITE) {
             self.candidates.store.url = format!("{SQLITE}{}", data.join(path).display());
@@ -261,7 +259,10 @@ impl Validate for Config {
         let mut problems: Vec<Problem> = within("telemetry", &self.telemetry)
             .chain(within("ops", &self.ops))
             .chain(within("stop", &self.stop))
+            .chain(within("archive", &self.archive))
             .chain(within("bus", &self.bus))
+            .chain(within("learn", &self.learn))
+            .chain(within("gates", &self.gates))
             .collect();
         // Each service checks its own sections as it does alone; what the process holds once is checked once.
         let mut own = |service: &str, all: Vec<Problem>| {

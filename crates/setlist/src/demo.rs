@@ -101,7 +101,7 @@ fn clear(folder: &Path) -> anyhow::Result<()> {
         "{} holds data that no demo made; give another folder with --data",
         folder.display()
     );
-    for name in [MARK, "events.db", "candidates.db", "archive", "releases", "edge"] {
+    for name in [MARK, "events.db", "candidates.db", "archive", "history", "releases", "edge"] {
         for path in [folder.join(name), folder.join(format!("{name}-wal")), folder.join(format!("{name}-shm"))] {
             let removed = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
             match removed {

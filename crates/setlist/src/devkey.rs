@@ -37,6 +37,12 @@ pub fn read(folder: &Path) -> anyhow::Result<String> {
     })
 }
 
+/// The entry of a folder's key, when there is one.
+#[must_use]
+pub fn entry(folder: &Path) -> Option<KeyConfig> {
+    serde_json::from_slice(&std::fs::read(folder.join(ENTRY)).ok()?).ok()
+}
+
 /// The entry of a folder's key; the key is made when there is none.
 ///
 /// # Errors

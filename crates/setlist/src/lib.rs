@@ -11,7 +11,10 @@ pub mod serve;
 pub mod service;
 
 pub mod demo;
+pub mod export;
 pub mod import;
+pub mod learn;
+pub mod release;
 pub mod train;
 
 pub mod evaluate;

@@ -10,8 +10,8 @@ use contracts::{
     in_process,
 };
 use edge_api::Backends;
-use event_bus::{ConsumerMetrics, EventBus, consume, subjects};
-use learning::archive::{Archive, ArchiveHandler};
+use event_bus::{EventBus, subjects};
+use learning::archive::{Archive, keeping};
 use service_runtime::{
     OnFailure, Runtime,
     grpc::{self, Limits, Server, Services},
@@ -55,16 +55,8 @@ impl Core {
         let candidates = candidate_generation::App::build(config.candidates(), runtime, Arc::clone(&bus))
             .await
             .context("candidate generation cannot be built")?;
-        let archive = open_archive(config, runtime).await?;
-        let (intake, handler) = (&runtime.tasks.intake, ArchiveHandler::new(Arc::clone(&archive)));
-        let landing = consume(
-            Arc::clone(&bus),
-            subjects::LEARNING_ARCHIVE.clone(),
-            Arc::new(handler),
-            ConsumerMetrics::new(&runtime.metrics),
-            intake.token(),
-        );
-        intake.spawn("archive", OnFailure::Stop, landing);
+        let archive = keeping::open(&config.archive, runtime).await.context("the archive cannot be opened")?;
+        keeping::land(&bus, &archive, &config.archive, runtime);
         Ok(Self { bus, partitions: config.bus.partitions, candidates, archive })
     }
 
@@ -112,6 +104,7 @@ impl Platform {
     /// When one of them cannot be built.
     pub async fn build(config: &Config, runtime: &Runtime, loopback_grpc: bool) -> anyhow::Result<Self> {
         let core = Core::build(config, runtime).await?;
+        keeping::compact(&core.archive, &config.archive, runtime);
         let ranking = ranking::App::build(config.ranking(), runtime).await.context("ranking cannot be built")?;
         let backends =
             if loopback_grpc { over_loopback(&core, &ranking, runtime)? } else { in_this_process(&core, &ranking) };
@@ -124,13 +117,6 @@ impl Platform {
         runtime.tasks.work.spawn("http", OnFailure::Stop, self.edge.serve(listener));
         (self.core, self.ranking)
     }
-}
-
-/// Opening reads what the last days brought: not on the runtime's threads.
-async fn open_archive(config: &Config, runtime: &Runtime) -> anyhow::Result<Arc<Archive>> {
-    let (path, now) = (config.archive.path.clone(), runtime.clock.now());
-    let opened = runtime.tasks.intake.blocking("open-archive", move || Archive::open(path, now)).await;
-    Ok(Arc::new(opened.context("opening the archive broke off")?.context("the archive cannot be opened")?))
 }
 
 fn in_this_process(core: &Core, ranking: &ranking::App) -> Backends {

@@ -5,9 +5,11 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 use anyhow::Context;
 use contracts::{Deadline, grpc::CatalogueClient};
 use learning::{
-    archive::Archive,
+    archive::{Archive, keeping},
+    gates::Verdict,
+    learner::{self, CatalogueItems},
     progress::{Bars, Progress},
-    train::TrainReport,
+    train::{self, TrainReport},
 };
 use service_runtime::{Runtime, client, process};
 use shared_models::{ReleaseId, TenantId};
@@ -46,6 +48,7 @@ pub fn run(args: cli::Train) -> ExitCode {
                 config.ranking.releases.path.join(tenant.as_str()).join(release.as_str()).join("manifest.json");
             std::fs::copy(&manifest, path).with_context(|| format!("{} cannot be written", path.display()))?;
         }
+        held_back(&report)?;
         if args.candidates.is_none() {
             println!("release {release} is live; next: setlist serve --data {}", args.data.data.display());
         } else {
@@ -65,20 +68,42 @@ async fn beside_a_cluster(
     runtime: &Runtime,
     progress: Arc<dyn Progress>,
 ) -> anyhow::Result<(ReleaseId, TrainReport)> {
-    let path = config.archive.path.clone();
-    anyhow::ensure!(path.exists(), "there is no archive at {}: set archive.path or --data", path.display());
-    let now = runtime.clock.now();
-    let archive = runtime.tasks.intake.blocking("open-archive", move || Archive::open(path, now)).await;
-    let archive = Arc::new(archive.context("opening the archive broke off")??);
+    let path = &config.archive.path;
+    anyhow::ensure!(
+        !config.archive.url.is_empty() || path.exists(),
+        "there is no archive at {}: set archive.path, archive.url or --data",
+        path.display()
+    );
+    let archive = keeping::open(&config.archive, runtime).await?;
     let candidates = client::connect("candidates", url, &client::Config::default(), runtime).await?;
-    let catalogue = CatalogueClient::new(candidates);
+    let items = CatalogueItems(Arc::new(CatalogueClient::new(candidates)));
+    learn_from(&items, archive, config, tenant, runtime, progress).await
+}
+
+/// Says why a release is not live, when a gate holds it back.
+fn held_back(report: &TrainReport) -> anyhow::Result<()> {
+    let why = report.verdict.as_ref().map(Verdict::reasons).unwrap_or_default();
+    anyhow::ensure!(report.promoted, "the release is written and not live: {why}");
+    Ok(())
+}
+
+async fn learn_from(
+    items: &CatalogueItems,
+    archive: Arc<Archive>,
+    config: &Config,
+    tenant: &TenantId,
+    runtime: &Runtime,
+    progress: Arc<dyn Progress>,
+) -> anyhow::Result<(ReleaseId, TrainReport)> {
     let store = releases::Store::open(&config.ranking.releases.path)?;
-    let report = learning::service::learn(tenant, &catalogue, archive, store, runtime, progress).await?;
+    let mut settings = train::Config::new(runtime.clock.now());
+    settings.limits = config.gates.clone();
+    let report = learner::learn(tenant, items, archive, store, settings, runtime, progress).await?;
     let release = report.release.clone().context("the training wrote no release")?;
     Ok((release, report))
 }
 
-/// Trains on everything the archive holds, and promotes the release.
+/// Trains on everything the archive holds, and promotes the release if every gate lets it through.
 ///
 /// # Errors
 /// When the catalogue or the archive cannot be read, or there is too little to learn from.
@@ -89,17 +114,14 @@ pub async fn learn(
     runtime: &Runtime,
     progress: Arc<dyn Progress>,
 ) -> anyhow::Result<(ReleaseId, TrainReport)> {
-    let store = releases::Store::open(&config.ranking.releases.path)?;
-    let (catalogue, archive) = (core.candidates.catalogue(), Arc::clone(&core.archive));
-    let report = learning::service::learn(tenant, catalogue.as_ref(), archive, store, runtime, progress).await?;
-    let release = report.release.clone().context("the training wrote no release")?;
-    Ok((release, report))
+    let (items, archive) = (CatalogueItems(core.candidates.catalogue()), Arc::clone(&core.archive));
+    learn_from(&items, archive, config, tenant, runtime, progress).await
 }
 
 /// [`learn`]s, and makes the running services serve the release.
 ///
 /// # Errors
-/// As [`learn`], or when a service refuses the release.
+/// As [`learn`], or when a gate holds the release back, or a service refuses it.
 pub async fn learn_and_activate(
     platform: &Platform,
     config: &Config,
@@ -108,6 +130,7 @@ pub async fn learn_and_activate(
     progress: Arc<dyn Progress>,
 ) -> anyhow::Result<TrainReport> {
     let (release, report) = learn(&platform.core, config, tenant, runtime, progress).await?;
+    held_back(&report)?;
     for control in [platform.core.candidates.release_control(), platform.ranking.release_control()] {
         control.activate(tenant, &release, Deadline::within(PATIENCE)).await?;
     }

@@ -76,6 +76,8 @@ names!(
         PopularInMarket = "popular-in-market",
         /// Items of the artists the listener plays most.
         FavouriteArtists = "favourite-artists",
+        /// New and rarely shown items near the listener's taste.
+        Exploration = "exploration",
     }
 );
 
@@ -227,7 +229,7 @@ impl SourceName {
             Self::ItemToItem => &["seeds"],
             Self::FavouriteArtists => &["artists"],
             Self::NewReleases | Self::RecentlyPlayed => &["within"],
-            Self::Embedding | Self::Trending | Self::PopularInMarket => &[],
+            Self::Embedding | Self::Trending | Self::PopularInMarket | Self::Exploration => &[],
         }
     }
 }

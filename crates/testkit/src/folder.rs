@@ -24,6 +24,11 @@ impl Folder {
         self.0.path()
     }
 
+    /// Keeps it from vanishing: another removes it.
+    pub(crate) fn keep(self) -> PathBuf {
+        self.0.keep()
+    }
+
     /// A file or folder in it.
     #[must_use]
     pub fn join(&self, name: &str) -> PathBuf {

@@ -4,6 +4,7 @@
 //! fails loudly with what to do. It must never know the code of a service: `cluster` knows services as programs with a
 //! command line and a configuration.
 
+pub mod abuse;
 pub mod cluster;
 pub mod folder;
 pub mod nats;
@@ -14,6 +15,7 @@ pub mod postgres;
 pub mod process;
 mod signals;
 pub mod tools;
+pub mod volume;
 
 pub use cluster::Cluster;
 pub use folder::Folder;
@@ -22,3 +24,4 @@ pub use nats_cluster::NatsCluster;
 pub use otlp::Collector;
 pub use postgres::Postgres;
 pub use process::Process;
+pub use volume::Volume;

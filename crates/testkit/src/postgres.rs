@@ -46,6 +46,8 @@ pub enum Disk {
 pub struct Postgres {
     programs: PathBuf,
     folder: Folder,
+    /// Where the data lies, when not in the folder.
+    elsewhere: Option<PathBuf>,
     disk: Disk,
     process: Option<Child>,
     port: u16,
@@ -66,11 +68,24 @@ impl Postgres {
     /// # Errors
     /// As [`Postgres::start`].
     pub async fn start_with(disk: Disk) -> Result<Self> {
+        Self::make(disk, None).await
+    }
+
+    /// Starts a server whose commits are on disk before they are answered, with its data in a folder that stays, such as
+    /// that of a [`crate::Volume`].
+    ///
+    /// # Errors
+    /// As [`Postgres::start`].
+    pub async fn start_on(folder: &Path) -> Result<Self> {
+        Self::make(Disk::Synced, Some(folder.join("postgres"))).await
+    }
+
+    async fn make(disk: Disk, elsewhere: Option<PathBuf>) -> Result<Self> {
         let programs = programs()?;
         let folder = Folder::new()?;
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
         let [port] = ports::kept_free()?;
-        let mut server = Self { programs, folder, disk, process: None, port, databases: AtomicU32::new(0) };
+        let mut server = Self { programs, folder, elsewhere, disk, process: None, port, databases: AtomicU32::new(0) };
         server.initialise()?;
         server.run().await?;
         Ok(server)
@@ -190,7 +205,7 @@ impl Postgres {
     }
 
     fn data(&self) -> PathBuf {
-        self.folder.join("data")
+        self.elsewhere.clone().unwrap_or_else(|| self.folder.join("data"))
     }
 
     fn initialise(&self) -> Result<()> {
@@ -201,7 +216,10 @@ impl Postgres {
             chown(&data, Some(NOBODY), Some(NOBODY)).context("data folder could not be given away")?;
         }
         let mut initdb = self.program("initdb");
-        initdb.args(["-U", "setlist", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "-D"]).arg(&data);
+        initdb.args(["-U", "setlist", "-A", "trust", "-E", "UTF8", "--locale=C", "-D"]).arg(&data);
+        if self.elsewhere.is_none() {
+            initdb.arg("--no-sync");
+        }
         let said = initdb.output().context("initdb could not be started")?;
         if !said.status.success() {
             bail!("initdb failed: {}", String::from_utf8_lossy(&said.stderr));
@@ -232,6 +250,8 @@ impl Postgres {
                 &format!("fsync={durable}"),
                 &format!("synchronous_commit={durable}"),
                 "shared_buffers=64MB",
+                // Elsewhere may be a small disk.
+                if self.elsewhere.is_some() { "max_wal_size=96MB" } else { "max_wal_size=1GB" },
             ] {
                 postgres.args(["-c", setting]);
             }

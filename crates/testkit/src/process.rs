@@ -23,6 +23,7 @@ const LOOK: Duration = Duration::from_millis(10);
 pub struct Process {
     program: PathBuf,
     arguments: Vec<String>,
+    environment: Vec<(String, String)>,
     folder: PathBuf,
     log: PathBuf,
     child: Option<Child>,
@@ -33,7 +34,19 @@ impl Process {
     #[must_use]
     pub fn new(program: &Path, arguments: Vec<String>, folder: &Path, log: &Path) -> Self {
         let (program, folder, log) = (program.to_owned(), folder.to_owned(), log.to_owned());
-        Self { program, arguments, folder, log, child: None }
+        Self { program, arguments, environment: Vec::new(), folder, log, child: None }
+    }
+
+    /// With variables beside those of this process.
+    #[must_use]
+    pub fn with_environment(mut self, environment: Vec<(String, String)>) -> Self {
+        self.environment = environment;
+        self
+    }
+
+    /// Runs another program from its next start on, with the same arguments.
+    pub fn replace(&mut self, program: &Path) {
+        program.clone_into(&mut self.program);
     }
 
     /// Starts it; nothing happens where it runs.
@@ -49,6 +62,7 @@ impl Process {
         writeln!(log, "--- started")?;
         let child = Command::new(&self.program)
             .args(&self.arguments)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .current_dir(&self.folder)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)

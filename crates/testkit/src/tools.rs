@@ -1,7 +1,7 @@
 //! Where programs lie that tests start. This file must not know how to start them.
 
 use std::{
-    env,
+    env, fs,
     path::{Path, PathBuf},
 };
 
@@ -31,6 +31,33 @@ pub fn find(program: &str, variable: &str) -> Vec<PathBuf> {
         .map(|folder| folder.join(program))
         .filter(|file| file.is_file())
         .collect()
+}
+
+/// The environment variable that names libfaketime.
+pub const FAKETIME: &str = "SETLIST_FAKETIME";
+
+/// What gives a process a wall clock of its own when it is loaded before the C library.
+///
+/// # Errors
+/// When it is not there, with how to get it.
+pub fn faketime() -> Result<PathBuf> {
+    const NAME: &str = "libfaketimeMT.so.1";
+    let told = env::var_os(FAKETIME).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let installed = fs::read_dir("/usr/lib").into_iter().flatten().flatten().map(|entry| entry.path().join("faketime"));
+    let all: Vec<PathBuf> = match told {
+        Some(told) => vec![told],
+        None => [target().join("tools"), PathBuf::from("/usr/lib/faketime")]
+            .into_iter()
+            .chain(installed)
+            .map(|folder| folder.join(NAME))
+            .collect(),
+    };
+    all.into_iter().find(|file| file.is_file()).with_context(|| {
+        format!(
+            "libfaketime is needed: run scripts/faketime, which puts it at target/tools/{NAME} from Debian's package \
+             libfaketime, or set {FAKETIME} to such a file"
+        )
+    })
 }
 
 /// The `setlist` binary that was built with the program that is running.

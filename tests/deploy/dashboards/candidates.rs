@@ -58,6 +58,21 @@ fn sources() -> Row {
                 )],
             ),
             lines(
+                "Kept of what a source gives",
+                "percentunit",
+                "The share that some shelf keeps: a source whose candidates are all dropped works for nothing.",
+                &[(
+                    "sum by (stage) (rate(setlist_candidates_pipeline_candidates_kept_total{kind=\"source\"}[$__rate_interval])) / sum by (stage) (rate(setlist_candidates_pipeline_candidates_total{kind=\"source\"}[$__rate_interval]))",
+                    "{{stage}}",
+                )],
+            ),
+            lines(
+                "Age of the data, by source",
+                "s",
+                "Of the release, or of the latest play that was counted.",
+                &[("max by (stage) (setlist_candidates_pipeline_data_age_seconds{kind=\"source\"})", "{{stage}}")],
+            ),
+            lines(
                 "Dropped of a page, by reason",
                 "short",
                 "What filters took away.",

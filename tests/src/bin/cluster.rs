@@ -102,8 +102,8 @@ async fn start(options: &Options) -> Result<Cluster> {
         learning: options.learning,
         nats: options.nats,
         otlp: options.otlp.clone(),
-        streams: None,
         settings: options.set.clone(),
+        ..Shape::default()
     };
     println!("a world of {} tracks and {} listeners by seed {}", options.tracks, options.listeners, options.seed);
     let world = world::Config {

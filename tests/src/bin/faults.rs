@@ -1,18 +1,19 @@
 //! `scripts/faults`: breaks a cluster in every way that something is promised about, and writes down what was seen.
 
-use std::{process::ExitCode, sync::Arc};
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use anyhow::{Result, ensure};
 use clap::Parser;
 use testkit::cluster::Shape;
 use tests::{
-    faults::{self, Row, Size, Stand, cold, disk_full, table},
+    faults::{self, Row, Size, Stand, clocks, cold, disk_full, power, table, versions},
     root,
     stock::Stock,
 };
+use tokio::signal::unix::{SignalKind, signal};
 
 /// The promises that are tried on clusters of their own.
-const OWN: [&str; 2] = ["R11", "R4"];
+const OWN: [&str; 4] = ["R11", "R2", "R4", "R6"];
 
 /// Breaks a cluster on this machine and judges what its users saw.
 #[derive(Debug, Parser)]
@@ -36,6 +37,12 @@ struct Options {
     /// nats-servers: 1, or 3 that keep everything three times.
     #[arg(long, default_value_t = 3)]
     nats: usize,
+    /// The `setlist` binary of another release: R16 also rolls to it and back.
+    #[arg(long, value_name = "BINARY", requires = "other_name")]
+    other: Option<PathBuf>,
+    /// What that release is called.
+    #[arg(long, value_name = "NAME")]
+    other_name: Option<String>,
     /// Print only, and leave docs/faults.md as it is.
     #[arg(long)]
     dry: bool,
@@ -58,6 +65,16 @@ impl Options {
 #[tokio::main]
 async fn main() -> Result<ExitCode> {
     let options = Options::parse();
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    // What runs and what is mounted goes with the values that are dropped here.
+    tokio::select! {
+        tried = Box::pin(try_all(&options)) => tried,
+        _ = interrupt.recv() => Ok(ExitCode::from(130)),
+        _ = terminate.recv() => Ok(ExitCode::from(143)),
+    }
+}
+
+async fn try_all(options: &Options) -> Result<ExitCode> {
     let known = |only: &&String| !faults::SHARED.contains(&only.as_str()) && !OWN.contains(&only.as_str());
     let unknown: Vec<&String> = options.only.iter().filter(known).collect();
     ensure!(unknown.is_empty(), "{unknown:?} are none of {:?} and {OWN:?}", faults::SHARED);
@@ -71,8 +88,10 @@ async fn main() -> Result<ExitCode> {
         println!("{promise}");
         let rows = match promise {
             "R11" => cold::run(options.shape(), Arc::clone(&stock), options.seed, size).await,
+            "R2" => power::run(options.shape(), Arc::clone(&stock), options.seed, size).await,
+            "R6" => clocks::run(options.shape(), Arc::clone(&stock), options.seed, size).await,
             "R4" => disk_full::run(options.shape(), Arc::clone(&stock), options.seed, size).await,
-            shared => match tried(&mut stand, shared, &stock, &options).await {
+            shared => match tried(&mut stand, shared, &stock, options).await {
                 Ok(rows) => Ok(rows),
                 Err(error) => {
                     // A cluster that could not be brought back is of no use to the next.
@@ -109,7 +128,11 @@ async fn tried(stand: &mut Option<Stand>, promise: &str, stock: &Arc<Stock>, opt
         }
         None => Stand::start(options.shape(), Arc::clone(stock), options.seed, options.size()).await?,
     };
-    let rows = faults::run(promise, &mut ready).await?;
+    let mut rows = faults::run(promise, &mut ready).await?;
+    if let (Some(program), "R16") = (&options.other, promise) {
+        let name = options.other_name.clone().unwrap_or_default();
+        rows.extend(versions::run(&mut ready, &versions::Other { program: program.clone(), name }).await?);
+    }
     *stand = Some(ready);
     Ok(rows)
 }

@@ -8,7 +8,7 @@ use testkit::cluster::PATIENCE;
 use super::{Row, Stand};
 
 /// Between two restarts: what stands before an edge has seen that it is back.
-const BREATH: Duration = Duration::from_millis(500);
+pub(super) const BREATH: Duration = Duration::from_millis(500);
 
 /// Stops (SIGTERM) and starts each process of each service, one after the other.
 ///

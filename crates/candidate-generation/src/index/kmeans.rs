@@ -1,106 +1,97 @@
-//! k-means over rows of factors: the lists of the inverted file.
+//! k-means by direction over rows of factors: the lists of the inverted file.
 //!
-//! Deterministic: the same rows give the same lists, so that a release answers alike on every machine
-//! that loads it.
+//! Rows are compared by the angle between them, because a query wants what points its way; how long a row is, its
+//! place in its list says. In the mean of a list longer rows weigh more: it is they that are looked for. Deterministic:
+//! the same rows give the same lists, so that a release answers alike on every machine that makes its lists.
 
 use rayon::prelude::*;
-use releases::vectors::dot;
+use releases::vectors::{axpy, dot, normalise};
 
 use super::kernel::Columns;
 
-/// Rows per list that the centroids are learnt from.
+/// Rows per list that the centres are learnt from.
 const SAMPLE_PER_LIST: usize = 40;
 const ROUNDS: usize = 8;
 
 /// Rows that are assigned at once by one thread.
 const BLOCK: usize = 1_024;
 
-/// Centroids, `lists × stride`, row-major, and half their squared lengths.
+/// Directions of length 1, `lists × stride`, row-major.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Centroids {
+pub(super) struct Centres {
     pub(super) stride: usize,
     pub(super) values: Vec<f32>,
-    half_squares: Vec<f32>,
 }
 
-impl Centroids {
-    fn of(stride: usize, values: Vec<f32>) -> Self {
-        let half_squares = values.chunks_exact(stride).map(|centroid| dot(centroid, centroid) / 2.0).collect();
-        Self { stride, values, half_squares }
+impl Centres {
+    /// The direction of each sum; where there is none, the direction before.
+    fn of(stride: usize, mut sums: Vec<f32>, before: &[f32]) -> Self {
+        for (at, sum) in sums.chunks_exact_mut(stride).enumerate() {
+            normalise(sum);
+            let before = before.get(at * stride..(at + 1) * stride);
+            // Where nobody is nearest it stays where it is, and its list stays empty.
+            if let Some(before) = before.filter(|_| dot(sum, sum) == 0.0) {
+                sum.copy_from_slice(before);
+            }
+        }
+        Self { stride, values: sums }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.half_squares.len()
+        self.values.len().checked_div(self.stride).unwrap_or(0)
     }
 
-    /// The centroid of the largest promise by its product, that is the nearest by Euclidean distance; the
-    /// first of equals.
-    fn nearest(&self, products: &[f32]) -> u32 {
-        let mut best = (f32::NEG_INFINITY, 0);
-        for (list, (product, half)) in products.iter().zip(&self.half_squares).enumerate() {
-            if product - half > best.0 {
-                best = (product - half, list);
-            }
-        }
-        best.1 as u32
-    }
-
-    /// The nearest centroid of each row.
-    pub(super) fn assign(&self, rows: &[f32]) -> Vec<u32> {
+    /// The nearest centre of each row of `values` whose number is in `rows`.
+    pub(super) fn assign(&self, values: &[f32], rows: &[u32]) -> Vec<u32> {
         let columns = Columns::of(self.stride, &self.values);
-        rows.par_chunks(self.stride * BLOCK)
+        let row = |row: u32| values.get(row as usize * self.stride..(row as usize + 1) * self.stride).unwrap_or(&[]);
+        rows.par_chunks(BLOCK)
             .flat_map_iter(|block| {
                 let (mut first, mut second) = (vec![0.0; columns.len()], vec![0.0; columns.len()]);
                 let mut nearest = Vec::with_capacity(BLOCK + 1);
-                for pair in block.chunks(self.stride * 2) {
-                    let (a, b) = pair.split_at(self.stride.min(pair.len()));
-                    columns.products([a, if b.is_empty() { a } else { b }], [&mut first, &mut second]);
-                    nearest.extend([self.nearest(&first), self.nearest(&second)]);
+                for pair in block.chunks(2) {
+                    let (a, b) = match pair {
+                        [a, b] => (row(*a), row(*b)),
+                        [a] => (row(*a), row(*a)),
+                        _ => continue,
+                    };
+                    columns.products([a, b], [&mut first, &mut second]);
+                    nearest.extend([self.first_of_largest(&first), self.first_of_largest(&second)]);
                 }
-                nearest.truncate(block.len() / self.stride);
+                nearest.truncate(block.len());
                 nearest
             })
             .collect()
     }
+
+    /// The list of the largest product, the first of equals. A row's products with directions order by angle.
+    fn first_of_largest(&self, products: &[f32]) -> u32 {
+        let products = products.get(..self.len()).unwrap_or(products);
+        let largest = products.iter().fold(f32::NEG_INFINITY, |largest, product| largest.max(*product));
+        products.iter().position(|product| *product == largest).unwrap_or(0) as u32
+    }
 }
 
-/// Learns `lists` centroids of rows of `stride` numbers.
-pub(super) fn learn(rows: &[f32], stride: usize, lists: usize) -> Centroids {
-    let count = rows.len() / stride;
-    let sampled = (lists * SAMPLE_PER_LIST).clamp(lists, count.max(lists));
-    let sample: Vec<f32> = spread(count, sampled)
-        .flat_map(|row| rows.get(row * stride..(row + 1) * stride).unwrap_or(&[]))
-        .copied()
-        .collect();
-    let start: Vec<f32> = spread(sample.len() / stride, lists)
-        .flat_map(|row| sample.get(row * stride..(row + 1) * stride).unwrap_or(&[]))
-        .copied()
-        .collect();
-    let mut centroids = Centroids::of(stride, start);
+/// Learns `lists` directions of those `rows` of `values`, none of them zeros.
+pub(super) fn learn(values: &[f32], stride: usize, rows: &[u32], lists: usize) -> Centres {
+    let sampled = (lists * SAMPLE_PER_LIST).clamp(lists, rows.len().max(lists));
+    let sample: Vec<u32> = spread(rows.len(), sampled).filter_map(|at| rows.get(at).copied()).collect();
+    let row = |row: u32| values.get(row as usize * stride..(row as usize + 1) * stride).unwrap_or(&[]);
+    let start: Vec<f32> =
+        spread(sample.len(), lists).filter_map(|at| sample.get(at)).flat_map(|at| row(*at)).copied().collect();
+    let mut centres = Centres::of(stride, start, &[]);
     for _ in 0..ROUNDS {
-        let lists_of = centroids.assign(&sample);
-        let mut sums = vec![0.0_f32; centroids.values.len()];
-        let mut counts = vec![0_u32; centroids.len()];
-        for (row, list) in sample.chunks_exact(stride).zip(&lists_of) {
+        let lists_of = centres.assign(values, &sample);
+        let mut sums = vec![0.0_f32; centres.values.len()];
+        for (at, list) in sample.iter().zip(&lists_of) {
             let list = *list as usize;
-            if let (Some(sum), Some(count)) = (sums.get_mut(list * stride..(list + 1) * stride), counts.get_mut(list)) {
-                releases::vectors::axpy(1.0, row, sum);
-                *count += 1;
+            if let Some(sum) = sums.get_mut(list * stride..(list + 1) * stride) {
+                axpy(1.0, row(*at), sum);
             }
         }
-        for ((sum, count), old) in sums.chunks_exact_mut(stride).zip(&counts).zip(centroids.values.chunks_exact(stride))
-        {
-            if *count == 0 {
-                // Nobody is nearest: it stays where it is, and its list stays empty.
-                sum.copy_from_slice(old);
-            } else {
-                let factor = 1.0 / *count as f32;
-                sum.iter_mut().for_each(|value| *value *= factor);
-            }
-        }
-        centroids = Centroids::of(stride, sums);
+        centres = Centres::of(stride, sums, &centres.values);
     }
-    centroids
+    centres
 }
 
 /// `wanted` numbers spread over `0..count` as evenly as whole numbers allow.

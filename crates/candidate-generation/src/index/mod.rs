@@ -3,14 +3,25 @@
 //! They must not know requests, plans or tenants.
 
 pub mod embedding;
-mod kernel;
+
+pub mod build;
 mod kmeans;
+
+pub mod added;
+pub mod row_set;
+pub mod search;
+
+mod kernel;
 
 pub mod popularity;
 pub mod trending;
 
+mod newcomers;
 pub mod serving;
 
+pub use added::Added;
 pub use embedding::EmbeddingIndex;
+pub use row_set::RowSet;
+pub use search::{Filter, Wanted};
 pub use serving::Serving;
 pub use trending::{Trending, Trends};

@@ -6,7 +6,10 @@ use releases::Release;
 use rustc_hash::FxHashMap;
 use shared_models::{ItemKey, ReleaseId, Timestamp};
 
-use super::{embedding, embedding::EmbeddingIndex, popularity::PopularityIndex};
+use super::{
+    added::Added, embedding, embedding::EmbeddingIndex, newcomers::Newcomers, popularity::PopularityIndex,
+    row_set::RowSet,
+};
 use crate::catalog::{Handle, NOWHERE, Snapshot};
 
 /// A release with its indexes. Built whole before anybody sees it.
@@ -18,6 +21,10 @@ pub struct Serving {
     pub embedding: Option<EmbeddingIndex>,
     /// Orders by popularity, when the release has one.
     pub popularity: Option<PopularityIndex>,
+    /// What the release has no factors of, and what it has that left the catalogue.
+    newcomers: Option<Newcomers>,
+    /// Of the rows that somebody played, about the half that was played least.
+    rare: RowSet,
     /// The slot of each row at the time of building, and the row of each slot.
     slot_of_row: Vec<u32>,
     row_of_slot: Vec<u32>,
@@ -32,7 +39,7 @@ impl Serving {
     /// Builds the indexes, on the processors of the rayon pool that this is called in, for up to seconds.
     #[must_use]
     pub fn build(release: Arc<Release>, catalogue: &Snapshot, config: &embedding::Config) -> Self {
-        let embedding = release.factors.as_ref().map(|factors| EmbeddingIndex::build(factors, config));
+        let embedding = EmbeddingIndex::of(&release, config);
         Self::with_embedding(release, embedding, catalogue)
     }
 
@@ -52,7 +59,44 @@ impl Serving {
             by_artist(played, catalogue)
         });
         let most_played = most_played.unwrap_or_default();
-        Self { release, embedding, popularity, slot_of_row, row_of_slot, most_played }
+        let newcomers = release.factors.as_ref().map(|factors| Newcomers::of(&release, factors, catalogue));
+        let rare = rare(&release);
+        Self { release, embedding, popularity, newcomers, rare, slot_of_row, row_of_slot, most_played }
+    }
+
+    /// What came and went since the release was made. A search keeps the state that it began with.
+    #[must_use]
+    pub fn added(&self) -> Option<Arc<Added>> {
+        self.newcomers.as_ref().map(Newcomers::added)
+    }
+
+    /// Of the rows that somebody played, about the half that was played least.
+    #[must_use]
+    pub fn rare(&self) -> &RowSet {
+        &self.rare
+    }
+
+    /// Takes in what became of these items of the catalogue.
+    pub fn follow(&self, catalogue: &Snapshot, keys: &[ItemKey]) {
+        if let (Some(newcomers), Some(factors)) = (&self.newcomers, &self.release.factors) {
+            newcomers.follow(&self.release, factors, catalogue, keys);
+        }
+    }
+
+    /// Takes in a whole catalogue, which may have changed while this was built.
+    pub fn look_through(&self, catalogue: &Snapshot) {
+        if let (Some(newcomers), Some(factors)) = (&self.newcomers, &self.release.factors) {
+            newcomers.look_through(&self.release, factors, catalogue);
+        }
+    }
+
+    /// The item of a row that a search found, added since or not.
+    #[must_use]
+    pub fn found(&self, added: Option<&Added>, row: u32, catalogue: &Snapshot) -> Option<Handle> {
+        match added.and_then(|added| added.key(row)) {
+            Some(key) => Some(catalogue.handle(key)),
+            None => self.handle(row, catalogue),
+        }
     }
 
     /// The slots of an artist's most played items by the release, most played first, then newest. Items
@@ -99,6 +143,19 @@ impl Serving {
             _ => 0.0,
         }
     }
+}
+
+/// Of the rows that somebody played, about the half that was played least.
+fn rare(release: &Release) -> RowSet {
+    let Some(popularity) = &release.popularity else { return RowSet::default() };
+    let mut played: Vec<f32> = popularity.global.iter().copied().filter(|plays| *plays > 0.0).collect();
+    if played.is_empty() {
+        return RowSet::default();
+    }
+    let half = played.len() / 2;
+    let middle = *played.select_nth_unstable_by(half, f32::total_cmp).1;
+    let rare = |plays: f32| plays > 0.0 && plays <= middle;
+    popularity.global.iter().enumerate().filter(|(_, plays)| rare(**plays)).map(|(row, _)| row as u32).collect()
 }
 
 /// An item as it is ordered among its artist's: plays, release date, key; and its slot.

@@ -30,6 +30,7 @@ pub struct Trends {
     /// Items with their plays at the landmark, most first, ties by item.
     top: Vec<(ItemKey, f64)>,
     landmark: Timestamp,
+    latest: Timestamp,
     half_life_days: f64,
     totals: Totals,
 }
@@ -37,6 +38,12 @@ pub struct Trends {
 impl Trends {
     fn factor(&self, now: Timestamp) -> f64 {
         if self.half_life_days > 0.0 { (-days(self.landmark, now) / self.half_life_days).exp2() } else { 0.0 }
+    }
+
+    /// The latest moment that was counted; `None` where nothing was.
+    #[must_use]
+    pub fn as_of(&self) -> Option<Timestamp> {
+        (self.latest > Timestamp(0)).then_some(self.latest)
     }
 
     /// The most played items with their decayed plays at `now`, most first.
@@ -153,8 +160,8 @@ impl Trending {
         if !std::mem::take(&mut settled.stale) {
             return false;
         }
-        let (totals, landmark) = (settled.totals.clone(), settled.landmark);
-        let trends = Trends { top: totals.top(), landmark, half_life_days: self.half_life_days, totals };
+        let (totals, landmark, latest) = (settled.totals.clone(), settled.landmark, settled.latest);
+        let trends = Trends { top: totals.top(), landmark, latest, half_life_days: self.half_life_days, totals };
         self.trends.store(Arc::new(trends));
         true
     }

@@ -60,11 +60,15 @@ struct Next {
     serving: ServingProfile,
 }
 
+/// An item that something happened to, how much that counts, and when.
+type Counted = (shared_models::ItemKey, f64, Timestamp);
+
 /// What waits for the commit.
 struct Pending {
     world: Arc<World>,
     next: Vec<(UserKey, ServingProfile)>,
-    plays: Vec<(shared_models::ItemKey, f64, Timestamp)>,
+    plays: Vec<Counted>,
+    shown: Vec<Counted>,
     oldest_receipt: Option<Timestamp>,
 }
 
@@ -88,11 +92,14 @@ pub(super) async fn fold(intake: &Intake, messages: &[&Message], aside: &Aside) 
         let world = intake.worlds.of(tenant);
         // Anybody may name any item: only those of the catalogue can trend.
         let catalogue = world.catalogue.snapshot();
-        let plays = fresh
-            .iter()
-            .filter(|event| event.kind == EventKind::Play && catalogue.find(event.item_key()).is_some())
-            .map(|event| (event.item_key(), 1.0, counted_at(event)))
-            .collect();
+        let of = |kind: EventKind| -> Vec<Counted> {
+            fresh
+                .iter()
+                .filter(|event| event.kind == kind && catalogue.find(event.item_key()).is_some())
+                .map(|event| (event.item_key(), 1.0, counted_at(event)))
+                .collect()
+        };
+        let (plays, shown) = (of(EventKind::Play), of(EventKind::Impression));
         let oldest_receipt = fresh.iter().map(|event| event.received_at).min();
         let jobs = load(intake, tx.as_mut(), &world, fresh).await?;
         let next = apply(intake, &world, catalogue, jobs).await;
@@ -102,14 +109,15 @@ pub(super) async fn fold(intake: &Intake, messages: &[&Message], aside: &Aside) 
             .map(|(user, next)| (next.stored, (user, next.serving)))
             .unzip();
         tx.save(tenant, &stored, now).await?;
-        pending.push(Pending { world, next, plays, oldest_receipt });
+        pending.push(Pending { world, next, plays, shown, oldest_receipt });
     }
     tx.commit().await?;
-    for Pending { world, next, plays, oldest_receipt } in pending {
+    for Pending { world, next, plays, shown, oldest_receipt } in pending {
         for (user, profile) in next {
             intake.memory.publish(world.number, user, profile);
         }
         world.trending.add(plays);
+        world.shown.add(shown);
         if let Some(received_at) = oldest_receipt {
             intake.metrics.fresh(intake.clock.now().since(received_at));
         }

@@ -22,7 +22,7 @@ pub use impressions::Impressions;
 pub use items::{ItemHistory, Items};
 pub use marks::Marks;
 pub use profile::{Counters, ItemFactsForFold, Profile};
-pub use vector::{UserVector, fold_in};
+pub use vector::{UserVector, fold_in, fold_in_items};
 
 use shared_models::Timestamp;
 use xxhash_rust::xxh3::xxh3_64;

@@ -2,7 +2,7 @@
 //! next page without training.
 
 use releases::Release;
-use shared_models::{ReleaseId, Timestamp};
+use shared_models::{ItemKey, ReleaseId, Timestamp};
 
 use super::Profile;
 
@@ -22,19 +22,22 @@ pub struct UserVector {
 /// back after a year has the taste they left with.
 #[must_use]
 pub fn fold_in(profile: &Profile, release: &Release) -> UserVector {
+    let now = profile.last_event_at.unwrap_or(Timestamp(0));
+    let recent = profile.items.recent(ITEMS).into_iter().filter_map(|(key, _)| {
+        let item = profile.items.of(key)?;
+        Some((key, item.weight, now.days_since(item.touched)))
+    });
+    fold_in_items(recent, release)
+}
+
+/// Folds in a listener of whom the weights of some items are known, with their ages in days.
+#[must_use]
+pub fn fold_in_items(items: impl Iterator<Item = (ItemKey, f32, f32)>, release: &Release) -> UserVector {
     let Some(factors) = release.factors.as_ref() else {
         return UserVector { release: Some(release.manifest.id.clone()), values: Vec::new() };
     };
-    let now = profile.last_event_at.unwrap_or(Timestamp(0));
-    let interactions: Vec<(u32, f32)> = profile
-        .items
-        .recent(ITEMS)
-        .into_iter()
-        .filter_map(|(key, _)| {
-            let item = profile.items.of(key)?;
-            let row = release.index_of(key)?;
-            Some((row, factors.confidence(item.weight, now.days_since(item.touched))))
-        })
+    let interactions: Vec<(u32, f32)> = items
+        .filter_map(|(key, weight, age_days)| Some((release.index_of(key)?, factors.confidence(weight, age_days))))
         .collect();
     let values = if interactions.is_empty() { Vec::new() } else { factors.fold_in(&interactions) };
     // Factors of nothing but zeros say nothing: an empty vector says so plainly.

@@ -28,6 +28,8 @@ pub struct PageQuery {
     pub vector: Option<Arc<UserVector>>,
     /// What everybody plays now.
     pub trends: Arc<Trends>,
+    /// How often items were shown of late, to anybody.
+    pub shown: Arc<Trends>,
     /// The seed items, sorted: they are never candidates.
     seeds: Vec<ItemKey>,
     /// The items the request excludes, sorted.
@@ -51,7 +53,13 @@ impl PageQuery {
         };
         let (seeds, excluded) = (sorted(&asked.seed_items), sorted(&asked.exclude));
         let vector = serving.as_ref().map(|serving| listener.vector(&serving.release));
-        Self { asked, catalogue, serving, listener, vector, trends, seeds, excluded }
+        Self { asked, catalogue, serving, listener, vector, trends, shown: Arc::default(), seeds, excluded }
+    }
+
+    /// The same with how often items were shown of late.
+    #[must_use]
+    pub fn with_shown(self, shown: Arc<Trends>) -> Self {
+        Self { shown, ..self }
     }
 
     /// The time of the request.

@@ -84,10 +84,10 @@ async fn put(
         changes.push(Change::Put(item));
     }
     if changes.len() < HEAVY {
-        world.catalogue.apply(changes);
+        world.apply(changes);
     } else {
         let world = Arc::clone(world);
-        tasks.blocking("show-items", move || world.catalogue.apply(changes)).await.ok_or(Error::Background)?;
+        tasks.blocking("show-items", move || world.apply(changes)).await.ok_or(Error::Background)?;
     }
     Ok(results)
 }
@@ -99,7 +99,7 @@ async fn delete(store: &dyn Store, world: &World, id: &ItemId) -> Result<bool, E
     let key = ItemKey::of(id);
     // An id that shares its key with another item's must not hide that one.
     if world.catalogue.snapshot().find(key).is_some_and(|row| row.item.id == *id) {
-        world.catalogue.apply(vec![Change::Delete(key)]);
+        world.apply(vec![Change::Delete(key)]);
         world.trending.forget([key]);
     }
     Ok(was_there)
@@ -218,7 +218,7 @@ impl Profiles for Service {
     async fn user(&self, tenant: &TenantId, id: &UserId, deadline: Deadline) -> Result<UserSummary, Failure> {
         let world = self.world(tenant);
         let key = UserKey::of(id);
-        let (known, _) = by(deadline, async { Ok(self.listeners.read(&world, key).await?) }).await?;
+        let (known, _) = self.listeners.read(&world, key, deadline).await.map_err(Error::from)?;
         if known.version == 0 && known.attributes.is_none() {
             return Err(Error::NoUser.into());
         }
@@ -233,7 +233,7 @@ impl Profiles for Service {
         let work = move |turn| async move {
             let _turn = turn;
             // In memory before it is written: no reader can then put what it read before over it.
-            listeners.read(&shown, UserKey::of(&attributes.id)).await?;
+            listeners.read(&shown, UserKey::of(&attributes.id), deadline).await?;
             store.put_user(&shown.tenant, &attributes).await?;
             memory.tell(shown.number, attributes);
             Ok(())

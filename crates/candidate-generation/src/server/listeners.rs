@@ -3,7 +3,11 @@
 
 use std::sync::Arc;
 
-use service_runtime::client::{Guard, Open};
+use service_runtime::{
+    Deadline,
+    client::{Guard, Open, Unanswered},
+    deadline,
+};
 use shared_models::{ErrorCode, UserKey};
 
 use crate::{
@@ -19,6 +23,7 @@ impl From<Unread> for Error {
         match unread {
             Unread::Store(error) => error.into(),
             Unread::Open(open) => open.into(),
+            Unread::Elapsed(_) => Self::Deadline,
         }
     }
 }
@@ -41,6 +46,18 @@ pub(crate) enum Unread {
     /// The store is known to be away and was not asked.
     #[error(transparent)]
     Open(#[from] Open),
+    /// The store took too long.
+    #[error(transparent)]
+    Elapsed(#[from] deadline::Elapsed),
+}
+
+impl From<Unanswered> for Unread {
+    fn from(unanswered: Unanswered) -> Self {
+        match unanswered {
+            Unanswered::Open(open) => open.into(),
+            Unanswered::Elapsed(elapsed) => elapsed.into(),
+        }
+    }
 }
 
 impl Listeners {
@@ -54,17 +71,18 @@ impl Listeners {
         self.memory.find(world.number, user)
     }
 
-    /// The listener as last committed by any process, and where that was found. One nobody has heard of is
+    /// The listener as last committed by any process, by the deadline, and where that was found. One nobody has heard of is
     /// remembered too, so that the store is asked once where nobody else writes to it.
     pub(crate) async fn read(
         &self,
         world: &World,
         user: UserKey,
+        deadline: Deadline,
     ) -> Result<(Arc<ServingProfile>, ProfileRead), Unread> {
         let read = self.ask(world, user);
         match &self.guard {
-            None => Ok(read.await?),
-            Some(guard) => Ok(guard.run(read, |error| error.code() == ErrorCode::Unavailable).await??),
+            None => Ok(deadline::run(deadline, read).await??),
+            Some(guard) => Ok(guard.run(deadline, read, |error| error.code() == ErrorCode::Unavailable).await??),
         }
     }
 

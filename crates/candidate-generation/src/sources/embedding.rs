@@ -1,19 +1,21 @@
-//! Nearest items to the listener's vector. Evidence: the nearest of the items the page is about, or of those
-//! the listener played lately, if it is near enough to be called so.
+//! Nearest items to the listener's vector, those that came since the release was made among them. Evidence: the nearest of
+//! the items the page is about, or of those the listener played lately (`taste`).
+
+use std::time::Duration;
 
 use async_trait::async_trait;
 use pipeline::{
     StageResult,
     candidates::{Found, Source},
 };
-use releases::{Factors, vectors::dot};
-use shared_models::{candidates::NEAR, component::SourceName};
+use shared_models::component::SourceName;
 
-use super::{best_first, no_release, release_of};
-use crate::{catalog::Handle, index::Serving, profiles::context, query::PageQuery};
-
-/// How many items may be evidence.
-const EVIDENCE: usize = 8;
+use super::{best_first, no_release, release_age, release_of, taste};
+use crate::{
+    catalog::Handle,
+    index::{Filter, Wanted},
+    query::PageQuery,
+};
 
 pub(super) struct EmbeddingSource;
 
@@ -29,62 +31,26 @@ impl Source<PageQuery, Handle> for EmbeddingSource {
             return Err(no_release());
         };
         // Somebody unknown has no taste yet: nothing is missing, there is just nothing near.
-        let Some(vector) = vector(query, serving, factors) else {
+        let Some(vector) = taste::vector(query, serving, factors) else {
             return Ok(Vec::new());
         };
-        let evidence = evidence(query, serving, factors);
+        let evidence = taste::evidence(query, serving, factors);
+        let added = serving.added();
+        let added = added.as_deref();
+        let filter = Filter { rows: None, added: Wanted::New };
         let found = index
-            .search(factors, &vector, limit + query.asked.seed_items.len())
+            .search_among(factors, added, filter, &vector, limit + query.asked.seed_items.len())
             .into_iter()
             .filter_map(|(row, score)| {
-                let key = serving.handle(row, &query.catalogue)?;
-                Some(Found { key, score, seed: nearest(key, factors.row(row), &evidence) })
+                let key = serving.found(added, row, &query.catalogue)?;
+                let values = added.and_then(|added| added.vector(row)).unwrap_or_else(|| factors.row(row));
+                Some(Found { key, score, seed: taste::nearest(key, values, &evidence) })
             })
             .collect();
         Ok(best_first(query, found, limit))
     }
-}
 
-/// The listener's vector; on a page about items, and for nobody in particular, the items' mean.
-fn vector(query: &PageQuery, serving: &Serving, factors: &Factors) -> Option<Vec<f32>> {
-    if let Some(vector) = query.vector.as_ref().filter(|vector| vector.values.len() == factors.stride()) {
-        return Some(vector.values.clone());
+    fn data_age(&self, query: &PageQuery) -> Option<Duration> {
+        release_age(query)
     }
-    let rows: Vec<u32> = query.asked.seed_items.iter().filter_map(|key| serving.release.index_of(*key)).collect();
-    let mut mean = vec![0.0; factors.stride()];
-    for row in &rows {
-        releases::vectors::axpy(1.0 / rows.len() as f32, factors.row(*row), &mut mean);
-    }
-    (!rows.is_empty()).then_some(mean)
-}
-
-/// What the page is about and what was played lately, with factors scaled to length 1, so that the nearest
-/// is the most alike and not the most popular.
-fn evidence(query: &PageQuery, serving: &Serving, factors: &Factors) -> Vec<(Handle, Vec<f32>)> {
-    let seeds = query.asked.seed_items.iter().copied();
-    // No further back than the recent items that ranking knows of.
-    let recent = query.listener.recent().iter().take(context::RECENT).map(|(key, _)| *key);
-    seeds
-        .chain(recent.filter(|key| query.listener.profile.items.is_played(*key)))
-        .filter_map(|key| {
-            let item = query.catalogue.handle(key);
-            let mut values = factors.row(serving.row(item)?).to_vec();
-            releases::vectors::normalise(&mut values);
-            Some((item, values))
-        })
-        .take(EVIDENCE)
-        .collect()
-}
-
-/// The nearest of the evidence by cosine, at least [`NEAR`]. An item is no evidence for itself.
-fn nearest(candidate: Handle, values: &[f32], evidence: &[(Handle, Vec<f32>)]) -> Option<Handle> {
-    let length = dot(values, values).sqrt();
-    let mut best: Option<(f32, Handle)> = None;
-    for (item, other) in evidence.iter().filter(|(item, _)| *item != candidate) {
-        let likeness = dot(values, other);
-        if likeness > 0.0 && likeness >= NEAR * length && best.is_none_or(|(most, _)| likeness > most) {
-            best = Some((likeness, *item));
-        }
-    }
-    best.map(|(_, item)| item)
 }

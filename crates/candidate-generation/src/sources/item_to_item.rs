@@ -2,6 +2,8 @@
 //! the page is about, or of those the listener played, the one that speaks most for the candidate. A recent
 //! item that was liked, saved or shared and never played leads to candidates, and is no evidence.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use pipeline::{
     StageResult,
@@ -13,7 +15,7 @@ use shared_models::{
     component::{SourceName, SourceParams},
 };
 
-use super::{best_first, no_release, release_of};
+use super::{best_first, no_release, release_age, release_of};
 use crate::{catalog::Handle, query::PageQuery};
 
 /// How many recent items to start from where the plan does not say.
@@ -83,5 +85,9 @@ impl Source<PageQuery, Handle> for ItemToItemSource {
             })
             .collect();
         Ok(best_first(query, found, limit))
+    }
+
+    fn data_age(&self, query: &PageQuery) -> Option<Duration> {
+        release_age(query)
     }
 }

@@ -4,18 +4,22 @@
 //! anything, so none of them can be late by more than its own arithmetic.
 
 mod embedding;
+mod exploration;
 mod favourite_artists;
 mod item_to_item;
 mod new_releases;
 mod popular_in_market;
 mod recently_played;
+mod taste;
 mod trending;
+
+use std::time::Duration;
 
 use pipeline::{
     Failure, StageResult,
     candidates::{Found, Source},
 };
-use shared_models::{component::SourceName, degraded::DegradedCause, plan::SourcePlan};
+use shared_models::{Timestamp, component::SourceName, degraded::DegradedCause, plan::SourcePlan};
 
 use crate::{catalog::Handle, index::Serving, query::PageQuery};
 
@@ -25,6 +29,7 @@ pub fn source(plan: &SourcePlan) -> Box<dyn Source<PageQuery, Handle>> {
     let params = plan.params;
     match plan.name {
         SourceName::Embedding => Box::new(embedding::EmbeddingSource),
+        SourceName::Exploration => Box::new(exploration::ExplorationSource),
         SourceName::ItemToItem => Box::new(item_to_item::ItemToItemSource::new(params)),
         SourceName::Trending => Box::new(trending::TrendingSource),
         SourceName::NewReleases => Box::new(new_releases::NewReleasesSource::new(params)),
@@ -42,6 +47,12 @@ fn release_of(query: &PageQuery) -> StageResult<&Serving> {
 /// There is no release, or none with what the source needs.
 fn no_release() -> Failure {
     Failure::of(DegradedCause::NoRelease)
+}
+
+/// How old the release is: what a source knows that asks nothing else.
+fn release_age(query: &PageQuery) -> Option<Duration> {
+    let made = query.serving.as_ref()?.release.manifest.created_at;
+    (made > Timestamp(0)).then(|| query.now().since(made))
 }
 
 /// Candidates of these scores, best first, ties by item; seed items left out.

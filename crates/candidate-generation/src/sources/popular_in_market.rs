@@ -2,6 +2,8 @@
 //! the most played everywhere. No evidence: whether an item is popular in the market is the fact
 //! `market_popularity`, and 0 for those of everywhere.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use pipeline::{
     StageResult,
@@ -9,7 +11,7 @@ use pipeline::{
 };
 use shared_models::component::SourceName;
 
-use super::{no_release, release_of};
+use super::{no_release, release_age, release_of};
 use crate::{catalog::Handle, query::PageQuery};
 
 pub(super) struct PopularInMarketSource;
@@ -36,5 +38,9 @@ impl Source<PageQuery, Handle> for PopularInMarketSource {
             .take(limit)
             .collect();
         Ok(found)
+    }
+
+    fn data_age(&self, query: &PageQuery) -> Option<Duration> {
+        release_age(query)
     }
 }

@@ -1,5 +1,7 @@
 //! What everybody plays now. No evidence: it is nobody's in particular.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use pipeline::{
     StageResult,
@@ -26,5 +28,9 @@ impl Source<PageQuery, Handle> for TrendingSource {
             .filter(|found| query.row(found.key).is_some() && !query.is_seed(found.key.key))
             .take(limit);
         Ok(top.collect())
+    }
+
+    fn data_age(&self, query: &PageQuery) -> Option<Duration> {
+        query.trends.as_of().map(|latest| query.now().since(latest))
     }
 }

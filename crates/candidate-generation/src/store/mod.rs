@@ -217,6 +217,15 @@ pub trait Store: Send + Sync {
     /// A user; one nobody has heard of is the default.
     async fn user(&self, tenant: &TenantId, user: UserKey) -> Result<StoredUser, Error>;
 
+    /// Up to `limit` users after one, in the order of their buckets and keys: those the tenant told of and those with a
+    /// profile. A profile that does not read back is that user's affair and nobody else's.
+    async fn users_after(
+        &self,
+        tenant: &TenantId,
+        after: Option<UserKey>,
+        limit: usize,
+    ) -> Result<Vec<(UserKey, Result<StoredUser, Error>)>, Error>;
+
     /// Begins to fold events in. Nothing is kept until [`Folding::commit`]; nothing at all when the lease, where
     /// one is given, is no longer this process's.
     ///

@@ -1,4 +1,4 @@
-//! Makes a release ready to serve: its indexes, and the golden query that it must answer before it may.
+//! Makes a release ready to serve: its indexes, and the golden requests that it must answer before it may.
 //!
 //! It must not know which release serves. While pages are served it takes one processor, so that a swap
 //! costs them no more than that; before, all of them.
@@ -14,13 +14,9 @@ use shared_models::ReleaseId;
 
 use crate::{
     catalog::Snapshot,
+    golden,
     index::{EmbeddingIndex, Serving, embedding},
 };
-
-/// The items of the golden listener.
-const GOLDEN_ITEMS: usize = 5;
-/// How many items the golden listener is answered with.
-const GOLDEN_ANSWER: usize = 10;
 
 /// Builds for one tenant.
 #[derive(Debug)]
@@ -37,10 +33,10 @@ impl Builder {
         Self { config, is_serving, looked_at: Mutex::default() }
     }
 
-    /// This process's last word on a release: it answers a golden query. Says what is wrong otherwise.
+    /// This process's last word on a release: it answers golden requests. Says what is wrong otherwise.
     pub(super) fn look(&self, release: &Release) -> Result<(), String> {
         let index = self.index(release);
-        ask(release, index.as_ref())?;
+        golden::check(release, index.as_ref())?;
         *self.looked_at.lock() = index.map(|index| (release.id().clone(), index));
         Ok(())
     }
@@ -53,8 +49,7 @@ impl Builder {
     }
 
     fn index(&self, release: &Release) -> Option<EmbeddingIndex> {
-        let factors = release.factors.as_ref()?;
-        Some(self.at_work(|| EmbeddingIndex::build(factors, &self.config)))
+        self.at_work(|| EmbeddingIndex::of(release, &self.config))
     }
 
     fn at_work<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
@@ -68,27 +63,6 @@ impl Builder {
                 work()
             }
         }
-    }
-}
-
-/// A listener of a few items must be found a vector and items near it, and some items must have
-/// neighbours. What a release does not have it is not asked for.
-fn ask(release: &Release, index: Option<&EmbeddingIndex>) -> Result<(), String> {
-    if let (Some(factors), Some(index)) = (&release.factors, index) {
-        let is_known = |row: &u32| factors.row(*row).iter().any(|value| *value != 0.0);
-        let known: Vec<u32> = (0..release.items.len() as u32).filter(is_known).collect();
-        let played = known.iter().step_by((known.len() / GOLDEN_ITEMS).max(1)).take(GOLDEN_ITEMS);
-        let told: Vec<(u32, f32)> = played.map(|row| (*row, factors.confidence(1.0, 0.0))).collect();
-        let found = index.search(factors, &factors.fold_in(&told), GOLDEN_ANSWER);
-        if !found.first().is_some_and(|(_, score)| score.is_finite() && *score > 0.0) {
-            return Err(format!("a search finds nothing near a listener of {} of its items", told.len()));
-        }
-    }
-    match &release.neighbours {
-        Some(neighbours) if release.items.len() > 1 && neighbours.items.is_empty() => {
-            Err("none of its items has a neighbour".to_owned())
-        }
-        _ => Ok(()),
     }
 }
 

@@ -61,7 +61,7 @@ async fn catch_up(shared: &dyn Shared, world: &Arc<World>, version: i64, tasks: 
 fn show(world: &World, found: Vec<ItemChange>) {
     let gone: Vec<ItemKey> = found.iter().filter(|change| change.item.is_none()).map(|change| change.key).collect();
     let changes = found.into_iter().map(|change| change.item.map_or(Change::Delete(change.key), Change::Put));
-    world.catalogue.apply(changes.collect());
+    world.apply(changes.collect());
     world.trending.forget(gone);
 }
 

@@ -55,6 +55,21 @@ async fn data_of_every_earlier_release_is_carried_forward() {
     }
 }
 
+/// The store, once nobody else holds its file.
+async fn opened(url: &str) -> SqliteStore {
+    let began = std::time::Instant::now();
+    loop {
+        match SqliteStore::open(&Config::at(url.to_owned())).await {
+            Ok(store) => return store,
+            Err(error) => {
+                let is_held = format!("{error:?}").contains("database is locked");
+                assert!(is_held && began.elapsed() < std::time::Duration::from_secs(10), "{error:?}");
+            }
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
 #[tokio::test]
 async fn a_migration_that_is_cut_off_at_any_statement_begins_anew() {
     let folder = tempfile::tempdir().unwrap();
@@ -69,10 +84,10 @@ async fn a_migration_that_is_cut_off_at_any_statement_begins_anew() {
             for statement in &statements[..reached] {
                 connection.execute(AssertSqlSafe(statement.clone())).await.unwrap();
             }
-            // The process is killed: no COMMIT and no ROLLBACK is said. Its hold of the file ends with it, which a
-            // connection that is only dropped leaves for later.
+            // The process is killed: no COMMIT and no ROLLBACK is said. Its hold of the file ends with it, that of a
+            // connection when its thread gets to it.
             connection.close_hard().await.unwrap();
-            let store = SqliteStore::open(&Config::at(url)).await.unwrap();
+            let store = opened(&url).await;
             store.put_items(&tenant(), &[std::sync::Arc::new(track("t", "a"))], NOW).await.unwrap();
             save(&store, &tenant(), "u", 1).await.unwrap();
         }

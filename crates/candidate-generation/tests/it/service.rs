@@ -87,7 +87,7 @@ async fn nothing_anywhere_gives_an_empty_answer_that_says_why() {
     assert!(set.table.is_empty() && set.table.inconsistency().is_none());
     assert!(!set.listener.known && set.release.is_none());
     let degraded: Vec<&str> = set.degraded.iter().map(|stage| stage.stage.as_str()).collect();
-    assert_eq!(degraded, ["source.embedding", "source.item-to-item", "source.popular-in-market"]);
+    assert_eq!(degraded, ["source.embedding", "source.item-to-item", "source.popular-in-market", "source.exploration"]);
     assert!(set.degraded.iter().all(|stage| stage.cause == DegradedCause::NoRelease));
     assert_eq!(running.app.catalogue().popular(&tenant(), Market::UNKNOWN, 5, soon()).await.unwrap(), []);
     running.stop().await;
@@ -178,7 +178,7 @@ async fn a_plan_that_contradicts_itself_is_refused_with_a_reason() {
     let mut too_many = everything();
     too_many.sources[0].limit = 2_001;
     let mut unknown = everything();
-    unknown.shelves[0].sources.push(SourceUse { source: 7, limit: 1 });
+    unknown.shelves[0].sources.push(SourceUse { source: 99, limit: 1 });
     for (plan, reason) in [(twice, "duplicate_source"), (too_many, "invalid_limit"), (unknown, "unknown_source")] {
         let failure = running.app.candidates().generate(question(plan, Market::UNKNOWN), soon()).await.unwrap_err();
         assert_eq!((failure.code, failure.reason.as_ref()), (ErrorCode::InvalidArgument, reason));

@@ -89,6 +89,55 @@ async fn item_to_item_starts_from_the_items_a_page_is_about() {
 }
 
 #[tokio::test]
+async fn a_track_that_came_since_the_release_is_found_by_its_artists() {
+    let mut world = World::of((0..8).map(|n| track(&format!("t{n}"), &format!("a{}", n % 2))));
+    world.released().did(EventKind::Play, "t2", 2.0);
+    world.items.extend([track("new0", "a0"), track("new1", "a1"), track("stranger", "a9")]);
+    let found = run(&world, &source(SourceName::Embedding, 5)).await.unwrap();
+    // What its artist's tracks are on average, it is expected to be: between the longest and the shortest of them.
+    assert_eq!(names(&found, &world.items), ["t6", "t4", "new0", "t2", "t0"]);
+    assert_eq!(found[2].1, Some(key("t2")), "what led to it is told");
+    let gone: Vec<Item> = world.items.drain(4..5).collect();
+    let found = run(&world, &source(SourceName::Embedding, 5)).await.unwrap();
+    assert!(found.iter().all(|(item, _)| *item != gone[0].key()), "what left makes room: {found:?}");
+    assert_eq!(found.len(), 5);
+}
+
+#[tokio::test]
+async fn exploration_is_what_few_have_met_and_gives_way_to_what_was_shown_less() {
+    let mut world = World::of((0..8).map(|n| track(&format!("t{n}"), &format!("a{}", n % 2))));
+    world.released().did(EventKind::Play, "t0", 2.0);
+    world.items.push(track("new0", "a0"));
+    // The later half was played least; the new track lies between t2 and t4.
+    let found = run(&world, &source(SourceName::Exploration, 3)).await.unwrap();
+    assert_eq!(names(&found, &world.items), ["t6", "t4", "new0"]);
+    assert!(found.iter().all(|(_, seed)| *seed == Some(key("t0"))), "{found:?}");
+    let shown = Trending::new(Duration::from_secs(7 * 86_400));
+    shown.add([(key("t6"), 5.0, NOW), (key("t4"), 500.0, NOW)]);
+    world.shown = Some(shown);
+    let found = run(&world, &source(SourceName::Exploration, 3)).await.unwrap();
+    assert_eq!(names(&found, &world.items)[..2], ["new0", "t6"]);
+    assert!(found.iter().all(|(item, _)| *item != key("t4")), "it has had its chance: {found:?}");
+}
+
+#[tokio::test]
+async fn a_source_says_how_old_its_data_is() {
+    let mut world = World::of(tracks(8));
+    world.released().did(EventKind::Play, "t2", 2.0);
+    let trending = Trending::new(Duration::from_secs(86_400));
+    trending.add([(key("t3"), 1.0, Timestamp(NOW.0 - DAY))]);
+    world.trending = Some(trending);
+    let page = world.page(CandidatePlan::default());
+    let age = |name: SourceName| sources::source(&source(name, 5)).data_age(&page);
+    let day = Duration::from_millis(DAY as u64);
+    assert_eq!(age(SourceName::Trending), Some(day));
+    for name in [SourceName::Embedding, SourceName::ItemToItem, SourceName::PopularInMarket, SourceName::Exploration] {
+        assert_eq!(age(name), Some(3 * day), "{name}: the release's");
+    }
+    assert_eq!(age(SourceName::RecentlyPlayed), None);
+}
+
+#[tokio::test]
 async fn trending_is_what_is_played_now() {
     let mut world = World::of(tracks(4));
     let trending = Trending::new(Duration::from_secs(86_400));
@@ -206,7 +255,10 @@ async fn without_a_release_those_that_need_one_say_so() {
     let mut world = World::of(tracks(3));
     world.did(EventKind::Play, "t0", 1.0);
     for name in SourceName::ALL {
-        let needs = matches!(name, SourceName::Embedding | SourceName::ItemToItem | SourceName::PopularInMarket);
+        let needs = matches!(
+            name,
+            SourceName::Embedding | SourceName::ItemToItem | SourceName::PopularInMarket | SourceName::Exploration
+        );
         let found = run(&world, &source(*name, 10)).await;
         assert_eq!(found.err(), needs.then_some(DegradedCause::NoRelease), "{name}");
     }
@@ -219,7 +271,7 @@ async fn a_release_without_an_artefact_is_as_none() {
     if let Some(parts) = &mut world.parts {
         (parts.factors, parts.neighbours, parts.popularity) = (None, None, None);
     }
-    for name in [SourceName::Embedding, SourceName::ItemToItem, SourceName::PopularInMarket] {
+    for name in [SourceName::Embedding, SourceName::ItemToItem, SourceName::PopularInMarket, SourceName::Exploration] {
         assert_eq!(run(&world, &source(name, 10)).await, Err(DegradedCause::NoRelease), "{name}");
     }
 }

@@ -26,6 +26,7 @@ macro_rules! cases {
             the_last_of_equals_is_kept,
             tenants_never_meet,
             users_round_trip,
+            users_are_walked_page_by_page,
             an_unreadable_profile_is_its_users_affair,
             an_outdated_writer_is_refused,
             claims_hold_once,
@@ -156,6 +157,42 @@ pub(crate) async fn users_round_trip(store: &dyn Store) {
         (user("u"), expected),
     ];
     assert_eq!(found, expected);
+}
+
+/// Everybody once, whoever the tenant told of and whoever has a profile, however large the pages are.
+pub(crate) async fn users_are_walked_page_by_page(store: &dyn Store) {
+    let mut expected = Vec::new();
+    for n in 0..40 {
+        let name = format!("u{n}");
+        if n % 3 != 0 {
+            save(store, &tenant(), &name, 1).await.unwrap();
+        }
+        let told =
+            UserAttributes { id: UserId::new(&name).unwrap(), market: None, explicit_allowed: true, updated_at: NOW };
+        if n % 3 != 1 {
+            store.put_user(&tenant(), &told).await.unwrap();
+        }
+        expected.push((
+            user(&name),
+            StoredUser {
+                version: i64::from(n % 3 != 0),
+                profile: if n % 3 == 0 { Profile::default() } else { profile(1) },
+                attributes: (n % 3 != 1).then_some(told),
+            },
+        ));
+    }
+    save(store, &other(), "another", 1).await.unwrap();
+    expected.sort_by_key(|(key, _)| (key.bucket(), key.0 as i64));
+    for limit in [1, 7, 40, 100] {
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let page = store.users_after(&tenant(), after, limit).await.unwrap();
+            let Some((last, _)) = page.last() else { break };
+            after = Some(*last);
+            found.extend(page.into_iter().map(|(key, user)| (key, user.unwrap())));
+        }
+        assert_eq!(found, expected, "{limit} a page");
+    }
 }
 
 /// A profile that does not read back spoils nobody else's reading, and stays as it is.

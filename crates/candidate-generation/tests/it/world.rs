@@ -78,6 +78,8 @@ pub(crate) struct World {
     pub(crate) profile: Profile,
     pub(crate) attributes: Option<UserAttributes>,
     pub(crate) trending: Option<Trending>,
+    /// What was shown to anybody.
+    pub(crate) shown: Option<Trending>,
     pub(crate) seeds: Vec<ItemKey>,
     pub(crate) exclude: Vec<ItemKey>,
     pub(crate) market: Market,
@@ -112,13 +114,16 @@ impl World {
     pub(crate) fn page(&self, plan: CandidatePlan) -> PageQuery {
         let snapshot = Arc::new(Snapshot::of(self.items.iter().cloned()));
         let serving = self.parts.clone().map(|parts| {
-            let release = Release::in_memory(tenant(), releases::Meta::default(), parts).unwrap();
+            let meta = releases::Meta { created_at: Timestamp(NOW.0 - 3 * DAY), ..releases::Meta::default() };
+            let release = Release::in_memory(tenant(), meta, parts).unwrap();
             Arc::new(Serving::build(Arc::new(release), &snapshot, &embedding::Config::default()))
         });
-        let trends = self.trending.as_ref().map(|trending| {
+        let refreshed = |trending: &Trending| {
             trending.refresh();
             trending.trends()
-        });
+        };
+        let trends = self.trending.as_ref().map(refreshed);
+        let shown = self.shown.as_ref().map(refreshed);
         let listener = Arc::new(ServingProfile::new(1, self.profile.clone(), self.attributes.clone()));
         let asked = CandidateQuery {
             seed_items: self.seeds.clone(),
@@ -126,6 +131,7 @@ impl World {
             ..question(plan, self.market)
         };
         PageQuery::new(asked, snapshot, serving, listener, trends.unwrap_or_default())
+            .with_shown(shown.unwrap_or_default())
     }
 }
 

@@ -79,6 +79,15 @@ impl Store for Late {
         self.inner.user(tenant, user).await
     }
 
+    async fn users_after(
+        &self,
+        tenant: &TenantId,
+        after: Option<UserKey>,
+        limit: usize,
+    ) -> Result<Vec<(UserKey, Result<StoredUser, Error>)>, Error> {
+        self.inner.users_after(tenant, after, limit).await
+    }
+
     async fn begin(&self, lease: Option<&Lease>) -> Result<Box<dyn Folding>, Error> {
         self.inner.begin(lease).await
     }

@@ -40,7 +40,7 @@ macro_rules! names {
 }
 
 names!(component::SourceName, wire::SourceName, {
-    Embedding, ItemToItem, Trending, NewReleases, RecentlyPlayed, PopularInMarket, FavouriteArtists,
+    Embedding, ItemToItem, Trending, NewReleases, RecentlyPlayed, PopularInMarket, FavouriteArtists, Exploration,
 });
 
 names!(component::FilterName, wire::FilterName, {

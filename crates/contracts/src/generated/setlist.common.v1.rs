@@ -19,6 +19,8 @@ pub enum SourceName {
     PopularInMarket = 6,
     /// Items of the artists the listener plays most.
     FavouriteArtists = 7,
+    /// New and rarely shown items near the listener's taste.
+    Exploration = 8,
 }
 impl SourceName {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -35,6 +37,7 @@ impl SourceName {
             Self::RecentlyPlayed => "SOURCE_NAME_RECENTLY_PLAYED",
             Self::PopularInMarket => "SOURCE_NAME_POPULAR_IN_MARKET",
             Self::FavouriteArtists => "SOURCE_NAME_FAVOURITE_ARTISTS",
+            Self::Exploration => "SOURCE_NAME_EXPLORATION",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -48,6 +51,7 @@ impl SourceName {
             "SOURCE_NAME_RECENTLY_PLAYED" => Some(Self::RecentlyPlayed),
             "SOURCE_NAME_POPULAR_IN_MARKET" => Some(Self::PopularInMarket),
             "SOURCE_NAME_FAVOURITE_ARTISTS" => Some(Self::FavouriteArtists),
+            "SOURCE_NAME_EXPLORATION" => Some(Self::Exploration),
             _ => None,
         }
     }

@@ -126,14 +126,16 @@ fn reason_of(table: &CandidateTable, row: usize, sources: &[u16], about: Option<
         Some(SourceName::ItemToItem) if about.is_some() => {
             (ReasonCode::SimilarTo, if seed.is_empty() { about.into_iter().collect() } else { seed })
         }
-        Some(SourceName::Embedding) if about.is_some() && !seed.is_empty() => (ReasonCode::SimilarTo, seed),
+        Some(SourceName::Embedding | SourceName::Exploration) if about.is_some() && !seed.is_empty() => {
+            (ReasonCode::SimilarTo, seed)
+        }
         // Without ranking's look at the profile, only a seed supports more than that it was picked.
         Some(SourceName::ItemToItem | SourceName::FavouriteArtists) if !seed.is_empty() => {
             (ReasonCode::BecauseYouPlayed, seed)
         }
-        Some(SourceName::ItemToItem | SourceName::FavouriteArtists | SourceName::Embedding) => {
-            (ReasonCode::TasteMatch, seed)
-        }
+        Some(
+            SourceName::ItemToItem | SourceName::FavouriteArtists | SourceName::Embedding | SourceName::Exploration,
+        ) => (ReasonCode::TasteMatch, seed),
         Some(SourceName::NewReleases) => (ReasonCode::NewRelease, seed),
         Some(SourceName::RecentlyPlayed) => {
             (ReasonCode::PlayedBefore, table.items.get(row).copied().into_iter().collect())

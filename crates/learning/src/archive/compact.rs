@@ -1,89 +1,100 @@
-//! Compaction: the many small files of a day that is over become one. It must not know streams: it
-//! keeps rows and footers as they are.
+//! Compaction: many small files become few. It must not know streams: it keeps rows and footers as they are.
 
 use std::collections::BTreeSet;
 
 use shared_models::{TenantId, Timestamp};
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
-    Archive, Error, Span,
-    columns::{self, Row},
-    files, landing,
+    Archive, DELIVERIES, Error, EventRow, REPLACES, Row, ShownRow, Span, cells,
+    landing::{format_deliveries, parse_deliveries},
+    layout::{self, Place},
+    reader::{Held, once_by_origin},
 };
+use crate::progress::Silent;
 
-/// How the file of a whole day is named.
-pub(super) const PREFIX: &str = "day-";
+/// A file of at least so many bytes is left as it is.
+const LARGE: u64 = 16 << 20;
+/// The most bytes of files that become one: their rows are in memory together.
+const TOGETHER: u64 = 32 << 20;
+/// A day that still brings messages is left alone until it has so many small files: each merge makes a reader of its
+/// files begin again.
+const MANY: usize = 256;
 
 impl Archive {
-    /// Makes one file of each day before the day of `now` that has several; answers how many files it
-    /// replaced. Days that still bring messages are left alone.
+    /// Merges the small files of each day before the day of `now`, and of that day when it has very many; answers how
+    /// many files it replaced.
     ///
-    /// The new file names those it replaces, and they are removed after it is in place: cut short
-    /// between the two, readers pass the old ones by, and the next call removes them.
+    /// A merged file names those it replaces, and they are removed after it is in place: cut short between the two,
+    /// readers pass the old ones by, and the next call removes them.
     ///
     /// # Errors
-    /// When the disk says no or a file is no archive file.
+    /// When the store says no or a file is no archive file.
     pub fn compact(&self, now: Timestamp) -> Result<usize, Error> {
-        let today = files::day_of(now);
+        let today = layout::day_of(now);
         let mut replaced = 0;
-        for tenant in files::names(&self.root)? {
-            let Ok(tenant) = TenantId::new(&tenant) else { continue };
-            for day in files::names(&self.root.join(tenant.as_str()))? {
-                if day < today {
-                    replaced += self.compact_day(&tenant, &day)?;
-                }
-            }
+        for tenant in self.tenants_of(EventRow::TABLE)? {
+            replaced += self.compact_tenant::<EventRow>(&tenant, &today)?;
+        }
+        for tenant in self.tenants_of(ShownRow::TABLE)? {
+            replaced += self.compact_tenant::<ShownRow>(&tenant, &today)?;
         }
         Ok(replaced)
     }
 
-    /// Whose events it holds.
-    ///
-    /// # Errors
-    /// When the folder cannot be read.
-    pub fn tenants(&self) -> Result<Vec<TenantId>, Error> {
-        Ok(files::names(&self.root)?.iter().filter_map(|name| TenantId::new(name).ok()).collect())
+    fn compact_tenant<R: Row>(&self, tenant: &TenantId, today: &str) -> Result<usize, Error> {
+        let (files, replaced) = self.listing(R::TABLE, tenant)?;
+        // What a compaction that was cut short left behind.
+        for file in &replaced {
+            self.objects.remove(&file.place.path(R::TABLE))?;
+        }
+        let mut gone = replaced.len();
+        for day in files.chunk_by(|a, b| a.place.day == b.place.day) {
+            let small: Vec<&Held> = day.iter().filter(|file| file.bytes < LARGE).collect();
+            let is_over = day.first().is_some_and(|file| file.place.day.as_str() < today);
+            if !is_over && small.len() < MANY {
+                continue;
+            }
+            let mut group: Vec<&Held> = Vec::new();
+            let mut bytes = 0;
+            for file in small {
+                if bytes + file.bytes > TOGETHER {
+                    gone += self.merge::<R>(&group)?;
+                    (group, bytes) = (Vec::new(), 0);
+                }
+                bytes += file.bytes;
+                group.push(file);
+            }
+            gone += self.merge::<R>(&group)?;
+        }
+        Ok(gone)
     }
 
-    fn compact_day(&self, tenant: &TenantId, day: &str) -> Result<usize, Error> {
-        let folder = files::folder(&self.root, tenant, day);
-        let mut names = files::parquet_files(&folder)?;
-        let mut gone = BTreeSet::new();
-        for name in names.iter().filter(|name| name.starts_with(PREFIX)) {
-            let listed = columns::footer(&folder.join(name), columns::REPLACES)?.unwrap_or_default();
-            gone.extend(listed.split(',').map(str::to_owned).filter(|old| names.contains(old)));
+    /// Makes one file of several of a day; how many it replaced.
+    fn merge<R: Row>(&self, files: &[&Held]) -> Result<usize, Error> {
+        let (Some(first), true) = (files.first(), files.len() > 1) else { return Ok(0) };
+        let held: Vec<Held> = files.iter().map(|file| (*file).clone()).collect();
+        let mut rows: Vec<R> = self.rows(&held, Span::ALL, &Silent)?;
+        once_by_origin(&mut rows);
+        let mut deliveries = BTreeSet::new();
+        let mut replaces = BTreeSet::new();
+        for file in files {
+            let metadata = self.objects.metadata(&file.place.path(R::TABLE), file.bytes)?;
+            deliveries.extend(parse_deliveries(&cells::entry(&metadata, DELIVERIES).unwrap_or_default()));
+            // Whoever has read what a merged file stood for has read it as well.
+            replaces.extend(file.replaces.iter().cloned());
+            replaces.insert(file.place.name.clone());
         }
-        for old in &gone {
-            remove(&folder, old)?;
-        }
-        names.retain(|name| !gone.contains(name));
-        if names.len() < 2 {
-            return Ok(gone.len());
-        }
-        let (mut rows, mut deliveries): (Vec<Row>, BTreeSet<(u64, u64)>) = (Vec::new(), BTreeSet::new());
-        for name in &names {
-            let path = folder.join(name);
-            rows.extend(columns::read(&path, Span::ALL)?);
-            deliveries
-                .extend(landing::parse_deliveries(&columns::footer(&path, columns::DELIVERIES)?.unwrap_or_default()));
-        }
-        rows.sort_by_key(|row| row.sequence);
         let deliveries: Vec<(u64, u64)> = deliveries.into_iter().collect();
-        let listed = names.join(",");
-        let name = format!("{PREFIX}{:016x}.parquet", xxh3_64(listed.as_bytes()));
-        let footer = [(columns::DELIVERIES, landing::format_deliveries(&deliveries)), (columns::REPLACES, listed)];
-        let bytes = columns::write(&rows, &footer).map_err(Error::parquet("write", folder.join(&name)))?;
-        files::place(&folder, &name, &bytes)?;
-        for old in &names {
-            remove(&folder, old)?;
+        let replaces: Vec<String> = replaces.into_iter().collect();
+        let listed = replaces.join(",");
+        let place = Place { name: layout::merged(&listed), ..first.place.clone() };
+        let path = place.path(R::TABLE);
+        let footer = [(DELIVERIES, format_deliveries(&deliveries)), (REPLACES, listed)];
+        let bytes = cells::write(&rows, &footer).map_err(Error::parquet("write", path.as_ref()))?;
+        self.objects.put(&path, bytes)?;
+        for file in files {
+            self.objects.remove(&file.place.path(R::TABLE))?;
         }
-        files::sync(&folder)?;
-        Ok(gone.len() + names.len())
+        Ok(files.len())
     }
-}
-
-fn remove(folder: &std::path::Path, name: &str) -> Result<(), Error> {
-    let path = folder.join(name);
-    std::fs::remove_file(&path).map_err(Error::io("remove", path))
 }

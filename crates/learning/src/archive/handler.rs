@@ -1,68 +1,133 @@
-//! The archive as a consumer of the stream of events (`LEARNING_ARCHIVE`): a message is answered when
+//! The archive as a consumer of the streams (`LEARNING_ARCHIVE`, `LEARNING_RECOMMENDATIONS`): a message is answered when
 //! it is on disk. It must not know files.
 
-use std::{sync::Arc, time::Duration};
+use std::{marker::PhantomData, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use event_bus::{Delivery, Handler, Outcome};
+use event_bus::{Delivery, Handler, Outcome, subjects};
+use tokio::time::Instant;
 
-use super::{Archive, Message};
+use super::{Archive, Error, EventRow, Landed, Message, Row, ShownRow};
+use crate::metrics::ArchiveMetrics;
 
 /// When a batch is tried again whose landing broke off.
 const AFTER_DEFECT: Duration = Duration::from_secs(2);
 
 /// Lands what the stream of events delivers.
-pub struct ArchiveHandler {
-    archive: Arc<Archive>,
+pub type ArchiveHandler = Landing<EventRow>;
+/// Lands what the stream of decision records delivers.
+pub type RecordHandler = Landing<ShownRow>;
+
+/// Rows that a stream carries.
+pub trait Carried: Row {
+    /// The message of a delivery, or why it can never be one.
+    ///
+    /// # Errors
+    /// When its payload breaks the contract.
+    fn message(delivery: &Delivery) -> Result<Message<Self>, String>;
 }
 
-impl ArchiveHandler {
-    /// A handler that lands into this archive.
+impl Carried for EventRow {
+    fn message(delivery: &Delivery) -> Result<Message<Self>, String> {
+        let envelope = &delivery.envelope;
+        let (tenant, events) = contracts::events::decode(&envelope.kind, envelope.version, &envelope.payload)
+            .map_err(|error| releases::error::chain(&error))?;
+        Ok(Message::of_events(delivery.sequence, &envelope.id, delivery.published_at, tenant, events))
+    }
+}
+
+impl Carried for ShownRow {
+    fn message(delivery: &Delivery) -> Result<Message<Self>, String> {
+        let envelope = &delivery.envelope;
+        let record = contracts::records::decode(&envelope.kind, envelope.version, &envelope.payload)
+            .map_err(|error| releases::error::chain(&error))?;
+        Ok(Message::of_record(delivery.sequence, &envelope.id, delivery.published_at, &record))
+    }
+}
+
+/// Lands what a stream delivers.
+pub struct Landing<R> {
+    archive: Arc<Archive>,
+    linger: Duration,
+    metrics: Option<ArchiveMetrics>,
+    landed_at: parking_lot::Mutex<Option<Instant>>,
+    rows: PhantomData<fn() -> R>,
+}
+
+impl<R: Carried> Landing<R> {
+    /// A handler that lands into this archive at once.
     #[must_use]
     pub fn new(archive: Arc<Archive>) -> Self {
-        Self { archive }
+        Self {
+            archive,
+            linger: Duration::ZERO,
+            metrics: None,
+            landed_at: parking_lot::Mutex::default(),
+            rows: PhantomData,
+        }
+    }
+
+    /// The same, but a batch that is not full waits until so long after the one before, so that the next one finds more
+    /// messages and there are fewer files.
+    #[must_use]
+    pub fn lingering(self, linger: Duration) -> Self {
+        Self { linger, ..self }
+    }
+
+    /// The same, counted.
+    #[must_use]
+    pub fn counted(self, metrics: ArchiveMetrics) -> Self {
+        Self { metrics: Some(metrics), ..self }
+    }
+
+    async fn pace(&self, batch: usize) {
+        let landed_at = *self.landed_at.lock();
+        if let Some(at) = landed_at.filter(|_| batch < subjects::LEARNING_ARCHIVE.max_batch) {
+            tokio::time::sleep_until(at + self.linger).await;
+        }
+        *self.landed_at.lock() = Some(Instant::now());
     }
 }
 
 #[async_trait]
-impl Handler for ArchiveHandler {
+impl<R: Carried> Handler for Landing<R> {
     async fn handle(&self, batch: &[Delivery]) -> Vec<Outcome> {
+        self.pace(batch.len()).await;
         let (archive, batch) = (Arc::clone(&self.archive), batch.to_vec());
         let count = batch.len();
         // Decoding, compressing and syncing take milliseconds to seconds: not on the runtime's threads.
-        let landed = tokio::task::spawn_blocking(move || land(&archive, &batch)).await;
-        landed.unwrap_or_else(|error| vec![Outcome::Retry { after: AFTER_DEFECT, reason: error.to_string() }; count])
+        match tokio::task::spawn_blocking(move || land::<R>(&archive, &batch)).await {
+            Ok((outcomes, landed)) => {
+                if let (Some(metrics), Ok(landed)) = (&self.metrics, landed) {
+                    metrics.landed(R::TABLE.name, landed);
+                }
+                outcomes
+            }
+            Err(error) => vec![Outcome::Retry { after: AFTER_DEFECT, reason: error.to_string() }; count],
+        }
     }
 }
 
-fn land(archive: &Archive, batch: &[Delivery]) -> Vec<Outcome> {
+fn land<R: Carried>(archive: &Archive, batch: &[Delivery]) -> (Vec<Outcome>, Result<Landed, Error>) {
     let mut messages = Vec::with_capacity(batch.len());
     let mut outcomes: Vec<Outcome> = batch
         .iter()
-        .map(|delivery| {
-            let envelope = &delivery.envelope;
-            match contracts::events::decode(&envelope.kind, envelope.version, &envelope.payload) {
-                Ok((tenant, events)) => {
-                    messages.push(Message {
-                        sequence: delivery.sequence,
-                        id: envelope.id.clone(),
-                        published_at: delivery.published_at,
-                        tenant,
-                        events,
-                    });
-                    Outcome::Done
-                }
-                Err(error) => Outcome::Reject { reason: releases::error::chain(&error) },
+        .map(|delivery| match R::message(delivery) {
+            Ok(message) => {
+                messages.push(message);
+                Outcome::Done
             }
+            Err(reason) => Outcome::Reject { reason },
         })
         .collect();
-    if let Err(error) = archive.land(&messages) {
-        let reason = releases::error::chain(&error);
+    let landed = archive.land(&messages);
+    if let Err(error) = &landed {
+        let reason = releases::error::chain(error);
         for outcome in &mut outcomes {
             if *outcome == Outcome::Done {
                 *outcome = Outcome::Pause { reason: reason.clone() };
             }
         }
     }
-    outcomes
+    (outcomes, landed)
 }

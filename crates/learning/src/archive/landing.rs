@@ -1,36 +1,73 @@
-//! Landing: messages of the stream become files, each message once. It must not know the bus: the
-//! handler hands it messages and answers for them.
+//! Landing: messages of a stream become files, each message once. It must not know the bus: the handlers hand it
+//! messages and answer for them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
-    path::{Path, PathBuf},
+    path::PathBuf,
+    sync::Arc,
 };
 
+use contracts::RecommendationRecord;
+use object_store::{ObjectStore, path::Path};
+use rayon::prelude::*;
 use shared_models::{TenantId, Timestamp, event::Event};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
-    Error, REMEMBERED_DAYS,
-    columns::{self, Row},
-    files,
+    Config, DELIVERIES, Error, EventRow, REMEMBERED_DAYS, Row, ShownRow, TABLES, cells, events,
+    layout::{self, Place},
+    objects::Objects,
+    recommendations,
+    schema::Table,
 };
 
 const DAY: i64 = 86_400_000;
 
 /// A message as the archive keeps it.
 #[derive(Clone, Debug)]
-pub struct Message {
+pub struct Message<R> {
     /// Its position on the stream.
     pub sequence: u64,
     /// The envelope's id.
     pub id: String,
     /// When the stream took it.
     pub published_at: Timestamp,
-    /// Whose events.
+    /// Whose rows.
     pub tenant: TenantId,
     /// What it carries.
-    pub events: Vec<Event>,
+    pub rows: Vec<R>,
+}
+
+impl Message<EventRow> {
+    /// A message of events.
+    #[must_use]
+    pub fn of_events(
+        sequence: u64,
+        id: impl Into<String>,
+        published_at: Timestamp,
+        tenant: TenantId,
+        events: Vec<Event>,
+    ) -> Self {
+        let id = id.into();
+        let rows = events::rows_of(sequence, &id, events);
+        Self { sequence, id, published_at, tenant, rows }
+    }
+}
+
+impl Message<ShownRow> {
+    /// A message with a decision record.
+    #[must_use]
+    pub fn of_record(
+        sequence: u64,
+        id: impl Into<String>,
+        published_at: Timestamp,
+        record: &RecommendationRecord,
+    ) -> Self {
+        let id = id.into();
+        let rows = recommendations::rows_of(sequence, &id, record);
+        Self { sequence, id, published_at, tenant: record.tenant.clone(), rows }
+    }
 }
 
 /// What became of messages that were landed.
@@ -44,58 +81,96 @@ pub struct Landed {
     pub files: usize,
 }
 
-/// The archive of all tenants under one folder. Clones share nothing: one process has one, behind an
-/// `Arc`.
+/// A message: its stream position, and the hash of its envelope's id.
+type Key = (u64, u64);
+
+/// The archive of all tenants. One process has one, behind an `Arc`.
 #[derive(Debug)]
 pub struct Archive {
-    pub(super) root: PathBuf,
-    /// Which messages are on disk: by day, stream position and hash of the envelope's id.
-    remembered: parking_lot::Mutex<BTreeMap<String, BTreeSet<(u64, u64)>>>,
+    pub(super) objects: Objects,
+    /// Where training keeps what it has read.
+    pub(super) history: Option<PathBuf>,
+    /// Which messages are on disk, by table and day.
+    remembered: parking_lot::Mutex<BTreeMap<(&'static str, String), BTreeSet<Key>>>,
 }
 
 impl Archive {
-    /// Opens the archive in a folder, which is made when it is not there, and recalls what the last
-    /// days brought. `now` says which days those are.
+    /// Opens the archive in a folder, which is made when it is not there; see [`Archive::connect`].
     ///
     /// # Errors
-    /// When the disk says no or a file of the last days is no archive file.
+    /// As [`Archive::connect`].
     pub fn open(root: impl Into<PathBuf>, now: Timestamp) -> Result<Self, Error> {
-        let root = root.into();
-        std::fs::create_dir_all(&root).map_err(Error::io("create", &root))?;
-        let oldest = files::day_of(Timestamp(now.0 - REMEMBERED_DAYS * DAY));
-        let mut remembered: BTreeMap<String, BTreeSet<(u64, u64)>> = BTreeMap::new();
-        for tenant in files::names(&root)? {
-            for day in files::names(&root.join(&tenant))? {
-                if day < oldest {
-                    continue;
-                }
-                let folder = root.join(&tenant).join(&day);
-                for name in files::parquet_files(&folder)? {
-                    let listed = columns::footer(&folder.join(&name), columns::DELIVERIES)?.unwrap_or_default();
-                    remembered.entry(day.clone()).or_default().extend(parse_deliveries(&listed));
-                }
+        Self::connect(&Config::folder(root), now)
+    }
+
+    /// Opens the configured archive and recalls what the last days brought. `now` says which days those are.
+    ///
+    /// # Errors
+    /// When the store says no, or a file of the last days is no archive file.
+    pub fn connect(config: &Config, now: Timestamp) -> Result<Self, Error> {
+        let history = (!config.history.as_os_str().is_empty()).then(|| config.history.clone());
+        Self::over(config.store()?, history, now)
+    }
+
+    /// The archive in an object store.
+    ///
+    /// # Errors
+    /// As [`Archive::connect`].
+    pub fn over(store: Arc<dyn ObjectStore>, history: Option<PathBuf>, now: Timestamp) -> Result<Self, Error> {
+        let archive = Self { objects: Objects::new(store)?, history, remembered: parking_lot::Mutex::default() };
+        archive.refuse_first_layout()?;
+        let oldest = layout::day_of(Timestamp(now.0.saturating_sub(REMEMBERED_DAYS * DAY)));
+        for table in TABLES {
+            let found = archive.objects.list(&Path::from(table.name))?;
+            let recent: Vec<_> = found
+                .iter()
+                .filter_map(|object| Some((Place::parse(&object.location)?, object)))
+                .filter(|(place, _)| place.day >= oldest)
+                .collect();
+            let listed: Vec<Vec<Key>> = recent
+                .par_iter()
+                .map(|(_, object)| {
+                    let metadata = archive.objects.metadata(&object.location, object.size)?;
+                    Ok(parse_deliveries(&cells::entry(&metadata, DELIVERIES).unwrap_or_default()))
+                })
+                .collect::<Result<_, Error>>()?;
+            for ((place, _), keys) in recent.into_iter().zip(listed) {
+                archive.remember(table, &place.day, keys);
             }
         }
-        Ok(Self { root, remembered: parking_lot::Mutex::new(remembered) })
+        Ok(archive)
     }
 
-    /// The folder.
+    /// Where it is, for people.
     #[must_use]
-    pub fn root(&self) -> &Path {
-        &self.root
+    pub fn place(&self) -> String {
+        self.objects.place()
     }
 
-    /// Writes messages that are not on disk yet; returns when all are. One file for each tenant and
-    /// day among them.
+    /// An archive of the first layout would look empty, and training would begin anew without a word.
+    fn refuse_first_layout(&self) -> Result<(), Error> {
+        for folder in self.objects.folders(&Path::default())? {
+            if TABLES.iter().any(|table| folder.as_ref() == table.name) {
+                continue;
+            }
+            let days = self.objects.folders(&folder)?;
+            if days.iter().any(|day| day.filename().is_some_and(layout::is_bare_day)) {
+                return Err(Error::FirstLayout { place: self.place(), folder: folder.to_string() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes messages that are not on disk yet; returns when all are. One file for each tenant and day among them.
     ///
     /// # Errors
-    /// When the disk says no. What was written before that stays, and is known when it comes again.
-    pub fn land(&self, messages: &[Message]) -> Result<Landed, Error> {
+    /// When the store says no. What was written before that stays, and is known when it comes again.
+    pub fn land<R: Row>(&self, messages: &[Message<R>]) -> Result<Landed, Error> {
         let mut landed = Landed::default();
-        let mut groups: BTreeMap<(&TenantId, String), Vec<&Message>> = BTreeMap::new();
+        let mut groups: BTreeMap<(&TenantId, String), Vec<&Message<R>>> = BTreeMap::new();
         for message in messages {
-            let day = files::day_of(message.published_at);
-            if self.knows(&day, message) {
+            let day = layout::day_of(message.published_at);
+            if self.knows(R::TABLE, &day, message) {
                 landed.known += 1;
             } else {
                 groups.entry((&message.tenant, day)).or_default().push(message);
@@ -104,66 +179,66 @@ impl Archive {
         for ((tenant, day), mut group) in groups {
             group.sort_by_key(|message| message.sequence);
             group.dedup_by(|a, b| key(a) == key(b));
-            let keys: Vec<(u64, u64)> = group.iter().map(|message| key(message)).collect();
-            let rows: Vec<Row> = group
-                .iter()
-                .flat_map(|message| {
-                    message.events.iter().map(|event| Row { sequence: message.sequence, event: event.clone() })
-                })
-                .collect();
+            let keys: Vec<Key> = group.iter().map(|message| key(message)).collect();
+            let rows: Vec<R> = group.iter().flat_map(|message| message.rows.iter().cloned()).collect();
             let listed = format_deliveries(&keys);
             let (first, last) = (keys.first().map_or(0, |key| key.0), keys.last().map_or(0, |key| key.0));
-            let name = format!("{first:020}-{last:020}-{:016x}.parquet", xxh3_64(listed.as_bytes()));
-            let folder = files::folder(&self.root, tenant, &day);
-            let bytes = columns::write(&rows, &[(columns::DELIVERIES, listed)])
-                .map_err(Error::parquet("write", folder.join(&name)))?;
-            files::place(&folder, &name, &bytes)?;
+            let name = layout::landed(first, last, &listed);
+            let path = Place { tenant: tenant.clone(), day: day.clone(), name }.path(R::TABLE);
+            let bytes = cells::write(&rows, &[(DELIVERIES, listed)]).map_err(Error::parquet("write", path.as_ref()))?;
+            // A file of this name has exactly these messages: whoever put it there, it need not be put again.
+            if self.objects.put(&path, bytes)? {
+                landed.files += 1;
+            }
             landed.written += keys.len();
-            landed.files += 1;
-            self.remember(&day, keys);
+            self.remember(R::TABLE, &day, keys);
         }
         Ok(landed)
     }
 
-    /// Keeps imported events beside those of the stream, in the folder of the day of `now`. The same
-    /// events kept twice are one file; a trainer reads events once by their ids in any case.
+    /// Keeps imported events beside those of the stream, in the folder of the day of `now`. The same events kept twice
+    /// are one file.
     ///
     /// # Errors
-    /// When the disk says no.
+    /// When the store says no.
     pub fn keep(&self, tenant: &TenantId, events: &[Event], now: Timestamp) -> Result<(), Error> {
         if events.is_empty() {
             return Ok(());
         }
-        let rows: Vec<Row> = events.iter().map(|event| Row { sequence: 0, event: event.clone() }).collect();
         let mut ids = String::new();
         for event in events {
             ids.push_str(event.id.as_str());
             ids.push('\n');
         }
-        let name = format!("import-{:016x}.parquet", xxh3_64(ids.as_bytes()));
-        let folder = files::folder(&self.root, tenant, &files::day_of(now));
-        let bytes = columns::write(&rows, &[]).map_err(Error::parquet("write", folder.join(&name)))?;
-        files::place(&folder, &name, &bytes)
+        let hash = xxh3_64(ids.as_bytes());
+        let rows = events::rows_of(0, &format!("{}{hash:016x}", layout::IMPORT), events.to_vec());
+        let place = Place { tenant: tenant.clone(), day: layout::day_of(now), name: layout::imported(hash) };
+        let path = place.path(EventRow::TABLE);
+        let bytes = cells::write(&rows, &[]).map_err(Error::parquet("write", path.as_ref()))?;
+        self.objects.put(&path, bytes)?;
+        Ok(())
     }
 
-    fn knows(&self, day: &str, message: &Message) -> bool {
-        self.remembered.lock().get(day).is_some_and(|known| known.contains(&key(message)))
+    fn knows<R>(&self, table: &'static Table, day: &str, message: &Message<R>) -> bool {
+        let remembered = self.remembered.lock();
+        remembered.get(&(table.name, day.to_owned())).is_some_and(|known| known.contains(&key(message)))
     }
 
-    fn remember(&self, day: &str, keys: Vec<(u64, u64)>) {
+    fn remember(&self, table: &'static Table, day: &str, keys: Vec<Key>) {
         let mut remembered = self.remembered.lock();
-        remembered.entry(day.to_owned()).or_default().extend(keys);
-        while remembered.len() > REMEMBERED_DAYS as usize + 1 {
-            remembered.pop_first();
+        remembered.entry((table.name, day.to_owned())).or_default().extend(keys);
+        let days: Vec<_> = remembered.keys().filter(|(name, _)| *name == table.name).cloned().collect();
+        for old in days.iter().rev().skip(REMEMBERED_DAYS as usize + 1) {
+            remembered.remove(old);
         }
     }
 }
 
-fn key(message: &Message) -> (u64, u64) {
+fn key<R>(message: &Message<R>) -> Key {
     (message.sequence, xxh3_64(message.id.as_bytes()))
 }
 
-pub(super) fn format_deliveries(keys: &[(u64, u64)]) -> String {
+pub(super) fn format_deliveries(keys: &[Key]) -> String {
     keys.iter().fold(String::with_capacity(keys.len() * 28), |mut text, (sequence, id)| {
         let comma = if text.is_empty() { "" } else { "," };
         // Writing to a string cannot fail.
@@ -172,7 +247,7 @@ pub(super) fn format_deliveries(keys: &[(u64, u64)]) -> String {
     })
 }
 
-pub(super) fn parse_deliveries(text: &str) -> Vec<(u64, u64)> {
+pub(super) fn parse_deliveries(text: &str) -> Vec<Key> {
     text.split(',')
         .filter_map(|entry| entry.split_once(':'))
         .filter_map(|(sequence, id)| Some((u64::from_str_radix(sequence, 16).ok()?, u64::from_str_radix(id, 16).ok()?)))

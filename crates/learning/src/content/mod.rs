@@ -74,7 +74,9 @@ pub enum Error {
         expected: usize,
     },
     /// The system cannot be solved.
-    #[error("the system is not positive definite with regularisation {regularisation}; give a number above 0, or a larger one")]
+    #[error(
+        "the system is not positive definite with regularisation {regularisation}; give a number above 0, or a larger one"
+    )]
     Unsolved {
         /// What was given.
         regularisation: f32,
@@ -192,7 +194,8 @@ impl Mapping {
         }
         let first = self.words.len() as u32;
         if content.numbers.len() == self.numbers.len() {
-            let scaled = content.numbers.iter().zip(&self.numbers).map(|(value, (mean, deviation))| (value - mean) / deviation);
+            let scaled =
+                content.numbers.iter().zip(&self.numbers).map(|(value, (mean, deviation))| (value - mean) / deviation);
             features.extend((first..).zip(scaled).filter(|(_, value)| value.is_finite()));
         }
         features.push((first + self.numbers.len() as u32, 1.0));
@@ -211,7 +214,8 @@ fn vocabulary(known: &[&Known<'_>], settings: &Settings) -> BTreeMap<String, (u3
             *counts.entry(word).or_default() += 1;
         }
     }
-    let mut words: Vec<(&str, usize)> = counts.into_iter().filter(|(_, count)| *count >= settings.least_items).collect();
+    let mut words: Vec<(&str, usize)> =
+        counts.into_iter().filter(|(_, count)| *count >= settings.least_items).collect();
     words.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
     words.truncate(settings.most_words);
     let rarity = |count: usize| (1.0 + known.len() as f32 / count as f32).ln();

@@ -17,7 +17,13 @@ pub(super) struct Step {
 }
 
 /// Every item of `users` against the items `drawn`.
-pub(super) fn step(interactions: &Interactions, users: &[u32], drawn: &[u32], units: &Matrix, temperature: f32) -> Step {
+pub(super) fn step(
+    interactions: &Interactions,
+    users: &[u32],
+    drawn: &[u32],
+    units: &Matrix,
+    temperature: f32,
+) -> Step {
     let k = units.columns;
     let pairs: Vec<(u32, u32)> = users
         .iter()
@@ -56,19 +62,21 @@ pub(super) fn step(interactions: &Interactions, users: &[u32], drawn: &[u32], un
         .collect();
     // Scores become shares of the softmax; the item's own share is left over.
     let mut rest = vec![0.0_f32; pairs.len()];
-    shares.values.par_chunks_mut(drawn.len()).zip(rest.par_chunks_mut(1)).enumerate().for_each(|(number, (row, rest))| {
-        let own = own[number];
-        let mut total = 1.0_f32;
-        for value in row.iter_mut() {
-            // Relative to the item itself; cosines differ by two at most, so that nothing overflows above τ = 0.03.
-            *value = ((*value - own) / temperature).min(80.0).exp();
-            total += *value;
-        }
-        for value in row.iter_mut() {
-            *value /= total;
-        }
-        rest[0] = 1.0 / total;
-    });
+    shares.values.par_chunks_mut(drawn.len()).zip(rest.par_chunks_mut(1)).enumerate().for_each(
+        |(number, (row, rest))| {
+            let own = own[number];
+            let mut total = 1.0_f32;
+            for value in row.iter_mut() {
+                // Relative to the item itself; cosines differ by two at most, so that nothing overflows above τ = 0.03.
+                *value = ((*value - own) / temperature).min(80.0).exp();
+                total += *value;
+            }
+            for value in row.iter_mut() {
+                *value /= total;
+            }
+            rest[0] = 1.0 / total;
+        },
+    );
     let loss = rest.iter().map(|share| -f64::from(share.max(f32::MIN_POSITIVE)).ln()).sum();
 
     let scale = 1.0 / (temperature * pairs.len() as f32);

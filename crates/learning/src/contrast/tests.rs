@@ -36,7 +36,8 @@ fn items_of_the_same_users_lie_together_and_users_find_what_is_missing() {
 
 #[test]
 fn the_gradient_is_that_of_the_loss() {
-    let chosen = Interactions::from_entries(2, 5, &[(0, 0, 1.0), (0, 1, 0.5), (0, 2, 2.0), (1, 2, 1.0), (1, 3, 1.0)]).unwrap();
+    let chosen =
+        Interactions::from_entries(2, 5, &[(0, 0, 1.0), (0, 1, 0.5), (0, 2, 2.0), (1, 2, 1.0), (1, 3, 1.0)]).unwrap();
     let mut random = Seed(3).stream("gradient");
     let mut units = Matrix::zeros(5, 3);
     units.values.iter_mut().for_each(|value| *value = random.random_range(-1.0..1.0));
@@ -49,7 +50,11 @@ fn the_gradient_is_that_of_the_loss() {
             at(&units).loss / 5.0
         };
         let slope = (moved(1e-2) - moved(-1e-2)) / 2e-2;
-        assert!((slope - f64::from(gradient.values[place])).abs() < 2e-3, "{place}: {slope} {}", gradient.values[place]);
+        assert!(
+            (slope - f64::from(gradient.values[place])).abs() < 2e-3,
+            "{place}: {slope} {}",
+            gradient.values[place]
+        );
     }
 }
 

@@ -72,7 +72,9 @@ pub enum Error {
         largest: usize,
     },
     /// The system cannot be solved.
-    #[error("the system is not positive definite with regularisation {regularisation}; give a number above 0, or a larger one")]
+    #[error(
+        "the system is not positive definite with regularisation {regularisation}; give a number above 0, or a larger one"
+    )]
     Unsolved {
         /// What was given.
         regularisation: f32,
@@ -334,7 +336,10 @@ mod tests {
     fn what_cannot_be_is_refused() {
         let chosen = random(4, 5);
         let refused = |settings: Settings| train(&chosen, &settings, &Silent).unwrap_err();
-        assert_eq!(refused(Settings { largest: 3, ..Settings::default() }), Error::TooLarge { users: 4, items: 5, largest: 3 });
+        assert_eq!(
+            refused(Settings { largest: 3, ..Settings::default() }),
+            Error::TooLarge { users: 4, items: 5, largest: 3 }
+        );
         for regularisation in [0.0, -1.0, f32::NAN] {
             assert!(matches!(refused(Settings { regularisation, ..Settings::default() }), Error::Unsolved { .. }));
         }

@@ -7,11 +7,7 @@ pub type Settings = &'static [(&'static str, &'static str)];
 /// Protocol, engine, settings. The comment of a line says what was tried on validation.
 const RECIPES: &[(&str, &str, Settings)] = &[
     // HR@10 0.3126. One profile (decay 0.85) reaches 0.2949, two (0.6 and 0.95) 0.3103 to 0.3116.
-    (
-        "ml-1m-loo",
-        "sequential",
-        &[("decays", "0.5 0.85 0.98"), ("scales", "1 0.7 0.4"), ("regularisation", "800")],
-    ),
+    ("ml-1m-loo", "sequential", &[("decays", "0.5 0.85 0.98"), ("scales", "1 0.7 0.4"), ("regularisation", "800")]),
     // HR@10 0.3185. Without transitions and factors 0.3164; two profiles and ease 0.3124.
     (
         "ml-1m-loo",
@@ -33,12 +29,7 @@ const RECIPES: &[(&str, &str, Settings)] = &[
     (
         "ml-1m-infae",
         "ease",
-        &[
-            ("regularisation", "800"),
-            ("user_exponent", "0.2"),
-            ("item_exponent", "0.2"),
-            ("end_exponent", "0.2"),
-        ],
+        &[("regularisation", "800"), ("user_exponent", "0.2"), ("item_exponent", "0.2"), ("end_exponent", "0.2")],
     ),
     // NDCG@10 0.2444. 64 factors 0.2441, graph in their place 0.2431.
     (

@@ -183,7 +183,8 @@ pub(super) fn finish(
                     }
                 }
             }
-            Finish { scores: rest, behind: &self.behind[whole..], widen: &self.widen[whole..], ..self }.plain_from(whole);
+            Finish { scores: rest, behind: &self.behind[whole..], widen: &self.widen[whole..], ..self }
+                .plain_from(whole);
         }
 
         fn plain(self) {

@@ -36,8 +36,7 @@ mod tests {
 
     #[test]
     fn scores_are_sums_over_the_users_items() {
-        let neighbours =
-            Neighbours { offsets: vec![0, 2, 3, 3], items: vec![1, 2, 2], scores: vec![0.5, 0.25, 1.0] };
+        let neighbours = Neighbours { offsets: vec![0, 2, 3, 3], items: vec![1, 2, 2], scores: vec![0.5, 0.25, 1.0] };
         let given = Interactions::from_entries(2, 3, &[(0, 0, 2.0), (0, 1, 1.0), (1, 2, 1.0)]).unwrap();
         let mut scores = [9.0; 6];
         NeighbourScorer { neighbours, given: Cow::Owned(given) }.score(&[0, 1], &mut scores);

@@ -7,6 +7,7 @@ use shared_models::{ReleaseId, Timestamp};
 use super::matrix::Table;
 use crate::{
     evaluate::Interval,
+    gates::Verdict,
     ranker::{ActionReport, Source, Trained, replay::Rows},
 };
 
@@ -55,6 +56,8 @@ pub struct TrainReport {
     pub release: Option<ReleaseId>,
     /// Whether it is live.
     pub promoted: bool,
+    /// What the gates said of it.
+    pub verdict: Option<Verdict>,
     /// How good the factors are; `None` when nothing could be held out.
     pub evaluation: Option<Evaluation>,
     /// The scorer; `None` when there were too few rows.
@@ -115,6 +118,7 @@ impl TrainReport {
         Self {
             release: None,
             promoted: false,
+            verdict: None,
             evaluation,
             scorer,
             scorer_source: rows.map(|rows| rows.source),
@@ -166,7 +170,10 @@ impl TrainReport {
 impl fmt::Display for TrainReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(release) = &self.release {
-            writeln!(f, "release {release}{}", if self.promoted { ", live" } else { "" })?;
+            writeln!(f, "release {release}{}", if self.promoted { ", live" } else { ", not live" })?;
+        }
+        if let Some(verdict) = &self.verdict {
+            write!(f, "{verdict}")?;
         }
         let counts: Vec<String> = self.counts.iter().map(|(name, count)| format!("{name} {count}")).collect();
         writeln!(f, "{}", counts.join(", "))?;

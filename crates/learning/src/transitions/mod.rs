@@ -147,7 +147,8 @@ mod tests {
     #[test]
     fn counts_and_scores_by_hand() {
         // T: 0→1 1, 0→2 ½, 1→2 1 from the first list; 0→2 1 from the second. Rows sum to 2½ and 1, columns to 1 and 2½.
-        let settings = Settings { window: 2, gap_decay: 0.5, begin_exponent: 1.0, end_exponent: 0.0, ..Settings::default() };
+        let settings =
+            Settings { window: 2, gap_decay: 0.5, begin_exponent: 1.0, end_exponent: 0.0, ..Settings::default() };
         let lists = [vec![0, 1, 2], vec![0, 2]];
         let model = count(&lists, 4, &settings);
         assert_eq!(model.followers.of(0).0, [2, 1]);

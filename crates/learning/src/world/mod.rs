@@ -11,6 +11,9 @@ mod names;
 mod shapes;
 mod truth;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
 use rayon::prelude::*;
 use shared_models::{ErrorCode, Seed, Timestamp, event::Event, item::Item, listener::UserAttributes};
 
@@ -144,23 +147,39 @@ pub struct World {
 /// # Errors
 /// When the configuration makes no sense.
 pub fn generate(config: &Config, progress: &dyn Progress) -> Result<World, Error> {
+    let lives: Mutex<Vec<Vec<Event>>> = Mutex::default();
+    let mut world = stream(config, progress, &|_, events| lives.lock().push(events))?;
+    world.events = lives.into_inner().into_iter().flatten().collect();
+    // Ids are unique: the order is the same in whatever order the listeners were done.
+    world.events.par_sort_unstable_by(|a, b| a.occurred_at.cmp(&b.occurred_at).then_with(|| a.id.cmp(&b.id)));
+    Ok(world)
+}
+
+/// Makes a world without keeping its events: `lived` is given the number of each listener and their events, in time order,
+/// on any thread and the listeners in no order.
+///
+/// # Errors
+/// When the configuration makes no sense.
+pub fn stream(
+    config: &Config,
+    progress: &dyn Progress,
+    lived: &(dyn Fn(usize, Vec<Event>) + Sync),
+) -> Result<World, Error> {
     config.check()?;
     let catalogue = catalogue::build(config)?;
     let listeners = listeners::build(config, &catalogue)?;
     let stage = progress.stage("world", Unit::Rows, Some((config.interactions + config.impressions) as u64));
     let truth = Truth::new(catalogue, listeners);
     // Each listener draws from a stream of their own: threads cannot change the outcome.
-    let lives: Result<Vec<Vec<Event>>, Error> = (0..truth.listeners().len())
-        .into_par_iter()
-        .map(|listener| {
-            let events = behaviour::live(config, &truth, listener)?;
-            stage.advance(events.len() as u64);
-            Ok(events)
-        })
-        .collect();
-    let mut events: Vec<Event> = lives?.into_iter().flatten().collect();
-    events.par_sort_unstable_by(|a, b| a.occurred_at.cmp(&b.occurred_at).then_with(|| a.id.cmp(&b.id)));
-    stage.finish(&format!("{} events", events.len()));
+    let events = AtomicUsize::new(0);
+    (0..truth.listeners().len()).into_par_iter().try_for_each(|listener| {
+        let life = behaviour::live(config, &truth, listener)?;
+        stage.advance(life.len() as u64);
+        events.fetch_add(life.len(), Ordering::Relaxed);
+        lived(listener, life);
+        Ok::<(), Error>(())
+    })?;
+    stage.finish(&format!("{} events", events.into_inner()));
     let users = truth.listeners().iter().map(|listener| listener.attributes(config.now)).collect();
-    Ok(World { items: truth.items().to_vec(), users, events, truth })
+    Ok(World { items: truth.items().to_vec(), users, events: Vec::new(), truth })
 }

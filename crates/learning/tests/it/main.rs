@@ -4,6 +4,7 @@
 
 mod archive;
 mod evaluate;
+mod gates;
 mod replay;
 mod train;
 mod world;

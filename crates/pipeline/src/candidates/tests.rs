@@ -17,6 +17,9 @@ impl Source<(), u32> for Fixed {
     async fn retrieve(&self, (): &(), _limit: usize) -> StageResult<Vec<Found<u32>>> {
         self.1.clone()
     }
+    fn data_age(&self, (): &()) -> Option<Duration> {
+        (self.0 == "a").then_some(Duration::from_secs(90))
+    }
 }
 
 struct Never;
@@ -82,6 +85,30 @@ async fn groups_see_only_their_sources_up_to_their_limit() {
     assert_eq!(keys(&run.groups[0].kept), [1, 2]);
     assert_eq!(keys(&run.groups[1].kept), [3, 1, 4, 2], "by best rank, then by the order of the group's sources");
     assert_eq!(run.merged.evidence_of(2).len(), 2, "item 3 keeps the word of both sources");
+}
+
+#[tokio::test]
+async fn of_each_source_it_is_counted_what_some_group_kept() {
+    let a = Fixed("a", Ok(vec![found(2, 3.0), found(3, 2.0), found(4, 1.0)]));
+    let b = Fixed("b", Ok(vec![found(4, 9.0), found(6, 8.0)]));
+    let group = |limit| Group { sources: vec![(0, 10), (1, 10)], filters: vec![Box::new(DropOdd) as Box<_>], limit };
+    let caught = Caught::start();
+    let metrics = service_runtime::metrics::Metrics::new();
+    let pipeline = CandidatePipeline::<(), u32, ()>::new(Vec::new(), StageMetrics::register(&metrics, "test"));
+    let deadline = Deadline::within(Duration::from_secs(5));
+    let steps = [step(&a, 10), step(&b, 10)];
+    let run = pipeline.run(&(), &steps, &[group(2), group(3)], |_| (), deadline).await.unwrap();
+    // 2, 4 and 6 are kept, each once however many groups keep it; 4 was given by both.
+    assert_eq!(run.sources.iter().map(|source| (source.returned, source.kept)).collect::<Vec<_>>(), [(3, 2), (2, 2)]);
+    assert_eq!(caught.field("pipeline.filter", "stage.kept"), "a=2 b=2");
+    let told = metrics.encode();
+    for line in [
+        "setlist_test_pipeline_candidates_kept_total{kind=\"source\",stage=\"a\"} 2",
+        "setlist_test_pipeline_data_age_seconds{kind=\"source\",stage=\"a\"} 90",
+    ] {
+        assert!(told.lines().any(|told| told.starts_with(line)), "{line} is not in {told}");
+    }
+    assert!(!told.contains("age_seconds{kind=\"source\",stage=\"b\"}"), "b does not say");
 }
 
 #[tokio::test]

@@ -119,10 +119,11 @@ fn fill(matrix: &mut Matrix, column: Column, numbers: &[f32]) {
     }
 }
 
-/// The column that holds a source's rank.
+/// The column that holds a source's rank; `None` for `exploration`: that few have met an item says nothing for it, and
+/// what it is worth the other columns tell.
 #[must_use]
-pub fn rank_column(source: SourceName) -> Column {
-    match source {
+pub fn rank_column(source: SourceName) -> Option<Column> {
+    Some(match source {
         SourceName::Embedding => Column::RankEmbedding,
         SourceName::ItemToItem => Column::RankItemToItem,
         SourceName::Trending => Column::RankTrending,
@@ -130,27 +131,27 @@ pub fn rank_column(source: SourceName) -> Column {
         SourceName::RecentlyPlayed => Column::RankRecentlyPlayed,
         SourceName::PopularInMarket => Column::RankPopularInMarket,
         SourceName::FavouriteArtists => Column::RankFavouriteArtists,
-    }
+        SourceName::Exploration => return None,
+    })
 }
 
 fn evidence(matrix: &mut Matrix, table: &CandidateTable) {
     let scales = score_scales(table);
     for (index, row) in matrix.iter_mut().enumerate() {
         let all = table.evidence_of(index);
-        let Some(first) = all.first() else { continue };
-        let (mut sources, mut last_source, mut best_rank) = (0_u32, None, first.rank);
+        let (mut sources, mut last_source, mut best_rank) = (0_u32, None, None);
         for word in all {
             let Some((name, (low, range))) =
                 table.sources.get(usize::from(word.source)).zip(scales.get(usize::from(word.source)))
             else {
                 continue;
             };
+            let Some(column) = rank_column(*name) else { continue };
             if last_source != Some(word.source) {
                 sources += 1;
                 last_source = Some(word.source);
             }
-            best_rank = best_rank.min(word.rank);
-            let column = rank_column(*name);
+            best_rank = Some(best_rank.map_or(word.rank, |best: u32| best.min(word.rank)));
             let rank = column.feature().transform.apply(word.rank as f32);
             row[column as usize] = row[column as usize].max(rank);
             let score = if *range > 0.0 { (word.score - low) / range } else { 1.0 };
@@ -159,8 +160,10 @@ fn evidence(matrix: &mut Matrix, table: &CandidateTable) {
                 row[Column::NeighbourScore as usize] = row[Column::NeighbourScore as usize].max(score);
             }
         }
-        put(row, Column::BestRank, best_rank as f32);
-        put(row, Column::SourceCount, sources as f32);
+        if let Some(best_rank) = best_rank {
+            put(row, Column::BestRank, best_rank as f32);
+            put(row, Column::SourceCount, sources as f32);
+        }
     }
 }
 

@@ -96,16 +96,16 @@ fn argue(query: &RankQuery, gathered: &Gathered, source: SourceName, word: &Evid
         // A play or two do not make a favourite; what was played says why all the same. A follow alone
         // has no reason of its own.
         SourceName::FavouriteArtists => support(0.8, ReasonCode::BecauseYouPlayed, seed()?),
-        SourceName::Embedding if query.seed_items.contains(&word.seed) => {
+        SourceName::Embedding | SourceName::Exploration if query.seed_items.contains(&word.seed) => {
             let nearness = nearness(&query.seed_items, &gathered.seeds, gathered, row, word.seed)?;
             support(nearness, ReasonCode::SimilarTo, seed()?)
         }
-        SourceName::Embedding if query.table.items.get(row) != Some(&word.seed) => {
+        SourceName::Embedding | SourceName::Exploration if query.table.items.get(row) != Some(&word.seed) => {
             let nearness = nearness(&query.listener.recent, &gathered.recent, gathered, row, word.seed)?;
             support(nearness, ReasonCode::TasteMatch, seed()?)
         }
         // An item is no evidence for itself.
-        SourceName::Embedding => None,
+        SourceName::Embedding | SourceName::Exploration => None,
         SourceName::NewReleases => {
             support(if word.seed.is_some() { 0.9 } else { 0.7 }, ReasonCode::NewRelease, seed().unwrap_or_default())
         }

@@ -121,7 +121,7 @@ fn a_page_that_contradicts_itself_is_refused() {
     check(&|query| Arc::make_mut(&mut query.table).artists.truncate(1), "inconsistent_table");
     check(&|query| query.shelves[0].rows.push(50), "unknown_row");
     check(&|query| query.shelves[0].rows = vec![1, 2, 1], "unknown_row");
-    check(&|query| query.shelves[1].sources.push(7), "unknown_source");
+    check(&|query| query.shelves[1].sources.push(99), "unknown_source");
     check(&|query| query.shelves[1].shelf = query.shelves[0].shelf.clone(), "duplicate_shelf");
     check(&|query| query.shelves[0].slate.size = 0, "invalid_plan");
     check(&|query| query.shelves[0].slate.diversity = 1.5, "invalid_plan");

@@ -1,7 +1,10 @@
 //! What is written is what loads; pointers move whole.
 
-use releases::{Refusal, Store};
-use shared_models::{ItemKey, ReleaseId, TenantId};
+use releases::{
+    Refusal, Store,
+    promotions::{Act, Move},
+};
+use shared_models::{ItemKey, ReleaseId, TenantId, Timestamp};
 
 use crate::world::{meta, parts, world};
 
@@ -84,6 +87,38 @@ fn promotion_and_roll_back_move_the_pointers() {
     assert_eq!(world.store.roll_back(&world.tenant).unwrap(), first);
     assert_eq!(world.store.live(&world.tenant).unwrap(), Some(first));
     assert_eq!(world.store.previous(&world.tenant).unwrap(), Some(second));
+}
+
+#[test]
+fn every_move_of_the_pointer_is_in_the_log_with_who_and_why() {
+    let world = world();
+    let ids = [1, 2].map(|salt| world.store.write(&world.tenant, &parts(10, salt), meta(salt as i64)).unwrap());
+    world.store.promote(&world.tenant, &ids[0]).unwrap();
+    let second = world.store.load(&world.tenant, &ids[1]).unwrap();
+    let act = Act { at: Timestamp(7), by: "ada".to_owned(), why: "more recall".to_owned(), ..Act::default() };
+    world.store.promote_loaded(&second, &act).unwrap();
+    world.store.promote_loaded(&second, &act).unwrap();
+    world.store.roll_back_as(&world.tenant, &Act { why: "less recall".to_owned(), ..act }).unwrap();
+    let log = world.store.promotions(&world.tenant).unwrap();
+    assert_eq!(log.len(), 3, "what is live already is not promoted again");
+    assert_eq!((log[0].what, &log[0].to, &log[0].from), (Move::Promote, &ids[0], &None));
+    assert_eq!((log[1].at, log[1].by.as_str(), log[1].why.as_str()), (Timestamp(7), "ada", "more recall"));
+    assert_eq!((log[2].what, &log[2].to, log[2].from.as_ref()), (Move::RollBack, &ids[0], Some(&ids[1])));
+}
+
+#[test]
+fn pruning_keeps_the_newest_the_live_one_and_the_one_before() {
+    let world = world();
+    let ids: Vec<ReleaseId> =
+        (1..=7).map(|n| world.store.write(&world.tenant, &parts(10, n), meta(n as i64)).unwrap()).collect();
+    world.store.promote(&world.tenant, &ids[0]).unwrap();
+    world.store.promote(&world.tenant, &ids[2]).unwrap();
+    let removed = world.store.prune(&world.tenant, 2).unwrap();
+    assert_eq!(removed, [ids[4].clone(), ids[3].clone(), ids[1].clone()]);
+    let kept: Vec<ReleaseId> = world.store.list(&world.tenant).unwrap().into_iter().map(|m| m.id).collect();
+    assert_eq!(kept, [ids[6].clone(), ids[5].clone(), ids[2].clone(), ids[0].clone()]);
+    assert_eq!(world.store.roll_back(&world.tenant).unwrap(), ids[0]);
+    assert!(world.store.prune(&world.tenant, 9).unwrap().is_empty());
 }
 
 #[test]

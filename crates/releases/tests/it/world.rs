@@ -28,6 +28,7 @@ pub(crate) fn parts(rows: usize, salt: u64) -> Parts {
     Parts {
         items,
         factors: Some(Factors::new(12, &values, 3.0, 0.01, 1.0).unwrap()),
+        lists: None,
         neighbours: Some(Neighbours {
             offsets: (0..=rows as u32).map(|row| row * 2).collect(),
             items: (0..rows as u32).flat_map(|row| [(row + 1) % rows as u32, (row + 2) % rows as u32]).collect(),

@@ -3,8 +3,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Outcome, breaker::Pass, circuit::Circuit, config::Config, metrics::ClientMetrics};
-use crate::{Runtime, health};
+use super::{Outcome, attempt::fair, breaker::Pass, circuit::Circuit, config::Config, metrics::ClientMetrics};
+use crate::{Deadline, Runtime, deadline, health};
 
 /// The breaker is open: the dependency was not asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -16,6 +16,17 @@ pub struct Open {
     pub retry_after: Duration,
 }
 
+/// Why a guarded dependency gave no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unanswered {
+    /// It was not asked.
+    #[error(transparent)]
+    Open(#[from] Open),
+    /// It took too long.
+    #[error(transparent)]
+    Elapsed(#[from] deadline::Elapsed),
+}
+
 /// A circuit breaker around a dependency. Clones share it.
 #[derive(Clone)]
 pub struct Guard(Arc<Inner>);
@@ -25,7 +36,7 @@ struct Inner {
     health: health::Component,
 }
 
-/// A call that counts as failed unless it is ended: whoever waited for it gave up.
+/// A call in flight. When it is dropped its caller has gone, which says nothing.
 struct Pending<'a> {
     of: &'a Inner,
     pass: Pass,
@@ -42,25 +53,30 @@ impl Guard {
         Self(Arc::new(Inner { circuit: Circuit::new(name, config, metrics), health }))
     }
 
-    /// Does `work`, unless the dependency is known to be away. An error that `blames` the dependency counts against it,
-    /// and so does work that is dropped before it is done.
+    /// Does `work` until `deadline`, unless the dependency is known to be away. An error that `blames` the dependency
+    /// counts against it, and so does taking too long.
     ///
     /// # Errors
-    /// [`Open`] when the work was not begun.
+    /// [`Unanswered`] when the work was not begun, or not done in time.
     pub async fn run<T, E>(
         &self,
+        deadline: Deadline,
         work: impl Future<Output = Result<T, E>>,
         blames: impl Fn(&E) -> bool,
-    ) -> Result<Result<T, E>, Open> {
+    ) -> Result<Result<T, E>, Unanswered> {
         let inner = &*self.0;
         let name = inner.circuit.name;
         let pass = inner.circuit.admit().map_err(|retry_after| Open { name, retry_after })?;
-        let mut pending = Pending { of: inner, pass, outcome: Outcome::Failed };
-        let done = work.await;
-        if !done.as_ref().is_err_and(blames) {
-            pending.outcome = Outcome::Answered;
-        }
-        Ok(done)
+        let mut pending = Pending { of: inner, pass, outcome: Outcome::Unsaid };
+        let judged = fair(Some(deadline)).is_some();
+        let done = deadline::run(deadline, work).await;
+        pending.outcome = match &done {
+            Ok(Err(error)) if blames(error) => Outcome::Failed,
+            Ok(_) => Outcome::Answered,
+            Err(deadline::Elapsed) if judged => Outcome::Failed,
+            Err(deadline::Elapsed) => Outcome::Unsaid,
+        };
+        Ok(done?)
     }
 }
 
@@ -83,29 +99,33 @@ mod tests {
     async fn nobody_waits_for_what_is_away_and_it_is_found_again() {
         let runtime = Runtime::new(Arc::new(SystemClock));
         let guard = Guard::new("store", &Config::default(), &runtime);
-        let hang = async || {
-            let work = guard.run(std::future::pending::<Result<(), ()>>(), |()| true);
-            tokio::time::timeout(Duration::from_millis(200), work).await
-        };
+        let soon = || Deadline::within(Duration::from_millis(200));
+        let hang = |deadline| guard.run(deadline, std::future::pending::<Result<(), ()>>(), |()| true);
+        // Callers who leave say nothing.
+        for _ in 0..50 {
+            let left = tokio::time::timeout(Duration::from_millis(200), hang(Deadline::within(Duration::MAX))).await;
+            assert!(left.is_err());
+        }
         let mut asked = 0;
-        while let Err(_gave_up) = hang().await {
+        while let Err(Unanswered::Elapsed(_)) = hang(soon()).await {
             asked += 1;
             assert!(asked < 50, "the breaker never opens");
         }
-        let refused = guard.run(async { Ok::<_, ()>(1) }, |()| true).await.unwrap_err();
+        assert!(asked > 1);
+        let refused = guard.run(soon(), async { Ok::<_, ()>(1) }, |()| true).await.unwrap_err();
         assert!(refused.to_string().starts_with("store: circuit open"), "{refused}");
         assert!(runtime.metrics.encode().contains("setlist_client_breaker_state{dependency=\"store\"} 2"));
         // What is the caller's own fault is an answer; a few answers close it.
         let mut closed = false;
         for _ in 0..100 {
             tokio::time::sleep(Duration::from_millis(100)).await;
-            let _refused = guard.run(async { Err::<(), _>("wrong") }, |_| false).await;
+            let _refused = guard.run(soon(), async { Err::<(), _>("wrong") }, |_| false).await;
             closed = runtime.metrics.encode().contains("setlist_client_breaker_state{dependency=\"store\"} 0");
             if closed {
                 break;
             }
         }
         assert!(closed);
-        assert_eq!(guard.run(async { Ok::<_, ()>(1) }, |()| true).await, Ok(Ok(1)));
+        assert_eq!(guard.run(soon(), async { Ok::<_, ()>(1) }, |()| true).await, Ok(Ok(1)));
     }
 }

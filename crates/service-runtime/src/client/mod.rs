@@ -51,7 +51,7 @@ use tower::{Layer as _, Service};
 
 pub use body::Body;
 pub use config::Config;
-pub use guard::{Guard, Open};
+pub use guard::{Guard, Open, Unanswered};
 pub use resolve::{Resolve, Resolving, SystemResolver};
 pub use target::{EXPECTED, Malformed, check};
 

@@ -108,7 +108,8 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let left = grpc_timeout::decode(request.headers());
-        let deadline = left.map(|left| Deadline::within(left.saturating_sub(self.trace.unread())));
+        let unread = self.trace.unread();
+        let deadline = left.map(|left| Deadline::within(left.saturating_sub(unread)));
         let method = request.uri().path().trim_start_matches('/');
         let span = self.trace.span(method, deadline);
         // Before the span is entered: afterwards it has its own trace for good.
@@ -120,7 +121,9 @@ where
             return Box::pin(async move { Ok(finish(answer.await, call)) }.instrument(span));
         };
         if deadline.is_past() {
-            return Box::pin(std::future::ready(Ok(too_late(call))));
+            // A caller who is still there may ask somebody else.
+            let refusal = if unread.is_zero() { TOO_LATE } else { STOOD_STILL };
+            return Box::pin(std::future::ready(Ok(refused(call, refusal))));
         }
         request.extensions_mut().insert(deadline);
         let answer = span.in_scope(|| self.inner.call(request));
@@ -128,7 +131,7 @@ where
             async move {
                 match deadline::run(deadline, answer).await {
                     Ok(answer) => Ok(finish(answer, call)),
-                    Err(deadline::Elapsed) => Ok(too_late(call)),
+                    Err(deadline::Elapsed) => Ok(refused(call, TOO_LATE)),
                 }
             }
             .instrument(span),
@@ -143,7 +146,13 @@ fn finish<R: Body>(answer: Result<Response<R>, Infallible>, call: Call) -> Respo
     answer.map(|body| TracedBody::new(body, call, Status::Grpc(status)))
 }
 
-fn too_late<R: Body + Default>(call: Call) -> Response<TracedBody<R>> {
-    call.finish(Status::Grpc(Code::DeadlineExceeded));
-    GrpcStatus::deadline_exceeded("the deadline passed before the work was done").into_http()
+/// A code and why.
+type Refusal = (Code, &'static str);
+
+const TOO_LATE: Refusal = (Code::DeadlineExceeded, "the deadline passed before the work was done");
+const STOOD_STILL: Refusal = (Code::Unavailable, "the process stood still for longer than the call has time");
+
+fn refused<R: Body + Default>(call: Call, (code, why): Refusal) -> Response<TracedBody<R>> {
+    call.finish(Status::Grpc(code));
+    GrpcStatus::new(code, why).into_http()
 }

@@ -1,7 +1,9 @@
 //! The command line as a person meets it: the real binary, its words and its exit codes.
 
+mod export;
 mod measures;
 mod operators;
+mod releases;
 
 use std::{
     path::Path,

@@ -6,7 +6,7 @@ use std::{fmt::Write as _, fs, path::Path, process::Command};
 use anyhow::{Context as _, Result, ensure};
 
 use super::{Kind, Part, Shape};
-use crate::ports;
+use crate::{nats::Sync, ports};
 
 /// Whose data the key opens.
 pub const TENANT: &str = "demo";
@@ -104,6 +104,7 @@ pub(super) fn service(part: Part, shape: &Shape, at: &Addresses, database: &str,
         Kind::Learning => settings.extend([
             ("services.candidates", text(&at.list(Kind::Candidates, "http", 0))),
             ("archive.path", text(&folder.join("archive").display().to_string())),
+            ("archive.history", text(&folder.join("history").display().to_string())),
             ("releases.path", releases),
         ]),
         Kind::Nats | Kind::Postgres => {}
@@ -135,9 +136,13 @@ pub(super) fn nats(part: Part, shape: &Shape, at: &Addresses, store: &Path) -> S
     } else {
         String::new()
     };
+    let sync = match shape.sync {
+        Sync::Always => "  sync_interval: always\n",
+        Sync::Default => "",
+    };
     format!(
         "server_name: \"{part}\"\nlisten: \"127.0.0.1:{}\"\nhttp: \"127.0.0.1:{}\"\n\
-         jetstream {{\n  store_dir: {:?}\n  max_file_store: 16GB\n  max_memory_store: 64MB\n  sync_interval: always\n}}\n\
+         jetstream {{\n  store_dir: {:?}\n  max_file_store: 16GB\n  max_memory_store: 64MB\n{sync}}}\n\
          {cluster}",
         at.main(part),
         at.ops(part),

@@ -4,6 +4,7 @@
 //!
 //! It knows services as programs with a command line; what they do is none of its business.
 
+mod clocks;
 mod files;
 mod shape;
 
@@ -19,7 +20,10 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use self::files::{Addresses, Key};
+use self::{
+    clocks::Clocks,
+    files::{Addresses, Key},
+};
 pub use self::{
     files::{DATABASE, TENANT},
     shape::{Kind, Part, Shape},
@@ -41,6 +45,7 @@ pub struct Cluster {
     // The processes end before the folder that they write into goes.
     processes: Vec<(Part, Process)>,
     postgres: Postgres,
+    clocks: Option<Clocks>,
     shape: Shape,
     at: Addresses,
     key: Key,
@@ -88,11 +93,15 @@ impl Cluster {
         let folder = Folder::new()?;
         let at = Addresses::of(&shape)?;
         let key = Key::make(&setlist)?;
-        let postgres = Postgres::start().await?;
+        let postgres = match &shape.database {
+            Some(folder) => Postgres::start_on(folder).await?,
+            None => Postgres::start().await?,
+        };
         postgres.make_database(DATABASE).await?;
         std::fs::create_dir(folder.join(files::RELEASES))?;
         let database = postgres.url(DATABASE);
 
+        let clocks = if shape.clocks.is_empty() { None } else { Some(Clocks::new(folder.path())?) };
         let mut processes = Vec::new();
         for part in shape.parts().into_iter().filter(|part| part.kind != Kind::Postgres) {
             let (program, ending, text) = if part.kind == Kind::Nats {
@@ -108,9 +117,15 @@ impl Cluster {
                 arguments.insert(0, part.kind.as_str().to_owned());
             }
             let log = folder.join(&format!("{part}.log"));
-            processes.push((part, Process::new(program, arguments, folder.path(), &log)));
+            let mut process = Process::new(program, arguments, folder.path(), &log);
+            if let Some(clocks) = clocks.as_ref().filter(|_| part.kind.is_service()) {
+                let ahead = shape.clocks.get(part.number % shape.clocks.len()).copied().unwrap_or_default();
+                clocks.set(part, ahead)?;
+                process = process.with_environment(clocks.environment(part));
+            }
+            processes.push((part, process));
         }
-        Ok(Self { processes, postgres, shape, at, key, folder })
+        Ok(Self { processes, postgres, clocks, shape, at, key, folder })
     }
 
     /// Every part, in the order in which they are started.
@@ -227,6 +242,15 @@ impl Cluster {
         Ok(())
     }
 
+    /// Sets the wall clock of a service so many seconds ahead of the machine's, or behind it. The service reads it within
+    /// a second; its monotonic clock goes on.
+    ///
+    /// # Errors
+    /// When the services of this cluster have no clocks of their own ([`Shape::clocks`]).
+    pub fn set_clock(&self, part: Part, ahead: i64) -> Result<()> {
+        self.clocks.as_ref().context("this cluster's services read the machine's clock")?.set(part, ahead)
+    }
+
     /// Starts a part that does not run, with the configuration it had. PostgreSQL is ready after it; a service is when
     /// [`Cluster::ready`] says so.
     ///
@@ -238,6 +262,16 @@ impl Cluster {
             Kind::Postgres => self.postgres.restart().await,
             _ => self.process(part)?.start(),
         }
+    }
+
+    /// A service runs another release's program from its next start on, with the configuration it had.
+    ///
+    /// # Errors
+    /// When there is no such service.
+    pub fn replace(&mut self, service: Part, program: &Path) -> Result<()> {
+        ensure!(service.kind.is_service(), "{service} is none of our services");
+        self.process(service)?.replace(program);
+        Ok(())
     }
 
     /// Whether a part runs, frozen or not.
@@ -343,6 +377,15 @@ mod tests {
         let expected =
             "nats-1 nats-2 nats-3 postgres-1 candidates-1 candidates-2 ranking-1 ranking-2 learning-1 edge-1 edge-2";
         assert_eq!(names.join(" "), expected);
+    }
+
+    #[test]
+    fn nats_servers_sync_always_unless_a_test_wants_their_default() {
+        let said =
+            |shape: &Shape| files::nats(Part::nats(0), shape, &Addresses::of(shape).unwrap(), Path::new("/streams"));
+        assert!(said(&Shape::default()).contains("  sync_interval: always\n}\n"));
+        let default = Shape { sync: nats::Sync::Default, ..Shape::default() };
+        assert!(!said(&default).contains("sync_interval"));
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::{fmt, path::PathBuf};
 
+use crate::nats::Sync;
+
 /// How many of each part, and what is told to them.
 #[derive(Clone, Debug)]
 pub struct Shape {
@@ -19,6 +21,13 @@ pub struct Shape {
     pub otlp: String,
     /// Where nats-servers keep their streams; in the cluster's folder when left out.
     pub streams: Option<PathBuf>,
+    /// When nats-servers sync what they were told.
+    pub sync: Sync,
+    /// Where PostgreSQL keeps its data; in a folder of its own when left out.
+    pub database: Option<PathBuf>,
+    /// By how many seconds the wall clocks of services are ahead when they are first started, in turn by their number;
+    /// negative for behind. They can be set then ([`super::Cluster::set_clock`]). Empty for the machine's clock.
+    pub clocks: Vec<i64>,
     /// Further settings of one kind of service: which, the key, and the value as it reads in TOML.
     pub settings: Vec<(Kind, String, String)>,
 }
@@ -34,6 +43,9 @@ impl Default for Shape {
             nats: 3,
             otlp: String::new(),
             streams: None,
+            sync: Sync::Always,
+            database: None,
+            clocks: Vec::new(),
             settings: Vec::new(),
         }
     }

@@ -349,6 +349,34 @@ impl Store for PostgresStore {
         Ok(self.user_unless(tenant, user, nothing).await?.unwrap_or_default())
     }
 
+    async fn users_after(
+        &self,
+        tenant: &TenantId,
+        after: Option<UserKey>,
+        limit: usize,
+    ) -> Result<Vec<(UserKey, Result<StoredUser, Error>)>, Error> {
+        // Each arm walks its own primary key.
+        let select = sqlx::query(
+            "WITH wanted (bucket, user_key) AS (\
+             (SELECT bucket, user_key FROM profiles WHERE tenant = $1 AND (bucket, user_key) > ($2, $3) \
+             ORDER BY bucket, user_key LIMIT $4) UNION \
+             (SELECT bucket, user_key FROM users WHERE tenant = $1 AND (bucket, user_key) > ($2, $3) \
+             ORDER BY bucket, user_key LIMIT $4) ORDER BY 1, 2 LIMIT $4) \
+             SELECT w.user_key, COALESCE(p.version, 0), p.format::bigint, p.profile, u.user_id, u.market, \
+             u.explicit_allowed, u.updated_at FROM wanted w \
+             LEFT JOIN profiles p ON p.tenant = $1 AND p.bucket = w.bucket AND p.user_key = w.user_key \
+             LEFT JOIN users u ON u.tenant = $1 AND u.bucket = w.bucket AND u.user_key = w.user_key \
+             ORDER BY w.bucket, w.user_key",
+        )
+        .bind(tenant.as_str())
+        .bind(after.map_or(-1, UserKey::bucket))
+        .bind(after.map_or(0, |user| user.0 as i64))
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(&self.pool);
+        let found = answer("read users", self.patience, select).instrument(span("SELECT", "profiles", limit)).await?;
+        found.iter().map(|row| Ok((UserKey(rows::integer(row, 0)? as u64), rows::user(row, 1)))).collect()
+    }
+
     async fn begin(&self, lease: Option<&Lease>) -> Result<Box<dyn Folding>, Error> {
         let operation = "begin to fold";
         let begin = async {

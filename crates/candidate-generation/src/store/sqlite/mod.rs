@@ -205,6 +205,25 @@ impl Store for SqliteStore {
         select.instrument(span("SELECT", "profiles", 1)).await
     }
 
+    async fn users_after(
+        &self,
+        tenant: &TenantId,
+        after: Option<UserKey>,
+        limit: usize,
+    ) -> Result<Vec<(UserKey, Result<StoredUser, Error>)>, Error> {
+        let select = sqlx::query(statements::USERS_AFTER)
+            .bind(tenant.as_str())
+            .bind(after.map_or(-1, UserKey::bucket))
+            .bind(after.map_or(0, |user| user.0 as i64))
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX));
+        let found = select
+            .fetch_all(&self.readers)
+            .instrument(span("SELECT", "profiles", limit))
+            .await
+            .map_err(failed("read users"))?;
+        found.iter().map(|row| Ok((UserKey(rows::integer(row, 0)? as u64), rows::user(row, 1)))).collect()
+    }
+
     async fn begin(&self, _: Option<&Lease>) -> Result<Box<dyn Folding>, Error> {
         let tx = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed("begin to fold"))?;
         Ok(Box::new(folding::SqliteFolding { tx }))

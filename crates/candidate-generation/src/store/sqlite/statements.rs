@@ -50,6 +50,18 @@ fn with_tuples(before: &str, tuple: &str, rows: usize, first: usize, after: &str
 pub(super) const ITEMS_AFTER: &str = "SELECT item_id, kind, title, artist_id, artist_name, genres, released_at, duration_ms, explicit, markets \
      FROM items WHERE tenant = ?1 AND item_id > ?2 ORDER BY item_id LIMIT ?3";
 
+/// ?1 tenant, ?2 bucket, ?3 user_key, ?4 limit. Each arm walks its own primary key.
+pub(super) const USERS_AFTER: &str = "WITH wanted (bucket, user_key) AS (\
+     SELECT * FROM (SELECT bucket, user_key FROM profiles WHERE tenant = ?1 AND (bucket, user_key) > (?2, ?3) \
+     ORDER BY bucket, user_key LIMIT ?4) UNION \
+     SELECT * FROM (SELECT bucket, user_key FROM users WHERE tenant = ?1 AND (bucket, user_key) > (?2, ?3) \
+     ORDER BY bucket, user_key LIMIT ?4) ORDER BY 1, 2 LIMIT ?4) \
+     SELECT w.user_key, COALESCE(p.version, 0), p.format, p.profile, u.user_id, u.market, u.explicit_allowed, \
+     u.updated_at FROM wanted w \
+     LEFT JOIN profiles p ON p.tenant = ?1 AND p.bucket = w.bucket AND p.user_key = w.user_key \
+     LEFT JOIN users u ON u.tenant = ?1 AND u.bucket = w.bucket AND u.user_key = w.user_key \
+     ORDER BY w.bucket, w.user_key";
+
 /// ?1 tenant; per row item_key.
 pub(super) fn items_by_key(rows: usize) -> String {
     let after = ") SELECT i.item_id, i.kind, i.title, i.artist_id, i.artist_name, i.genres, i.released_at, i.duration_ms, i.explicit, i.markets \

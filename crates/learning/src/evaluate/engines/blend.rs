@@ -129,7 +129,9 @@ mod tests {
         assert_eq!(blend.settings()[0].value, "popularity 0.5 ease 2");
         let set = blend.parts[1].engine.settings();
         assert!(set.iter().any(|setting| setting.name == "regularisation" && setting.value == "7"));
-        for (name, value) in [("parts", "ease"), ("parts", "ease x"), ("parts", "magic 1"), ("parts", "blend 1"), ("graph.signals", "1")] {
+        for (name, value) in
+            [("parts", "ease"), ("parts", "ease x"), ("parts", "magic 1"), ("parts", "blend 1"), ("graph.signals", "1")]
+        {
             assert!(blend.set(name, value).is_err(), "{name} {value}");
         }
     }

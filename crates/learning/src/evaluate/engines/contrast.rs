@@ -64,7 +64,8 @@ impl Engine for Contrast {
     }
 
     fn train<'a>(&self, training: &'a Training, progress: &dyn Progress) -> Result<Box<dyn Scorer + 'a>, Error> {
-        let weighed = |history| faded(history, self.fading).map_err(|source: factors::Error| Error::training(NAME, source));
+        let weighed =
+            |history| faded(history, self.fading).map_err(|source: factors::Error| Error::training(NAME, source));
         let settings = Settings { seed: training.seed, ..self.settings.clone() };
         let learn = weighed(&training.learn)?;
         let model = contrast::train(&learn, &settings, progress).map_err(|source| Error::training(NAME, source))?;

@@ -44,7 +44,11 @@ impl Engine for Graph {
         let s = &self.settings;
         vec![
             Setting::new("user_exponent", s.user_exponent, "how much of a user's degree is taken out"),
-            Setting::new("item_exponent", s.item_exponent, "how much of an item's degree is taken out where walks begin"),
+            Setting::new(
+                "item_exponent",
+                s.item_exponent,
+                "how much of an item's degree is taken out where walks begin",
+            ),
             Setting::new("end_exponent", s.end_exponent, "the same where walks end; less lifts popular items"),
             Setting::new("signals", s.signals, "smooth signals that pass; 0 leaves the low pass out"),
             Setting::new("low_pass", s.low_pass, "weight of the low pass"),
@@ -75,8 +79,8 @@ impl Engine for Graph {
     fn train<'a>(&self, training: &'a Training, progress: &dyn Progress) -> Result<Box<dyn Scorer + 'a>, Error> {
         let settings = Settings { seed: training.seed, ..self.settings.clone() };
         let filter = Filter::of(&training.learn.seen, &settings, progress);
-        let given = faded(training.given(), self.fading)
-            .map_err(|source: factors::Error| Error::training(NAME, source))?;
+        let given =
+            faded(training.given(), self.fading).map_err(|source: factors::Error| Error::training(NAME, source))?;
         Ok(Box::new(filter.scorer(given)))
     }
 }

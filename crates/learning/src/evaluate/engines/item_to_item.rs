@@ -44,10 +44,18 @@ impl Engine for ItemToItem {
         vec![
             Setting::new("method", method, "cosine or ease"),
             Setting::new("neighbours", s.neighbours, "the most neighbours of an item"),
-            Setting::new("shrinkage", s.shrinkage, "cosine: common users that a similarity needs to be believed by half"),
+            Setting::new(
+                "shrinkage",
+                s.shrinkage,
+                "cosine: common users that a similarity needs to be believed by half",
+            ),
             Setting::new("longest_row", s.longest_row, "cosine: users of more items are passed over; 0 takes all"),
             Setting::new("user_exponent", s.user_exponent, "how much less users of many items say"),
-            Setting::new("end_exponent", s.end_exponent, "cosine: what is taken out of a neighbour; less lifts popular ones"),
+            Setting::new(
+                "end_exponent",
+                s.end_exponent,
+                "cosine: what is taken out of a neighbour; less lifts popular ones",
+            ),
             Setting::new("regularisation", e.regularisation, "ease: strength of the regularisation"),
             Setting::new("item_exponent", e.item_exponent, "ease: how much of an item's degree is taken out"),
             Setting::new("fading", self.fading, "how much the older of a user's choices weigh less"),
@@ -88,8 +96,7 @@ impl Engine for ItemToItem {
     fn train<'a>(&self, training: &'a Training, progress: &dyn Progress) -> Result<Box<dyn Scorer + 'a>, Error> {
         let learn = &training.learn.seen;
         let neighbours = if self.closed_form {
-            let model =
-                ease::train(learn, &self.ease, progress).map_err(|source| Error::training(NAME, source))?;
+            let model = ease::train(learn, &self.ease, progress).map_err(|source| Error::training(NAME, source))?;
             neighbours::of_ease(&model, self.settings.neighbours)
         } else {
             let stage = progress.stage("neighbours", Unit::Steps, None);

@@ -37,7 +37,11 @@ impl Engine for Sequential {
     fn settings(&self) -> Vec<Setting> {
         let s = &self.settings;
         vec![
-            Setting::new("decays", self.of_profiles(|p| p.decay), "what an item counts for each item after it, by profile"),
+            Setting::new(
+                "decays",
+                self.of_profiles(|p| p.decay),
+                "what an item counts for each item after it, by profile",
+            ),
             Setting::new("scales", self.of_profiles(|p| p.scale), "what each profile is multiplied by"),
             Setting::new("regularisation", s.regularisation, "strength of the regularisation"),
             Setting::new("popularity_exponent", s.popularity_exponent, "how much of an item's count is taken out"),

@@ -1,55 +1,16 @@
-//! The archive: every event once, whatever is delivered again.
+//! Landing, reading and compaction of events, in a folder.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use event_bus::{Delivery, Envelope, Handler, Outcome, StreamName, subjects};
 use learning::{
-    archive::{Archive, ArchiveHandler, Landed, Message, Span, columns},
+    archive::{Archive, ArchiveHandler, EventRow, Landed, Origin, Span, cells},
     progress::Silent,
     world::{Config, generate},
 };
-use shared_models::{
-    EventId, ItemId, Seed, TenantId, Timestamp, UserId,
-    event::{Event, EventKind},
-    item::Market,
-};
+use shared_models::{Seed, TenantId, Timestamp, event::Event};
 
-const NOW: Timestamp = Timestamp(1_780_000_000_000);
-const DAY: i64 = 86_400_000;
-
-fn tenant() -> TenantId {
-    TenantId::new("demo").unwrap()
-}
-
-fn event(n: u64) -> Event {
-    Event {
-        id: EventId::new(format!("e-{n}")).unwrap(),
-        user: UserId::new(format!("user-{}", n % 7)).unwrap(),
-        kind: if n.is_multiple_of(5) { EventKind::Other("wobble".to_owned()) } else { EventKind::Play },
-        item: ItemId::new(format!("item-{}", n % 11)).unwrap(),
-        occurred_at: Timestamp(NOW.0 - DAY + n as i64 * 1_000),
-        received_at: NOW,
-        ms_played: n.is_multiple_of(2).then_some(n as u32),
-        recommendation: n.is_multiple_of(3).then(|| uuid::Uuid::from_u128(u128::from(n))),
-        shelf: n.is_multiple_of(3).then(|| "home".to_owned()),
-        position: n.is_multiple_of(3).then_some(n as u16),
-        session: None,
-        device: Some("phone".to_owned()),
-        market: Market::parse("SE"),
-    }
-}
-
-fn message(sequence: u64, id: &str, numbers: std::ops::Range<u64>) -> Message {
-    Message { sequence, id: id.to_owned(), published_at: NOW, tenant: tenant(), events: numbers.map(event).collect() }
-}
-
-fn files(root: &Path) -> usize {
-    std::fs::read_dir(root)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .map(|path| if path.is_dir() { files(&path) } else { 1 })
-        .sum()
-}
+use super::{DAY, NOW, event, files, message, partition, tenant};
 
 #[test]
 fn events_come_back_as_they_went_in_and_in_time_order() {
@@ -126,7 +87,7 @@ fn a_compaction_cut_short_loses_and_doubles_nothing() {
     let archive = Archive::open(folder.path(), NOW).unwrap();
     archive.land(&[message(1, "a", 0..5)]).unwrap();
     archive.land(&[message(2, "b", 5..9)]).unwrap();
-    let day = folder.path().join("demo").join("2026-05-28");
+    let day = partition(folder.path(), "events");
     let old: Vec<_> = std::fs::read_dir(&day).unwrap().map(|entry| entry.unwrap().path()).collect();
     let copies: Vec<(_, Vec<u8>)> = old.iter().map(|path| (path.clone(), std::fs::read(path).unwrap())).collect();
     let tomorrow = Timestamp(NOW.0 + DAY);
@@ -143,7 +104,7 @@ fn a_broken_file_is_an_error_that_names_it() {
     let folder = tempfile::tempdir().unwrap();
     let archive = Archive::open(folder.path(), NOW).unwrap();
     archive.land(&[message(1, "a", 0..5)]).unwrap();
-    std::fs::write(folder.path().join("demo").join("2026-05-28").join("bad.parquet"), b"no").unwrap();
+    std::fs::write(partition(folder.path(), "events").join("bad.parquet"), b"no").unwrap();
     let error = archive.read(&tenant(), Span::ALL, &Silent).unwrap_err().to_string();
     assert!(error.contains("bad.parquet as Parquet"), "{error}");
 }
@@ -151,9 +112,15 @@ fn a_broken_file_is_an_error_that_names_it() {
 #[test]
 fn a_world_takes_few_bytes_an_event() {
     let world = generate(&Config::small(Seed(5), NOW), &Silent).unwrap();
-    let rows: Vec<columns::Row> =
-        world.events.iter().map(|event| columns::Row { sequence: 1, event: event.clone() }).collect();
-    let bytes = columns::write(&rows, &[]).unwrap().len();
+    // As an edge commits them: some hundred events a message.
+    let rows: Vec<EventRow> = (0_u64..)
+        .zip(&world.events)
+        .map(|(at, event)| EventRow {
+            origin: Origin { sequence: at / 300, message: format!("m{}", at / 300).into(), index: (at % 300) as u32 },
+            event: event.clone(),
+        })
+        .collect();
+    let bytes = cells::write(&rows, &[]).unwrap().len();
     println!("{} bytes an event", bytes / rows.len());
     assert!(bytes / rows.len() < 60);
 }
@@ -204,8 +171,8 @@ async fn the_handler_answers_when_messages_are_on_disk_and_rejects_what_cannot_b
 async fn a_disk_that_says_no_costs_no_delivery() {
     let folder = tempfile::tempdir().unwrap();
     let archive = Arc::new(Archive::open(folder.path(), NOW).unwrap());
-    // A file stands where the tenant's folder belongs.
-    std::fs::write(folder.path().join("demo"), b"in the way").unwrap();
+    // A file stands where the table's folder belongs.
+    std::fs::write(folder.path().join("events"), b"in the way").unwrap();
     let good = Envelope::new(
         contracts::events::KIND,
         contracts::events::VERSION,
@@ -213,5 +180,8 @@ async fn a_disk_that_says_no_costs_no_delivery() {
         contracts::events::encode(&tenant(), &[event(1)]),
     );
     let outcomes = ArchiveHandler::new(archive).handle(&[delivery(1, good)]).await;
-    assert!(matches!(&outcomes[0], Outcome::Pause { reason } if reason.contains("could not create")), "{outcomes:?}");
+    assert!(
+        matches!(&outcomes[0], Outcome::Pause { reason } if reason.contains("could not write events/tenant=demo")),
+        "{outcomes:?}"
+    );
 }
