@@ -4,8 +4,8 @@
 //! `cargo run --release -p candidate-generation --example index -- <folder> [name=value ...]`
 //!
 //! Names: `queries` (500), `k` (200), `efforts` (`0.2,0.3,…`), `filters` (percent that a filter leaves, `50,10,1`), `few` (shares
-//! of the rows up to which a filter's are gone through one by one: 0 and 1 show where that begins to pay), `unit` (`true` scales every
-//! row to length 1: then lengths help nobody, and what is measured is the search by angle), `dump` (a folder: writes `queries.f32` and `truth.u32`, row-major, for other engines to be measured on).
+//! of the rows up to which a filter's are gone through one by one: 0 and 1 show where that begins to pay), `dump` (a
+//! folder: writes `queries.f32` and `truth.u32`, row-major, for other engines to be measured on).
 
 use std::{error::Error, path::Path, process::ExitCode, sync::Arc, time::Instant};
 
@@ -20,7 +20,6 @@ struct Settings {
     efforts: Vec<f32>,
     filters: Vec<f64>,
     few: Vec<f32>,
-    unit: bool,
     dump: Option<String>,
 }
 
@@ -45,7 +44,6 @@ fn settings(arguments: impl Iterator<Item = String>) -> Result<Settings, Box<dyn
         efforts: vec![0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8],
         filters: vec![50.0, 10.0, 5.0, 2.0, 1.0, 0.1],
         few: Vec::new(),
-        unit: false,
         dump: None,
     };
     for argument in arguments {
@@ -56,7 +54,6 @@ fn settings(arguments: impl Iterator<Item = String>) -> Result<Settings, Box<dyn
             "efforts" => settings.efforts = list(value)?,
             "filters" => settings.filters = list(value)?,
             "few" => settings.few = list(value)?,
-            "unit" => settings.unit = value.parse()?,
             "dump" => settings.dump = Some(value.to_owned()),
             _ => return Err(format!("{name:?} is no setting").into()),
         }
@@ -82,7 +79,6 @@ fn run() -> Result<(), Box<dyn Error>> {
     let factors = release.factors.take().ok_or("the release has no factors")?;
     let histories = release.blobs.remove("histories.bin").ok_or("the release has no histories")?;
     drop(release.lists.take());
-    let factors = if settings.unit { scaled(&factors)? } else { factors };
 
     let (started, cpu) = (Instant::now(), process_seconds());
     let lists = candidate_generation::index::build::lists(&factors, Config::default().exact_below);
@@ -132,15 +128,6 @@ fn run() -> Result<(), Box<dyn Error>> {
     }
     println!("exact, one after another: {:.0} us CPU", exact_us(&factors, &queries, settings.k));
     Ok(())
-}
-
-/// The factors with every row of length 1.
-fn scaled(factors: &Factors) -> Result<Factors, releases::Error> {
-    let mut values = factors.values.to_vec();
-    values.chunks_exact_mut(factors.stride()).for_each(|row| {
-        vectors::normalise(row);
-    });
-    Ok(Factors { values: values.into(), ..factors.clone() })
 }
 
 fn quantiles(mut values: Vec<f32>) -> String {

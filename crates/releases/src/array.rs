@@ -137,7 +137,7 @@ mod tests {
         assert_eq!(content.bytes(), bytemuck::cast_slice::<u32, u8>(&numbers));
         let some = Array::<u32>::mapped(map, 400..480).unwrap();
         assert_eq!(*some, numbers[100..120]);
-        assert_eq!(some.clone(), Array::from(numbers[100..120].to_vec()));
+        assert_eq!(some, Array::from(numbers[100..120].to_vec()));
         let moved = Array::<u32>::mapped(map, 401..481).unwrap();
         assert_eq!(moved.len(), 20, "what is not aligned is copied");
         assert!(Array::<u32>::mapped(map, 159_996..160_004).is_none());

@@ -184,7 +184,7 @@ mod tests {
         let newcomers = Newcomers::of(&release, factors, &catalogue.snapshot());
         let follow = |keys: &[ItemKey]| newcomers.follow(&release, factors, &catalogue.snapshot(), keys);
         let unplayed = (key("unplayed"), vec![0.0, 3.0]);
-        assert_eq!(vectors(&newcomers.added(), Wanted::All), [unplayed.clone()], "an artist is nobody's next track");
+        assert_eq!(vectors(&newcomers.added(), Wanted::All), [unplayed], "an artist is nobody's next track");
         assert!(vectors(&newcomers.added(), Wanted::New).is_empty());
 
         let put = |item: Item| Change::Put(Arc::new(item));

@@ -42,6 +42,8 @@ pub(crate) fn config(folder: &TempDir) -> Config {
     config.store = store::Config::at(format!("sqlite://{}", folder.path().join("deep/candidates.db").display()));
     config.bus.path = PathBuf::from(folder.path()).join("bus.db");
     config.embedding = embedding::Config::default();
+    // A busy machine takes longer than a page may.
+    config.profiles.read_budget = std::time::Duration::from_secs(5);
     config
 }
 

@@ -30,6 +30,9 @@ use shared_models::ErrorCode;
 
 use crate::dense::{Factor, Matrix};
 
+/// An item that is known: its features with their weights, how much it counts, and its vector.
+type Row<'a> = (Vec<(u32, f32)>, f32, &'a [f32]);
+
 /// From how many users on an item's vector is believed no more.
 const MOST_BELIEVED: f32 = 50.0;
 
@@ -134,7 +137,7 @@ impl Mapping {
         let wide = mapping.words.len() + expected + 1;
 
         let (mut system, mut right) = (Matrix::zeros(wide, wide), Matrix::zeros(wide, dimensions));
-        let rows: Vec<(Vec<(u32, f32)>, f32, &[f32])> = known
+        let rows: Vec<Row<'_>> = known
             .iter()
             .map(|item| {
                 let belief = (item.users as f32).min(MOST_BELIEVED).sqrt();

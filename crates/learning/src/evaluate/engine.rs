@@ -42,6 +42,7 @@ pub struct Setting {
 impl Setting {
     /// A setting with its present value.
     #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "a number or a word stands in the call")]
     pub fn new(name: &'static str, value: impl ToString, about: &'static str) -> Self {
         Self { name, value: value.to_string(), about }
     }

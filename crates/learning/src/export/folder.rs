@@ -21,7 +21,7 @@ pub(super) const FORM: u32 = 1;
 /// What an export says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// The form, [`FORM`].
+    /// Which form of manifest this is.
     pub form: u32,
     /// Whose everything it is.
     pub tenant: String,

@@ -51,7 +51,7 @@ fn one_signal_is_what_everybody_gets() {
 #[test]
 fn sharpening_takes_off_what_a_further_walk_says() {
     let plain = Settings { signals: 0, ..Settings::gf_cf() };
-    let sharp = Settings { sharpening: 0.5, ..plain.clone() };
+    let sharp = Settings { sharpening: 0.5, ..plain };
     let z = scores(&path(), &plain, &[0]);
     let e = 1.0 / 8.0_f32.sqrt();
     let step = |z: &[f32]| vec![0.5 * z[0] + e * z[1], e * z[0] + 0.5 * z[1] + e * z[2], e * z[1] + 0.5 * z[2], 0.0];
