@@ -1,3 +1,5 @@
+//! The gradient of the contrast, and what is learnt from little data.
+
 use super::*;
 use crate::progress::Silent;
 

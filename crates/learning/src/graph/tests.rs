@@ -1,3 +1,5 @@
+//! Graph filters on a path that can be filtered by hand.
+
 use super::*;
 use crate::progress::Silent;
 

@@ -1,3 +1,5 @@
+//! Weights from the recent to the next, on lists that can be followed by hand.
+
 use proptest::prelude::*;
 
 use super::*;
