@@ -44,7 +44,7 @@ pub struct Grpc {
 }
 
 /// How pages are ranked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pages {
     /// The most candidates of a page.
@@ -52,6 +52,11 @@ pub struct Pages {
     /// The longest a release's scorer may take.
     #[serde(with = "humantime_serde")]
     pub scorer_budget: Duration,
+    /// The share of the time left to a page that its candidates may take; where that is too little for all of them, the
+    /// likeliest are ranked.
+    pub spend: f32,
+    /// So many candidates are ranked however little time is left.
+    pub least_scored: usize,
 }
 
 impl Validate for Config {
@@ -95,6 +100,12 @@ impl Validate for Pages {
         if self.scorer_budget.is_zero() {
             problems.push(Problem::new("scorer_budget", "0s", "more than nothing, such as \"25ms\""));
         }
+        if !(0.01..=1.0).contains(&self.spend) {
+            problems.push(Problem::new("spend", self.spend, "0.01 to 1"));
+        }
+        if !(1..=self.max_candidates).contains(&self.least_scored) {
+            problems.push(Problem::new("least_scored", self.least_scored, "1 to max_candidates"));
+        }
         problems
     }
 }
@@ -122,6 +133,8 @@ mod tests {
         assert!(with("pages.max_candidate", "5").unwrap_err().to_string().contains("max_candidates"));
         assert!(with("pages.max_candidates", "0").unwrap_err().to_string().contains("1 to 100000"));
         assert!(with("releases.poll", "1ms").unwrap_err().to_string().contains("50ms to 1h"));
+        assert!(with("pages.spend", "0").unwrap_err().to_string().contains("0.01 to 1"));
+        assert!(with("pages.least_scored", "0").unwrap_err().to_string().contains("1 to max_candidates"));
         assert!(with("pages.scorer_budget", "0s").unwrap_err().to_string().contains("more than nothing"));
     }
 }

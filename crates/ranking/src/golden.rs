@@ -51,14 +51,14 @@ pub fn is_constant(model: &LinearModel) -> bool {
             rows.append(&mut row);
         }
     }
-    let predictions = model.predict(&Matrix::from_rows(rows).unwrap_or_default());
+    let predictions = model.predict(&Matrix::from_rows(&rows).unwrap_or_default());
     predictions.windows(2).all(|pair| matches!(pair, [one, other] if one == other))
 }
 
 /// What a scorer says of a golden card.
 #[must_use]
 pub fn predict(model: &LinearModel, card: &Card) -> Option<Predictions> {
-    model.predict(&Matrix::from_rows(card.features.clone())?).first().copied()
+    model.predict(&Matrix::from_rows(&card.features)?).first().copied()
 }
 
 fn answers(model: &LinearModel, golden: &Golden) -> Result<(), String> {

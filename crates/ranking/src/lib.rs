@@ -10,6 +10,8 @@ pub mod config;
 
 pub mod server;
 
+pub mod first_pass;
+
 pub mod features;
 pub mod scorers;
 

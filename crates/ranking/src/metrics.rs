@@ -37,6 +37,7 @@ pub struct RankingMetrics {
     cards: Family<ReasonLabels, Counter>,
     explored: Counter,
     unscored: Counter,
+    passed_over: Counter,
     cold: Counter,
     releases: Family<OutcomeLabels, Counter>,
     live: Family<ReleaseLabels, Gauge>,
@@ -54,6 +55,7 @@ impl RankingMetrics {
             cards: Family::default(),
             explored: Counter::default(),
             unscored: Counter::default(),
+            passed_over: Counter::default(),
             cold: Counter::default(),
             releases: Family::default(),
             live: Family::default(),
@@ -67,6 +69,11 @@ impl RankingMetrics {
             "setlist_ranking_unscored_rows",
             "Rows of shelves that could not be scored",
             this.unscored.clone(),
+        );
+        metrics.register(
+            "setlist_ranking_passed_over_rows",
+            "Candidates that were not scored for want of time",
+            this.passed_over.clone(),
         );
         metrics.register("setlist_ranking_cold_pages", "Pages scored without a trained scorer", this.cold.clone());
         metrics.register("setlist_ranking_releases", "Releases looked at, by outcome", this.releases.clone());
@@ -98,7 +105,11 @@ impl RankingMetrics {
         }
         self.explored.inc_by(explored);
         self.unscored.inc_by(unscored);
-        self.cold.inc_by(u64::from(!page.degraded.is_empty()));
+        self.cold.inc_by(u64::from(page.degraded.iter().any(|stage| stage.stage.starts_with("scorer.linear"))));
+    }
+
+    pub(crate) fn passed_over(&self, rows: usize) {
+        self.passed_over.inc_by(rows as u64);
     }
 
     pub(crate) fn failed(&self, code: shared_models::ErrorCode) {

@@ -2,19 +2,26 @@
 //!
 //! It must not know whether the caller is in this process or behind a network.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 use contracts::{Deadline, Failure, Ranking, ReleaseControl, ServingRelease};
 use service_runtime::TaskGroup;
 use shared_models::{
     ReleaseId, TenantId,
+    degraded::{DegradedCause, DegradedStage},
     plan::{RankQuery, ShelfRankPlan},
-    slate::RankedPage,
+    slate::{RankedPage, Slate},
 };
+use tracing::field;
 
 use crate::{
+    config::Pages,
     error::Error,
+    first_pass::{self, Pace},
     metrics::RankingMetrics,
     models::Models,
     pipeline::{Page, Pipeline},
@@ -24,34 +31,74 @@ use crate::{
 pub struct Ranker {
     models: Arc<Models>,
     pipeline: Pipeline,
-    max_candidates: usize,
+    pages: Pages,
+    pace: Pace,
     metrics: RankingMetrics,
 }
 
 impl Ranker {
-    /// A ranker of pages of at most `max_candidates`.
+    /// A ranker of the pages that `pages` allows.
     #[must_use]
-    pub fn new(models: Arc<Models>, pipeline: Pipeline, max_candidates: usize, metrics: RankingMetrics) -> Self {
-        Self { models, pipeline, max_candidates, metrics }
+    pub fn new(models: Arc<Models>, pipeline: Pipeline, pages: Pages, metrics: RankingMetrics) -> Self {
+        Self { models, pipeline, pages, pace: Pace::default(), metrics }
     }
 
     async fn run(&self, query: RankQuery, deadline: Deadline) -> Result<RankedPage, Error> {
         if deadline.is_past() {
             return Err(Error::Deadline);
         }
-        validate(&query, self.max_candidates)?;
+        validate(&query, self.pages.max_candidates)?;
         let serving = self.models.serving(&query.tenant);
         let release = serving.as_ref().map(|serving| serving.release.id().clone());
-        let rows = query.table.len();
+        let kept = self.kept(&query, deadline);
+        let (kept, query) = match kept {
+            Some((kept, narrowed)) => (Some(kept), narrowed),
+            None => (None, query),
+        };
         let page = Page::new(query, serving);
+        let rows = page.query.table.len();
+        let started = Instant::now();
         let ranked = self.pipeline.run(&page, rows, deadline).await.map_err(Error::Stage)?;
-        Ok(RankedPage {
-            slates: ranked.slates.into_iter().filter_map(|(_, slate)| slate).collect(),
-            release,
-            degraded: ranked.degraded,
-        })
+        self.pace.observe(rows, started.elapsed());
+        let mut slates: Vec<Slate> = ranked.slates.into_iter().filter_map(|(_, slate)| slate).collect();
+        let mut degraded = ranked.degraded;
+        if let Some(kept) = kept {
+            degraded.push(DegradedStage::new(FIRST_PASS, DegradedCause::Skipped));
+            for card in slates.iter_mut().flat_map(|slate| &mut slate.cards) {
+                card.row = kept.get(card.row as usize).copied().unwrap_or(card.row);
+            }
+        }
+        Ok(RankedPage { slates, release, degraded })
+    }
+
+    /// The rows that go on and the question about them, where there are more than the deadline lets the scorer
+    /// look at.
+    fn kept(&self, query: &RankQuery, deadline: Deadline) -> Option<(Vec<u32>, RankQuery)> {
+        let time = deadline.remaining().min(LONGEST).mul_f32(self.pages.spend);
+        let most = self.pace.rows_in(time).max(self.pages.least_scored);
+        let rows = query.table.len();
+        if rows <= most {
+            return None;
+        }
+        let span = tracing::info_span!(
+            "pipeline.first_pass",
+            stage.name = "first_pass",
+            stage.r#in = rows,
+            stage.out = field::Empty
+        );
+        let _entered = span.enter();
+        let kept = first_pass::likeliest(query, most);
+        span.record("stage.out", kept.len());
+        self.metrics.passed_over(rows - kept.len());
+        let narrowed = first_pass::narrowed(query, &kept);
+        Some((kept, narrowed))
     }
 }
+
+/// No page takes longer, whatever its caller allows.
+const LONGEST: Duration = Duration::from_secs(60);
+/// What `degraded` calls the first pass.
+const FIRST_PASS: &str = "scorer.first_pass";
 
 #[async_trait]
 impl Ranking for Ranker {

@@ -4,7 +4,8 @@
 //! gradient of Vegas and of Netflix's concurrency-limits), and how long the runtime lets ready work wait. The two
 //! together tell where a queue is. Where both have grown it is here, and the limit falls until it is gone. Where only
 //! answers are slow it is at a service behind us: there the ladder and the breakers help, and the limit falls no
-//! further than to what costs this process nothing. The best is measured anew all the time; under a load that never
+//! further than to what costs this process nothing; unless some of many answers time out while others come whole: then
+//! that service does what it can, and fewer at once get more out of it. The best is measured anew all the time; under a load that never
 //! ends, by a short look with few requests in hand. Must not know requests, clocks or metrics.
 
 use std::time::Duration;
@@ -17,6 +18,10 @@ const STEEPEST: f64 = 0.6;
 const CALM: usize = 64;
 /// As low as the limit falls for a queue that is not in this process.
 const AWAY: usize = 32;
+/// From one timeout in so many answers on, with whole ones among them, a service behind us is asked too much.
+const STRAINED: u32 = 20;
+/// For how many windows after that the limit stays wary: half a minute.
+const WARY: u32 = 300;
 /// A wait of this many targets is a queue, whatever the answers say.
 const CONGESTED: u32 = 4;
 /// How many answers make a measurement of the best.
@@ -114,6 +119,8 @@ pub(super) struct Rule {
     /// For how many windows the best has been in doubt, and after how many it is measured anew.
     doubts: u32,
     doubtful: u32,
+    /// For how many windows more a service behind us is taken to be near its end.
+    wary: u32,
     /// The best of what the last window answered, in seconds.
     pub(super) best: Option<f64>,
 }
@@ -125,8 +132,8 @@ impl Rule {
         let limit = CALM.min(most) as f64;
         let bests = vec![Best::UNKNOWN; kinds];
         let least = least.clamp(1, most);
-        let (windows, looking, doubts, best) = (0, 0, 0, None);
-        Self { least, most, target, limit, bests, windows, looking, doubts, doubtful: DOUBTFUL, best }
+        let (windows, looking, doubts, wary, best) = (0, 0, 0, 0, None);
+        Self { least, most, target, limit, bests, windows, looking, doubts, doubtful: DOUBTFUL, wary, best }
     }
 
     /// The limit now.
@@ -186,8 +193,13 @@ impl Rule {
             Some(slowness) => slowness > TOLERANCE,
             None => seen.timeouts > 0,
         };
-        let floor = if waits { self.least } else { AWAY.clamp(self.least, self.most) } as f64;
-        let grown = self.limit + self.limit.sqrt();
+        let whole: u32 = seen.answers.iter().map(|answers| answers.count).sum();
+        let full = seen.peak * 2 >= self.limit as usize;
+        let strained = full && whole > 0 && seen.timeouts * STRAINED >= whole + seen.timeouts;
+        self.wary = if strained { WARY } else { self.wary.saturating_sub(1) };
+        let near = waits || self.wary > 0;
+        let floor = if near { self.least } else { AWAY.clamp(self.least, self.most) } as f64;
+        let grown = self.limit + if self.wary > 0 { 1.0 } else { self.limit.sqrt() };
         if (slow && (waits || self.limit > floor)) || seen.wait > self.target * CONGESTED {
             let by_latency = slowness.filter(|_| slow).map_or(STEEPEST, |slowness| TOLERANCE / slowness);
             let by_wait = if waits { self.target.as_secs_f64() / seen.wait.as_secs_f64() } else { STEEPEST };
@@ -196,7 +208,7 @@ impl Rule {
             self.limit = (self.limit * gradient).max(floor.min(self.limit));
         } else if slow && !waits {
             self.limit = grown.min(floor);
-        } else if !waits && (seen.refused > 0 || seen.peak * 2 >= self.limit as usize || self.limit < CALM as f64) {
+        } else if !waits && (seen.refused > 0 || full || self.limit < CALM as f64) {
             self.limit = grown;
         }
         self.limit = self.limit.clamp(self.least as f64, self.most as f64);

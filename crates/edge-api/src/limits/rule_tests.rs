@@ -16,6 +16,8 @@ struct Server {
     pause: f64,
     /// Whether the processors are this process's own: then ready work waits with the rest.
     here: bool,
+    /// After so long a request behind us is given up, in seconds.
+    patience: f64,
     /// How much each request in hand has got, and how long it has been there.
     in_hand: Vec<(f64, f64)>,
     arrivals: f64,
@@ -33,7 +35,7 @@ struct Outcome {
 impl Server {
     fn new(work: f64, pause: f64, here: bool) -> Self {
         let rule = Rule::new(8, 512, Duration::from_millis(3), 1);
-        Self { processors: 2.0, work, pause, here, in_hand: Vec::new(), arrivals: 0.0, rule }
+        Self { processors: 2.0, work, pause, here, patience: f64::INFINITY, in_hand: Vec::new(), arrivals: 0.0, rule }
     }
 
     fn capacity(&self) -> f64 {
@@ -87,6 +89,8 @@ impl Server {
             whole.goodput += 1.0;
             whole.took += age;
         }
+        let given_up = self.in_hand.extract_if(.., |(_, age)| *age >= self.patience);
+        seen.timeouts += given_up.count() as u32;
         // Ready work waits until what stands before it is done.
         let queue = if self.here { (working / self.processors - 1.0).max(0.0) * self.work } else { 0.0 };
         Duration::from_secs_f64(queue)
@@ -107,6 +111,20 @@ fn under_any_load_the_server_does_what_it_can() {
                 assert!(outcome.took < 0.1, "{told}, in {} s", outcome.took);
                 assert!((outcome.goodput + outcome.refused) > 0.95 * peak * times, "{told}");
             }
+        }
+    }
+}
+
+#[test]
+fn a_service_behind_us_that_gives_up_late_answers_is_not_asked_for_more_than_it_does() {
+    for work in [0.004, 0.008] {
+        let mut server = Server::new(work, 0.001, false);
+        server.patience = 0.07;
+        server.run(server.capacity() * 0.5, 3.0);
+        for times in [1.0, 2.0, 3.0, 10.0] {
+            let outcome = server.run(server.capacity() * times, 20.0);
+            let told = format!("{work} s, {times} times: {} of {}", outcome.goodput, server.capacity());
+            assert!(outcome.goodput > 0.9 * server.capacity(), "{told}");
         }
     }
 }

@@ -183,7 +183,7 @@ pub fn fit(rows: &Rows, settings: &Settings) -> Result<Trained, Error> {
         .collect();
     let mut model = LinearModel::new(means, scales, fitted?).map_err(Error::Model)?;
     let held = |range: std::ops::Range<usize>| {
-        Matrix::from_rows(rows.features[range.start * COLUMNS..range.end * COLUMNS].to_vec()).unwrap_or_default()
+        Matrix::from_rows(&rows.features[range.start * COLUMNS..range.end * COLUMNS]).unwrap_or_default()
     };
     // Calibrated on the numbers that serving computes, to the bit: the model's own.
     let logits = model.logits(&held(trained_on..calibrated_on));

@@ -274,7 +274,8 @@ impl Replayer<'_> {
 
     fn features(&self, profile: &Profile, scene: &Scene<'_>, items: &[ItemKey]) -> Vec<f32> {
         let query = self.query(profile, scene, items);
-        features::compute(&query, Some(self.input.release)).values().to_vec()
+        let matrix = features::compute(&query, Some(self.input.release));
+        (0..matrix.rows()).flat_map(|row| matrix.row(row)).collect()
     }
 
     /// The question that the edge would have asked ranking.

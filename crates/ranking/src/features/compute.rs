@@ -1,7 +1,6 @@
 //! How each column of the schema is computed from the table, the listener and the factors.
 //!
-//! Numbers that are the same for all rows are written once and repeated; the rest goes column by
-//! column, so that each loop is short and plain. It must never know a model or a shelf.
+//! Column by column, so that each loop is short and plain. It must never know a model or a shelf.
 
 use releases::vectors;
 use shared_models::{
@@ -13,7 +12,7 @@ use shared_models::{
 use super::{
     Matrix,
     gather::{Gathered, Units},
-    schema::{COLUMNS, Column, SCHEMA},
+    schema::Column,
 };
 
 /// How many recent items the nearest one is looked for among.
@@ -22,39 +21,32 @@ const NEAREST_OF: usize = 10;
 /// See [`super::compute()`].
 #[must_use]
 pub fn compute(query: &RankQuery, gathered: &Gathered) -> Matrix {
-    let mut matrix = Matrix { values: listener_row(query).repeat(query.table.len()) };
+    let mut matrix = Matrix::of_defaults(query.table.len());
+    listener(&mut matrix, query);
     similarities(&mut matrix, gathered);
     evidence(&mut matrix, &query.table);
     facts(&mut matrix, query);
     matrix
 }
 
-fn put(row: &mut [f32; COLUMNS], column: Column, raw: f32) {
-    row[column as usize] = column.feature().transform.apply(raw);
-}
-
-/// The row that every candidate starts from: defaults, and what depends on the listener alone.
-fn listener_row(query: &RankQuery) -> [f32; COLUMNS] {
-    let mut row = [0.0; COLUMNS];
-    for (place, feature) in row.iter_mut().zip(SCHEMA) {
-        *place = feature.default;
-    }
+/// Writes what depends on the listener and the moment alone: the same in every row.
+fn listener(matrix: &mut Matrix, query: &RankQuery) {
+    let mut put = |column: Column, raw: f32| matrix.column_mut(column).fill(column.feature().transform.apply(raw));
     let (listener, context) = (&query.listener, &query.context);
-    put(&mut row, Column::ListenerPlays, listener.plays as f32);
-    put(&mut row, Column::ListenerPlaysWeek, listener.plays_7d as f32);
-    put(&mut row, Column::ListenerSkipRate, listener.skip_rate);
-    put(&mut row, Column::ListenerCompleteRate, listener.complete_rate);
-    put(&mut row, Column::ListenerRepeatRate, listener.repeat_rate);
+    put(Column::ListenerPlays, listener.plays as f32);
+    put(Column::ListenerPlaysWeek, listener.plays_7d as f32);
+    put(Column::ListenerSkipRate, listener.skip_rate);
+    put(Column::ListenerCompleteRate, listener.complete_rate);
+    put(Column::ListenerRepeatRate, listener.repeat_rate);
     if listener.known {
-        put(&mut row, Column::HourShare, listener.hour_share * 24.0);
+        put(Column::HourShare, listener.hour_share * 24.0);
         if listener.idle_days >= 0.0 {
-            put(&mut row, Column::ListenerIdle, listener.idle_days);
+            put(Column::ListenerIdle, listener.idle_days);
         }
     }
-    put(&mut row, Column::Weekend, flag(context.local_weekday >= 5));
-    put(&mut row, Column::Handheld, flag(matches!(context.device.as_str(), "phone" | "mobile" | "tablet" | "watch")));
-    put(&mut row, Column::Stationary, flag(matches!(context.device.as_str(), "speaker" | "tv" | "console" | "car")));
-    row
+    put(Column::Weekend, flag(context.local_weekday >= 5));
+    put(Column::Handheld, flag(matches!(context.device.as_str(), "phone" | "mobile" | "tablet" | "watch")));
+    put(Column::Stationary, flag(matches!(context.device.as_str(), "speaker" | "tv" | "console" | "car")));
 }
 
 fn flag(is_so: bool) -> f32 {
@@ -66,20 +58,17 @@ fn similarities(matrix: &mut Matrix, gathered: &Gathered) {
     if candidates.stride() == 0 {
         return;
     }
-    for (index, row) in matrix.iter_mut().enumerate() {
-        put(row, Column::FactorsKnown, flag(candidates.is_known(index)));
-    }
+    fill(matrix, Column::FactorsKnown, (0..).map(|index| flag(candidates.is_known(index))));
     let mut cosines = vec![0.0_f32; matrix.rows()];
     if gathered.listener.len() == candidates.stride() {
         vectors::dot_many(&gathered.listener, candidates.values(), &mut cosines);
-        for (index, (row, cosine)) in matrix.iter_mut().zip(&cosines).enumerate() {
-            put(row, Column::UserCosine, *cosine);
-            put(row, Column::UserDot, *cosine * candidates.length(index) * gathered.listener_length);
-        }
+        fill(matrix, Column::UserCosine, cosines.iter().copied());
+        let lengths = (0..).map(|index| candidates.length(index) * gathered.listener_length);
+        fill(matrix, Column::UserDot, cosines.iter().zip(lengths).map(|(cosine, length)| cosine * length));
     }
     if gathered.recent.is_known(0) {
         vectors::dot_many(gathered.recent.unit(0), candidates.values(), &mut cosines);
-        fill(matrix, Column::LatestSimilarity, &cosines);
+        fill(matrix, Column::LatestSimilarity, cosines.iter().copied());
     }
     mean_and_nearest(matrix, candidates, &gathered.recent, (Column::RecentMean, Column::RecentMax), &mut cosines);
     mean_and_nearest(matrix, candidates, &gathered.seeds, (Column::SeedMean, Column::SeedMax), &mut cosines);
@@ -102,7 +91,7 @@ fn mean_and_nearest(
         vectors::axpy(1.0 / known as f32, unit, &mut mean);
     }
     vectors::dot_many(&mean, candidates.values(), cosines);
-    fill(matrix, columns.0, cosines);
+    fill(matrix, columns.0, cosines.iter().copied());
     let mut nearest = vec![f32::NEG_INFINITY; cosines.len()];
     for index in (0..near.values().len() / near.stride()).filter(|index| near.is_known(*index)).take(NEAREST_OF) {
         vectors::dot_many(near.unit(index), candidates.values(), cosines);
@@ -110,12 +99,13 @@ fn mean_and_nearest(
             *best = best.max(*cosine);
         }
     }
-    fill(matrix, columns.1, &nearest);
+    fill(matrix, columns.1, nearest.into_iter());
 }
 
-fn fill(matrix: &mut Matrix, column: Column, numbers: &[f32]) {
-    for (row, number) in matrix.iter_mut().zip(numbers) {
-        put(row, column, *number);
+fn fill(matrix: &mut Matrix, column: Column, numbers: impl Iterator<Item = f32>) {
+    let transform = column.feature().transform;
+    for (place, number) in matrix.column_mut(column).iter_mut().zip(numbers) {
+        *place = transform.apply(number);
     }
 }
 
@@ -137,10 +127,14 @@ pub fn rank_column(source: SourceName) -> Option<Column> {
 
 fn evidence(matrix: &mut Matrix, table: &CandidateTable) {
     let scales = score_scales(table);
-    for (index, row) in matrix.iter_mut().enumerate() {
-        let all = table.evidence_of(index);
+    let mut raise = |column: Column, row: usize, value: f32| {
+        if let Some(place) = matrix.column_mut(column).get_mut(row) {
+            *place = place.max(value);
+        }
+    };
+    for row in 0..table.len() {
         let (mut sources, mut last_source, mut best_rank) = (0_u32, None, None);
-        for word in all {
+        for word in table.evidence_of(row) {
             let Some((name, (low, range))) =
                 table.sources.get(usize::from(word.source)).zip(scales.get(usize::from(word.source)))
             else {
@@ -152,17 +146,16 @@ fn evidence(matrix: &mut Matrix, table: &CandidateTable) {
                 last_source = Some(word.source);
             }
             best_rank = Some(best_rank.map_or(word.rank, |best: u32| best.min(word.rank)));
-            let rank = column.feature().transform.apply(word.rank as f32);
-            row[column as usize] = row[column as usize].max(rank);
+            raise(column, row, column.feature().transform.apply(word.rank as f32));
             let score = if *range > 0.0 { (word.score - low) / range } else { 1.0 };
-            row[Column::BestScore as usize] = row[Column::BestScore as usize].max(score);
+            raise(Column::BestScore, row, score);
             if *name == SourceName::ItemToItem {
-                row[Column::NeighbourScore as usize] = row[Column::NeighbourScore as usize].max(score);
+                raise(Column::NeighbourScore, row, score);
             }
         }
         if let Some(best_rank) = best_rank {
-            put(row, Column::BestRank, best_rank as f32);
-            put(row, Column::SourceCount, sources as f32);
+            raise(Column::BestRank, row, Column::BestRank.feature().transform.apply(best_rank as f32));
+            raise(Column::SourceCount, row, Column::SourceCount.feature().transform.apply(sources as f32));
         }
     }
 }
@@ -207,7 +200,7 @@ fn facts(matrix: &mut Matrix, query: &RankQuery) {
     let table = &query.table;
     for (fact, column) in PLAIN {
         if let Some(numbers) = table.fact(fact) {
-            fill(matrix, column, numbers);
+            fill(matrix, column, numbers.iter().copied());
         }
     }
     for (fact, column) in SPANS {
@@ -216,21 +209,20 @@ fn facts(matrix: &mut Matrix, query: &RankQuery) {
     fill_known(matrix, Column::Duration, table.fact(Fact::DurationSeconds), |seconds| seconds == 0.0);
     if query.listener.known {
         let mean = query.listener.mean_popularity;
-        for (row, popularity) in matrix.iter_mut().zip(table.fact(Fact::Popularity).unwrap_or(&[])) {
-            put(row, Column::PopularityGap, (popularity - mean).abs());
-        }
+        let popularities = table.fact(Fact::Popularity).unwrap_or(&[]).iter();
+        fill(matrix, Column::PopularityGap, popularities.map(|popularity| (popularity - mean).abs()));
         let repeat_rate = query.listener.repeat_rate;
-        for (index, row) in matrix.iter_mut().enumerate() {
-            let plays = table.fact(Fact::ItemPlays).and_then(|plays| plays.get(index)).copied().unwrap_or(0.0);
-            put(row, Column::RepeatFit, if plays > 0.0 { repeat_rate } else { 1.0 - repeat_rate });
-        }
+        matrix.column_mut(Column::RepeatFit).fill(1.0 - repeat_rate);
+        let plays = table.fact(Fact::ItemPlays).unwrap_or(&[]).iter();
+        fill(matrix, Column::RepeatFit, plays.map(|plays| if *plays > 0.0 { repeat_rate } else { 1.0 - repeat_rate }));
     }
 }
 
 fn fill_known(matrix: &mut Matrix, column: Column, numbers: Option<&[f32]>, is_unknown: impl Fn(f32) -> bool) {
-    for (row, number) in matrix.iter_mut().zip(numbers.unwrap_or(&[])) {
+    let transform = column.feature().transform;
+    for (place, number) in matrix.column_mut(column).iter_mut().zip(numbers.unwrap_or(&[])) {
         if !is_unknown(*number) {
-            put(row, column, *number);
+            *place = transform.apply(*number);
         }
     }
 }

@@ -13,9 +13,11 @@ pub use gather::Gathered;
 pub use schema::{COLUMNS, Column, Feature, Kind, SCHEMA, Transform, schema_hash};
 
 /// The features of one page: a row for each candidate of the table, a column for each entry of
-/// [`SCHEMA`].
+/// [`SCHEMA`]. Column after column, because that is how features are computed and trees read them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Matrix {
+    rows: usize,
+    /// `COLUMNS` columns of `rows` numbers.
     values: Vec<f32>,
 }
 
@@ -23,47 +25,64 @@ impl Matrix {
     /// A matrix with the schema's defaults everywhere.
     #[must_use]
     pub fn of_defaults(rows: usize) -> Self {
-        let defaults: Vec<f32> = SCHEMA.iter().map(|feature| feature.default).collect();
-        Self { values: defaults.repeat(rows) }
+        let mut values = Vec::with_capacity(rows * COLUMNS);
+        for feature in SCHEMA {
+            values.resize(values.len() + rows, feature.default);
+        }
+        Self { rows, values }
     }
 
-    /// A matrix from whole rows; `None` when the numbers are no whole number of rows.
+    /// A matrix from whole rows, one after another; `None` when the numbers are no whole number of rows.
     #[must_use]
-    pub fn from_rows(values: Vec<f32>) -> Option<Self> {
-        values.len().is_multiple_of(COLUMNS).then_some(Self { values })
+    pub fn from_rows(rows: &[f32]) -> Option<Self> {
+        let (rows, rest) = rows.as_chunks::<COLUMNS>();
+        if !rest.is_empty() {
+            return None;
+        }
+        let mut values = Vec::with_capacity(rows.len() * COLUMNS);
+        for column in 0..COLUMNS {
+            values.extend(rows.iter().map(|row| row[column]));
+        }
+        Some(Self { rows: rows.len(), values })
     }
 
     /// How many rows there are.
     #[must_use]
     pub fn rows(&self) -> usize {
-        self.values.len() / COLUMNS
+        self.rows
     }
 
-    /// One row; empty past the end.
+    /// One feature of all rows.
     #[must_use]
-    pub fn row(&self, row: usize) -> &[f32] {
-        self.values.get(row * COLUMNS..(row + 1) * COLUMNS).unwrap_or(&[])
+    pub fn column(&self, column: Column) -> &[f32] {
+        let start = column as usize * self.rows;
+        self.values.get(start..start + self.rows).unwrap_or(&[])
+    }
+
+    /// The columns in the order of the schema.
+    pub fn columns(&self) -> impl Iterator<Item = &[f32]> {
+        (0..COLUMNS).map(|column| self.values.get(column * self.rows..(column + 1) * self.rows).unwrap_or(&[]))
+    }
+
+    /// One row, copied together; the schema's defaults past the end.
+    #[must_use]
+    pub fn row(&self, row: usize) -> [f32; COLUMNS] {
+        let mut numbers = [0.0; COLUMNS];
+        for (number, (column, feature)) in numbers.iter_mut().zip(self.columns().zip(SCHEMA)) {
+            *number = column.get(row).copied().unwrap_or(feature.default);
+        }
+        numbers
     }
 
     /// One number; the schema's default past the end.
     #[must_use]
     pub fn get(&self, row: usize, column: Column) -> f32 {
-        self.row(row).get(column as usize).copied().unwrap_or_else(|| column.feature().default)
+        self.column(column).get(row).copied().unwrap_or_else(|| column.feature().default)
     }
 
-    /// All numbers, row by row.
-    #[must_use]
-    pub fn values(&self) -> &[f32] {
-        &self.values
-    }
-
-    /// The rows in order, as arrays.
-    pub fn iter(&self) -> impl Iterator<Item = &[f32; COLUMNS]> {
-        self.values.as_chunks().0.iter()
-    }
-
-    fn iter_mut(&mut self) -> impl Iterator<Item = &mut [f32; COLUMNS]> {
-        self.values.as_chunks_mut().0.iter_mut()
+    fn column_mut(&mut self, column: Column) -> &mut [f32] {
+        let start = column as usize * self.rows;
+        self.values.get_mut(start..start + self.rows).unwrap_or(&mut [])
     }
 }
 

@@ -88,7 +88,7 @@ mod tests {
         for (column, weights) in WEIGHTS {
             let mut values: Vec<f32> = SCHEMA.iter().map(|feature| feature.default).collect();
             values[*column as usize] += 1.0;
-            let after = model().predict(&Matrix::from_rows(values).unwrap())[0];
+            let after = model().predict(&Matrix::from_rows(&values).unwrap())[0];
             for (action, weight) in weights.iter().enumerate() {
                 assert_eq!(
                     (after[action] - before[action]).total_cmp(&0.0),

@@ -208,7 +208,7 @@ impl LinearModel {
     #[must_use]
     pub fn logits(&self, matrix: &Matrix) -> Vec<Predictions> {
         // Standardisation folds into weights and biases, and the weights of one feature stand side by
-        // side: a row is then one multiplication and addition of four lanes for each feature.
+        // side: a feature is then one multiplication and addition of four lanes for each row.
         let mut bias = [0.0_f32; ACTIONS];
         let mut weights = [[0.0_f32; ACTIONS]; COLUMNS];
         for (action, model) in self.actions.iter().enumerate().take(ACTIONS) {
@@ -220,16 +220,15 @@ impl LinearModel {
                 bias[action] -= weight * mean / scale;
             }
         }
-        let score = |row: &[f32; COLUMNS]| {
-            let mut logit = bias;
-            for (feature, lane) in row.iter().zip(&weights) {
+        let mut logits = vec![bias; matrix.rows()];
+        for (column, lane) in matrix.columns().zip(&weights) {
+            for (logit, feature) in logits.iter_mut().zip(column) {
                 for (sum, weight) in logit.iter_mut().zip(lane) {
                     *sum += feature * weight;
                 }
             }
-            logit
-        };
-        matrix.iter().map(score).collect()
+        }
+        logits
     }
 }
 

@@ -24,3 +24,10 @@ pub trait Scorer: Send + Sync {
     /// The predictions of all rows at once.
     fn predict(&self, matrix: &Matrix) -> Vec<Predictions>;
 }
+
+/// A model of one action: a raw number for each row, such as the log-odds, which a calibration then turns
+/// into a probability.
+pub trait Head: Send + Sync {
+    /// Writes one number for each row of `matrix`; `raw` is as long as the matrix has rows.
+    fn raw(&self, matrix: &Matrix, raw: &mut [f64]);
+}

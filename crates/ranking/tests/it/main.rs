@@ -6,6 +6,8 @@ mod pages;
 #[cfg(test)]
 mod features;
 #[cfg(test)]
+mod first_pass;
+#[cfg(test)]
 mod page_laws;
 #[cfg(test)]
 mod reasons;

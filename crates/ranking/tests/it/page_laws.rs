@@ -50,7 +50,14 @@ fn service(has_release: bool) -> Service {
     models.refresh();
     let release = models.serving(&pages::tenant()).map(|serving| Arc::clone(&serving.release));
     let pipeline = stages::build(Duration::from_secs(5), pipeline::StageMetrics::register(&metrics, "ranking"));
-    Service { _folder: folder, ranker: Ranker::new(models, pipeline, 2_000, ours), release, metrics }
+    // No page is short of time here.
+    let pages = ranking::config::Pages {
+        max_candidates: 2_000,
+        scorer_budget: Duration::from_secs(5),
+        spend: 1.0,
+        least_scored: 2_000,
+    };
+    Service { _folder: folder, ranker: Ranker::new(models, pipeline, pages, ours), release, metrics }
 }
 
 fn rank(service: &Service, query: RankQuery) -> Result<RankedPage, Failure> {

@@ -62,7 +62,7 @@ fn standardisation_is_part_of_the_model() {
     let mut values = vec![0.0; COLUMNS * 2];
     values[Column::Trend as usize] = 7.0;
     values[COLUMNS + Column::Trend as usize] = f32::NAN;
-    let matrix = Matrix::from_rows(values).unwrap();
+    let matrix = Matrix::from_rows(&values).unwrap();
     assert!((model.logits(&matrix)[0][0] - 2.5).abs() < 1e-6);
     let predictions = model.predict(&matrix);
     assert!((predictions[0][0] - 1.0 / (1.0 + (-2.5_f32).exp())).abs() < 1e-6);
