@@ -45,6 +45,12 @@ impl Pipeline {
         ))
     }
 
+    /// The pipeline where nobody looks at its counts: for a trainer that makes pages of the past.
+    #[must_use]
+    pub fn unobserved() -> Self {
+        Self::new(StageMetrics::register(&service_runtime::Metrics::new(), "candidates"))
+    }
+
     /// Runs one page: every source of the plan once, whoever of its shelves uses it.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ mod matrix;
 mod report;
 mod similar;
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use candidate_generation::index;
 use ranking::features::schema_hash;
@@ -312,10 +312,12 @@ fn train_scorer(
         items: table.items.clone(),
         factors: Some(model.to_factors().map_err(Error::Factors)?),
         popularity: Some(table.popularity(Some(cut), TOP_OF_MARKET)),
+        neighbours: Some(neighbours::nearest(&table.matrix(Some(cut)).map_err(Error::Factors)?, &config.neighbours)),
         ..Parts::default()
     };
     let release = Release::in_memory(tenant.clone(), Meta::default(), parts)
         .map_err(|source| Error::Release { action: "made", source })?;
+    let release = Arc::new(release);
     let catalogue = Catalogue::of(items);
     let settings = ranker::Settings { seed: config.seed, ..config.scorer.clone() };
     let ordered = in_time_order(events);
@@ -328,6 +330,47 @@ fn train_scorer(
         from: cut,
     };
     let rows = replay::replay(input, &settings, stage.as_ref());
+    {
+        let paged = ranker::pages::Settings::default();
+        let at = std::time::Instant::now();
+        let input = ranker::pages::Input {
+            tenant,
+            items,
+            events: ordered.as_deref().unwrap_or(events),
+            release: &release,
+            from: cut,
+        };
+        let all = ranker::pages::pages(input, &paged, stage.as_ref());
+        println!(
+            "PAGES {} in {:?}, {} candidates",
+            all.len(),
+            at.elapsed(),
+            all.iter().map(|p| p.items.len()).sum::<usize>() / all.len().max(1)
+        );
+        let (learnt, judged) = all.split_at(all.len() * 4 / 5);
+        let objective = shared_models::plan::Objective { play: 1.0, ..Default::default() };
+        if let Ok(t) = ranker::fit(&rows, &settings) {
+            println!(
+                "SHOWN {:?}",
+                ranker::effect::measure(judged, &t.model, objective, config.seed).map(|e| (e.to_string(), e.found))
+            );
+        }
+        for others in [10, 50] {
+            let rows = ranker::pages::rows(learnt, others, config.seed);
+            match ranker::fit(&rows, &settings) {
+                Ok(t) => println!(
+                    "PAGED {others} {:?}",
+                    ranker::effect::measure(judged, &t.model, objective, config.seed).map(|e| (e.to_string(), e.found))
+                ),
+                Err(e) => println!("{e}"),
+            }
+        }
+        println!(
+            "COLD {:?}",
+            ranker::effect::measure(judged, ranking::scorers::cold::model(), objective, config.seed)
+                .map(|e| (e.to_string(), e.found))
+        );
+    }
     stage.finish(&format!("{} rows of {} pages, from {}", rows.len(), rows.pages, rows.source.as_str()));
     let stage = progress.stage("scorer", Unit::Steps, None);
     match ranker::fit(&rows, &settings) {

@@ -6,9 +6,11 @@
 //! after the card was shown; factors and popularity come from a release of the time before.
 
 mod calibrate;
+pub mod effect;
 pub mod facts;
 mod logistic;
 pub mod metrics;
+pub mod pages;
 pub mod replay;
 mod trend;
 

@@ -48,6 +48,8 @@ pub enum Source {
     Impressions,
     /// Plays, each beside items drawn evenly from those that are played: the data have no impressions.
     SampledNegatives,
+    /// Pages of the past, as our own sources would have made them.
+    Pages,
 }
 
 impl Source {
@@ -57,6 +59,7 @@ impl Source {
         match self {
             Self::Impressions => "impressions",
             Self::SampledNegatives => "sampled negatives",
+            Self::Pages => "pages of the past",
         }
     }
 }
@@ -241,7 +244,7 @@ impl Replayer<'_> {
                 Source::SampledNegatives if event.kind == EventKind::Play => {
                     pages.push((event, vec![event.item_key()]));
                 }
-                Source::Impressions | Source::SampledNegatives => {}
+                Source::Impressions | Source::SampledNegatives | Source::Pages => {}
             }
         }
         pages
