@@ -58,6 +58,7 @@ fn other(
         lists: None,
         neighbours: of.neighbours.clone(),
         popularity: of.popularity.clone(),
+        rates: of.rates.clone(),
         scorer: of.scorer.clone(),
         blobs: of.blobs.clone(),
     };

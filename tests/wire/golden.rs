@@ -90,8 +90,10 @@ fn table() -> CandidateTable {
             Evidence { source: 1, rank: 17, score: -1.5, seed: ItemKey(99) },
             Evidence { source: 1, rank: 300, score: 0.125, seed: ItemKey(98) },
         ],
+        // What there was when the first file was written.
         facts: Fact::ALL
             .iter()
+            .take(16)
             .map(|fact| if *fact == Fact::Trend { Vec::new() } else { vec![*fact as usize as f32, -1.0, 0.5] })
             .collect(),
     }
@@ -175,6 +177,7 @@ fn record() -> RecommendationRecord {
             idle_days: 0.25,
             hour_share: 0.0625,
             mean_popularity: 3.5,
+            ..ListenerContext::default()
         }),
         table: Arc::new(table()),
         table_complete: true,
@@ -241,6 +244,32 @@ fn event_batches_of_version_1_are_read() {
 fn recommendation_records_of_version_1_are_read() {
     let bytes = golden("recommendation_record.v1.bin", &records::encode(&record()));
     assert_eq!(records::decode(records::KIND, 1, &bytes).unwrap(), record());
+}
+
+/// The record with what the contract has gained since: facts, and more of the listener.
+fn record_with_sessions() -> RecommendationRecord {
+    let mut record = record();
+    let table = Arc::make_mut(&mut record.table);
+    table.facts = Fact::ALL.iter().take(25).map(|fact| vec![*fact as usize as f32, -1.0, 0.5]).collect();
+    let listener = Arc::make_mut(&mut record.listener);
+    listener.favourites = vec![ItemKey(99), ItemKey(97)];
+    listener.skipped = vec![ItemKey(96)];
+    listener.session_items = 1;
+    listener.session_plays = 3;
+    listener.session_skips = 2;
+    listener.session_artists = 1;
+    listener.session_minutes = 12.5;
+    listener.impressions = 4_321;
+    listener.click_rate = 0.0625;
+    listener.like_rate = 0.03125;
+    record
+}
+
+#[test]
+fn recommendation_records_with_sessions_are_read() {
+    let record = record_with_sessions();
+    let bytes = golden("recommendation_record.v1-sessions.bin", &records::encode(&record));
+    assert_eq!(records::decode(records::KIND, 1, &bytes).unwrap(), record);
 }
 
 #[test]

@@ -4,13 +4,14 @@
 //! It must not know where events and items come from, nor what the artefacts are used for.
 
 mod matrix;
+mod rates;
 mod report;
 mod similar;
 
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use candidate_generation::index;
-use ranking::features::schema_hash;
+use ranking::features::{Distribution, distribution, schema_hash};
 use releases::{Meta, Parts, Release, Store, Window, promotions::Act};
 use shared_models::{ErrorCode, Seed, TenantId, Timestamp, event::Event, item::Item};
 
@@ -34,6 +35,8 @@ const LENGTH: usize = 20;
 const BOOTSTRAP: usize = 1_000;
 /// The most items of a market's top list.
 const TOP_OF_MARKET: usize = 1_000;
+/// The most items whose rates are told of one market.
+const RATES_OF_MARKET: usize = 4_000;
 
 /// How a release is trained.
 #[derive(Clone, Debug)]
@@ -120,6 +123,9 @@ pub enum Error {
     /// The scorer could not be written as JSON.
     #[error("the scorer could not be written")]
     ScorerForm(#[source] ranking::scorers::linear::Error),
+    /// The spread of the features could not be written as JSON.
+    #[error("the spread of the features could not be written")]
+    Spread(#[source] serde_json::Error),
     /// The release could not be made, written, read back or promoted.
     #[error("the release could not be {action}")]
     Release {
@@ -140,6 +146,7 @@ impl Error {
             Self::Factors(source) => source.code(),
             Self::Scorer(source) => source.code(),
             Self::ScorerForm(source) => source.code(),
+            Self::Spread(_) => ErrorCode::Internal,
             Self::Release { source, .. } => source.code(),
         }
     }
@@ -183,7 +190,7 @@ pub fn train(
     // The scorer learns from pages after the cut, with factors and popularity of before.
     let at = Instant::now();
     let (scorer, rows) = match &measured {
-        Some(model) => train_scorer(tenant, items, events, &table, model, cut, config, progress)?,
+        Some(model) => train_scorer(tenant, items, events, &table, &seen, model, cut, config, progress)?,
         None => (None, None),
     };
     timed("scorer", at);
@@ -218,14 +225,20 @@ pub fn train(
         scorer: scorer.as_ref().map(|trained| &trained.model).zip(rows.as_ref()),
     });
     let golden = golden.map_err(of("given golden requests"))?;
+    let mut blobs = BTreeMap::from([(releases::golden::FILE.to_owned(), golden)]);
+    if let Some(rows) = rows.as_ref().filter(|_| scorer.is_some()) {
+        let spread = Distribution::of_rows(&rows.features).encode().map_err(Error::Spread)?;
+        blobs.insert(distribution::FILE.to_owned(), spread);
+    }
     let parts = Parts {
         items: table.items.clone(),
         factors: Some(factors),
         lists: Some(lists),
         neighbours: Some(similar.neighbours),
         popularity: Some(table.popularity(None, TOP_OF_MARKET)),
+        rates: Some(rates::of(&table.items, events, &all, None, RATES_OF_MARKET)),
         scorer: scorer.as_ref().map(|trained| trained.model.to_json()).transpose().map_err(Error::ScorerForm)?,
-        blobs: BTreeMap::from([(releases::golden::FILE.to_owned(), golden)]),
+        blobs,
     };
     let mut report = TrainReport::new(&table, evaluation, scorer, rows.as_ref(), cut);
     let mut meta = meta(&report, &table, config);
@@ -297,12 +310,13 @@ fn evaluate(
 
 type ScorerAndRows = (Option<ranker::Trained>, Option<replay::Rows>);
 
-#[expect(clippy::too_many_arguments, reason = "one call site; a struct would name the same eight things twice")]
+#[expect(clippy::too_many_arguments, reason = "one call site; a struct would name the same nine things twice")]
 fn train_scorer(
     tenant: &TenantId,
     items: &[Item],
     events: &[Event],
     table: &Table,
+    seen: &factors::Interactions,
     model: &factors::Model,
     cut: Timestamp,
     config: &Config,
@@ -312,7 +326,8 @@ fn train_scorer(
         items: table.items.clone(),
         factors: Some(model.to_factors().map_err(Error::Factors)?),
         popularity: Some(table.popularity(Some(cut), TOP_OF_MARKET)),
-        neighbours: Some(neighbours::nearest(&table.matrix(Some(cut)).map_err(Error::Factors)?, &config.neighbours)),
+        neighbours: Some(neighbours::nearest(seen, &config.neighbours)),
+        rates: Some(rates::of(&table.items, events, seen, Some(cut), RATES_OF_MARKET)),
         ..Parts::default()
     };
     let release = Release::in_memory(tenant.clone(), Meta::default(), parts)

@@ -21,6 +21,7 @@ pub mod explore;
 pub mod slate;
 
 pub mod pipeline;
+pub mod skew;
 
 pub mod golden;
 pub mod models;

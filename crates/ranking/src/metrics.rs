@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
 };
 
 use prometheus_client::{
@@ -141,5 +141,67 @@ impl RankingMetrics {
             self.live.remove(&ReleaseLabels { release: release.clone() });
         }
         *shown = next;
+    }
+}
+
+/// A feature of the schema: a closed list.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FeatureLabels {
+    feature: &'static str,
+}
+
+type FeatureGauge = Family<FeatureLabels, Gauge<f64, AtomicU64>>;
+
+/// What the features of chosen cards are, by the pages that are looked at.
+#[derive(Clone, Debug)]
+pub struct FeatureMetrics {
+    mean: FeatureGauge,
+    missing: FeatureGauge,
+    out_of_range: FeatureGauge,
+    skew: FeatureGauge,
+    samples: Counter,
+}
+
+impl FeatureMetrics {
+    /// Metrics registered under `setlist_ranking_feature_…`.
+    #[must_use]
+    pub fn register(metrics: &Metrics) -> Self {
+        let this = Self {
+            mean: Family::default(),
+            missing: Family::default(),
+            out_of_range: Family::default(),
+            skew: Family::default(),
+            samples: Counter::default(),
+        };
+        let families = [
+            ("mean", "Mean of a feature over chosen cards", &this.mean),
+            ("missing_share", "Share of chosen cards at which a feature is at its default", &this.missing),
+            ("out_of_range_share", "Share of chosen cards at which a feature is out of its range", &this.out_of_range),
+            ("skew", "Population stability index of a feature against what was trained on", &this.skew),
+        ];
+        for (name, help, family) in families {
+            metrics.register(format!("setlist_ranking_feature_{name}"), help, family.clone());
+        }
+        metrics.register(
+            "setlist_ranking_feature_samples",
+            "Pages whose features were looked at",
+            this.samples.clone(),
+        );
+        this
+    }
+
+    pub(crate) fn sampled(&self) {
+        self.samples.inc();
+    }
+
+    pub(crate) fn feature(&self, feature: &'static str, mean: f64, missing: f64, out_of_range: f64) {
+        let labels = FeatureLabels { feature };
+        self.mean.get_or_create(&labels).set(mean);
+        self.missing.get_or_create(&labels).set(missing);
+        self.out_of_range.get_or_create(&labels).set(out_of_range);
+    }
+
+    pub(crate) fn skew(&self, feature: &'static str, index: f64) {
+        self.skew.get_or_create(&FeatureLabels { feature }).set(index);
     }
 }

@@ -29,6 +29,7 @@ pub(crate) enum Kind {
     Neighbours = 3,
     Popularity = 4,
     Lists = 5,
+    Rates = 6,
 }
 
 /// The header.

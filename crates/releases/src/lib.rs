@@ -29,6 +29,7 @@ pub mod items;
 pub mod lists;
 pub mod neighbours;
 pub mod popularity;
+pub mod rates;
 
 pub mod golden;
 
@@ -45,6 +46,7 @@ pub use lists::Lists;
 pub use manifest::{FileEntry, Manifest, Meta, Schemas, Window};
 pub use neighbours::Neighbours;
 pub use popularity::Popularity;
+pub use rates::Rates;
 pub use release::{Parts, Release};
 pub use store::Store;
 pub use watch::Watch;

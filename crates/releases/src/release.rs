@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use shared_models::{ItemKey, ReleaseId, TenantId};
 
 use crate::{
-    Error, Factors, Items, Lists, Manifest, Meta, Neighbours, Popularity, Refusal, array::Content, factors, items,
-    lists, manifest, neighbours, popularity,
+    Error, Factors, Items, Lists, Manifest, Meta, Neighbours, Popularity, Rates, Refusal, array::Content, factors,
+    items, lists, manifest, neighbours, popularity, rates,
 };
 
 /// The scorer's name in a release: JSON, whose form ranking owns.
@@ -25,6 +25,8 @@ pub struct Parts {
     pub neighbours: Option<Neighbours>,
     /// The popularity, when counted.
     pub popularity: Option<Popularity>,
+    /// What everybody does with the items, when counted.
+    pub rates: Option<Rates>,
     /// The scorer as JSON, when trained.
     pub scorer: Option<Vec<u8>>,
     /// Further files by name; this crate verifies their hashes and nothing else.
@@ -46,6 +48,8 @@ pub struct Release {
     pub neighbours: Option<Neighbours>,
     /// The popularity, when there is one.
     pub popularity: Option<Popularity>,
+    /// What everybody does with the items, when it was counted.
+    pub rates: Option<Rates>,
     /// The scorer as JSON, when there is one.
     pub scorer: Option<Vec<u8>>,
     /// Further files by name.
@@ -93,6 +97,7 @@ impl Release {
             files.remove(neighbours::FILE).map(|content| Neighbours::decode(content.bytes())).transpose()?;
         let popularity =
             files.remove(popularity::FILE).map(|content| Popularity::decode(content.bytes())).transpose()?;
+        let rates = files.remove(rates::FILE).map(|content| Rates::decode(&content)).transpose()?;
         let scorer = files.remove(SCORER).map(Content::into_bytes);
         if let Some(factors) = &factors {
             factors.verify(rows)?;
@@ -106,11 +111,14 @@ impl Release {
         if let Some(popularity) = &popularity {
             popularity.verify(rows)?;
         }
+        if let Some(rates) = &rates {
+            rates.verify(rows)?;
+        }
         if let Some(scorer) = &scorer {
             verify_scorer(scorer)?;
         }
         let blobs = files.into_iter().map(|(name, content)| (name, content.into_bytes())).collect();
-        Ok(Self { manifest, items, factors, lists: lists.map(Arc::new), neighbours, popularity, scorer, blobs })
+        Ok(Self { manifest, items, factors, lists: lists.map(Arc::new), neighbours, popularity, rates, scorer, blobs })
     }
 }
 
@@ -123,6 +131,7 @@ impl fmt::Debug for Release {
             .field("lists", &self.lists.as_ref().map(|lists| lists.count()))
             .field("neighbours", &self.neighbours.as_ref().map(|neighbours| neighbours.items.len()))
             .field("popularity", &self.popularity.is_some())
+            .field("rates", &self.rates.is_some())
             .field("scorer", &self.scorer.is_some())
             .finish_non_exhaustive()
     }
@@ -156,6 +165,10 @@ pub(crate) fn encode(parts: &Parts) -> Result<BTreeMap<String, Vec<u8>>, Error> 
         popularity.verify(items.len())?;
         files.insert(popularity::FILE.to_owned(), popularity.encode());
     }
+    if let Some(rates) = &parts.rates {
+        rates.verify(items.len())?;
+        files.insert(rates::FILE.to_owned(), rates.encode());
+    }
     if let Some(scorer) = &parts.scorer {
         verify_scorer(scorer)?;
         files.insert(SCORER.to_owned(), scorer.clone());
@@ -169,7 +182,10 @@ pub(crate) fn hash(bytes: &[u8]) -> String {
 }
 
 fn is_ours(name: &str) -> bool {
-    matches!(name, items::FILE | factors::FILE | lists::FILE | neighbours::FILE | popularity::FILE | SCORER)
+    matches!(
+        name,
+        items::FILE | factors::FILE | lists::FILE | neighbours::FILE | popularity::FILE | rates::FILE | SCORER
+    )
 }
 
 fn lists_alone() -> Error {

@@ -1,5 +1,6 @@
 //! The command line: what can be asked of the binary, and nothing of how it is done.
 
+mod features;
 mod measure;
 pub mod release;
 
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use service_runtime::cli::Options;
 
+pub use features::{CostClass, Features};
 pub use measure::{Evaluate, Part, World};
 
 /// Setlist: the backend behind a listening app's Home.
@@ -53,6 +55,9 @@ pub enum Command {
     /// Describe the generated world, in figures and pictures.
     #[command(long_about = measure::ABOUT_WORLD)]
     World(World),
+    /// Show the schema of ranking features: what a scorer may know of a card.
+    #[command(long_about = features::ABOUT)]
+    Features(Features),
     /// Draw a listener's page in the terminal, from a running platform.
     Page(Page),
     /// Measure how long a play takes to change the next page of a running platform.

@@ -18,6 +18,7 @@ pub mod release;
 pub mod train;
 
 pub mod evaluate;
+pub mod features;
 pub mod plot;
 pub mod world;
 

@@ -165,7 +165,7 @@ names!(
 
 names!(
     /// A column of facts that candidate-generation knows of a candidate, for ranking to turn into
-    /// features. Additive: a reader takes an absent column as 0.
+    /// features. Additive: a reader takes an absent column as unknown, which is what the feature's default says.
     Fact, "fact", {
         /// Share of all plays in the release's window, times one million, `ln(1 + x)`.
         Popularity = "popularity",
@@ -199,6 +199,25 @@ names!(
         ArtistFollowed = "artist_followed",
         /// Share of the item's genres in the listener's decayed genre mix, 0..1.
         GenreAffinity = "genre_affinity",
+        /// What the listener's events say for the item, or against it, added up.
+        ItemWeight = "item_weight",
+        /// Typical days between the listener's plays of the item; -1 below two plays.
+        ItemCycleDays = "item_cycle_days",
+        /// Times the item was shown to the listener, as far as the profile remembers: 16 at most.
+        ImpressionsKept = "impressions_kept",
+        /// Those since the listener last played the item; all of them when they never did.
+        ShownSincePlay = "shown_since_play",
+        /// Days since the listener last played the artist; -1 when never.
+        ArtistAgeDays = "artist_age_days",
+        /// Share of the listener's plays of the artist that ended in a skip, drawn to their share for all; -1 when
+        /// they never played the artist.
+        ArtistSkipRate = "artist_skip_rate",
+        /// Times that items of the artist were shown to the listener, since they first played the artist.
+        ArtistShown = "artist_shown",
+        /// As `artist_skip_rate`, of the item's genres.
+        GenreSkipRate = "genre_skip_rate",
+        /// Days since the newest item of the artist came out; -1 when unknown.
+        ArtistNewestDays = "artist_newest_days",
     }
 );
 

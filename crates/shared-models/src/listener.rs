@@ -63,4 +63,24 @@ pub struct ListenerContext {
     pub hour_share: f32,
     /// Mean popularity (the fact of that name) of the recent items: mainstream or niche.
     pub mean_popularity: f32,
+    /// The items played most, most played first, at most 10.
+    pub favourites: Vec<ItemKey>,
+    /// The items skipped last of which nothing speaks for more than against, last first, at most 10.
+    pub skipped: Vec<ItemKey>,
+    /// How many of `recent`, from the first, belong to the session that is under way.
+    pub session_items: u32,
+    /// Plays in this session.
+    pub session_plays: u32,
+    /// Skips in this session.
+    pub session_skips: u32,
+    /// Different artists among the session's items.
+    pub session_artists: u32,
+    /// Minutes since the session began; 0 when none is under way.
+    pub session_minutes: f32,
+    /// Cards seen.
+    pub impressions: u32,
+    /// Plays that followed a recommendation per card seen, 0..1.
+    pub click_rate: f32,
+    /// Yeses per play, 0..1.
+    pub like_rate: f32,
 }

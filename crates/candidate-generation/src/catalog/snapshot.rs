@@ -127,6 +127,14 @@ impl Snapshot {
         self.artists.get(shard_of(artist)).and_then(|shard| shard.get(&artist)).map_or(&[], Vec::as_slice)
     }
 
+    /// When the newest of an artist's items came out that is out at `now`.
+    #[must_use]
+    pub fn newest_of(&self, artist: ItemKey, now: Timestamp) -> Option<Timestamp> {
+        // The newest come first, those that are announced before them, those without a date last.
+        let dates = self.by_artist(artist).iter().map_while(|slot| self.row(*slot)?.released_at);
+        dates.into_iter().find(|at| *at <= now)
+    }
+
     /// Release date and slot of the live items that have one, newest first.
     #[must_use]
     pub fn newest(&self) -> &Newest {

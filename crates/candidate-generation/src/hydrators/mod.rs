@@ -47,9 +47,10 @@ impl Hydrator<PageQuery, Handle, Facts> for ItemHydrator {
     async fn hydrate(&self, query: &PageQuery, items: &[Handle]) -> StageResult<Patch<Facts>> {
         let now = query.now();
         Ok(columns(facts::ITEM, items, |item| {
-            query
-                .row(item)
-                .map_or([-1.0, 0.0, 0.0], |row| facts::item(row.released_at, row.duration_seconds, row.explicit, now))
+            query.row(item).map_or(facts::UNKNOWN_ITEM, |row| {
+                let newest = query.catalogue.newest_of(row.artist, now);
+                facts::item(row.released_at, row.duration_seconds, row.explicit, newest, now)
+            })
         }))
     }
 }

@@ -48,6 +48,10 @@ pub struct Entry<K> {
     pub affinity: Affinity,
     /// Plays.
     pub plays: u32,
+    /// Plays among them that ended early, and other skips, since the first play.
+    pub skips: u32,
+    /// Times it was shown since the first play.
+    pub shown: u32,
 }
 
 /// Affinities by key, sorted by key, at most `BOUND` of them: the weakest gives way.
@@ -83,12 +87,32 @@ impl<K: Copy + Ord, const BOUND: usize> Affinities<K, BOUND> {
                 }
             }
             Err(at) => {
-                self.entries.insert(at, Entry { key, affinity: Affinity { weight: amount, at: when }, plays: 1 });
+                let affinity = Affinity { weight: amount, at: when };
+                self.entries.insert(at, Entry { key, affinity, plays: 1, skips: 0, shown: 0 });
                 if self.entries.len() > BOUND {
                     self.evict(key, when);
                 }
             }
         }
+    }
+
+    /// Counts a skip. A key that was never played has no entry, and gets none by this.
+    pub fn skip(&mut self, key: K) {
+        if let Some(entry) = self.entry(key) {
+            entry.skips = entry.skips.saturating_add(1);
+        }
+    }
+
+    /// Counts that it was shown, by the same rule.
+    pub fn show(&mut self, key: K) {
+        if let Some(entry) = self.entry(key) {
+            entry.shown = entry.shown.saturating_add(1);
+        }
+    }
+
+    fn entry(&mut self, key: K) -> Option<&mut Entry<K>> {
+        let at = self.entries.binary_search_by_key(&key, |entry| entry.key).ok()?;
+        self.entries.get_mut(at)
     }
 
     /// Adds to what shares are measured against.

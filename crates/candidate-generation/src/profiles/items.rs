@@ -21,12 +21,33 @@ pub struct ItemHistory {
     pub weight: f32,
     /// Whether the listener said yes, and has not taken it back.
     pub liked: bool,
+    /// When it first played; unknown for an item that played twice before this was kept.
+    pub first_played: Option<Timestamp>,
     /// When it last played.
     pub last_played: Option<Timestamp>,
     /// When something last spoke for it.
     pub last_positive: Option<Timestamp>,
     /// When anything last happened.
     pub touched: Timestamp,
+}
+
+impl ItemHistory {
+    /// Notes a play.
+    pub fn play(&mut self, when: Timestamp) {
+        self.first_played = match self.first_played {
+            Some(first) => Some(first.min(when)),
+            None => (self.plays == 0).then_some(when),
+        };
+        self.plays = self.plays.saturating_add(1);
+        self.last_played = self.last_played.max(Some(when));
+    }
+
+    /// The typical days between its plays; `None` below two plays.
+    #[must_use]
+    pub fn cycle_days(&self) -> Option<f32> {
+        let (first, last) = self.first_played.zip(self.last_played)?;
+        (self.plays > 1).then(|| last.days_since(first) / (self.plays - 1) as f32)
+    }
 }
 
 /// The histories of one listener.
@@ -101,6 +122,22 @@ impl Items {
         latest_first(self.0.iter().filter_map(|item| item.last_played.map(|at| (item.key, at))).collect(), count)
     }
 
+    /// The items played most that something speaks for, most played first, ties by the latest play, then by item.
+    #[must_use]
+    pub fn favourites(&self, count: usize) -> Vec<ItemKey> {
+        let played = self.0.iter().filter(|item| item.plays > 0 && item.weight > 0.0).collect();
+        first(played, count, |a, b| {
+            b.plays.cmp(&a.plays).then(b.last_played.cmp(&a.last_played)).then(a.key.cmp(&b.key))
+        })
+    }
+
+    /// The items skipped last of which nothing speaks for more than against, last first, ties by item.
+    #[must_use]
+    pub fn skipped(&self, count: usize) -> Vec<ItemKey> {
+        let skipped = self.0.iter().filter(|item| item.skips > 0 && item.weight <= 0.0).collect();
+        first(skipped, count, |a, b| b.touched.cmp(&a.touched).then(a.key.cmp(&b.key)))
+    }
+
     /// The listener's most played item of an artist; ties by what is liked, then the latest, then item.
     /// An item that was liked or saved and never played is none.
     #[must_use]
@@ -128,6 +165,20 @@ impl Items {
     }
 }
 
+/// The first of some items by an order, without putting the others in order.
+fn first(
+    mut items: Vec<&ItemHistory>,
+    count: usize,
+    order: impl Fn(&ItemHistory, &ItemHistory) -> std::cmp::Ordering,
+) -> Vec<ItemKey> {
+    if count > 0 && items.len() > count {
+        items.select_nth_unstable_by(count - 1, |a, b| order(a, b));
+    }
+    items.truncate(count);
+    items.sort_unstable_by(|a, b| order(a, b));
+    items.into_iter().map(|item| item.key).collect()
+}
+
 fn latest_first(mut items: Vec<(ItemKey, Timestamp)>, count: usize) -> Vec<(ItemKey, Timestamp)> {
     items.sort_unstable_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
     items.truncate(count);
@@ -147,6 +198,41 @@ mod tests {
         assert_eq!(items.as_slice().len(), BOUND);
         assert!(items.of(ItemKey(1)).is_some());
         assert!(items.of(ItemKey(2)).is_none());
+    }
+
+    #[test]
+    fn favourites_are_played_most_and_skipped_items_have_nothing_for_them() {
+        let mut items = Items::default();
+        for (key, plays, skips, weight) in
+            [(1, 2, 0, 2.0), (2, 9, 1, 8.0), (3, 9, 9, 0.0), (4, 0, 0, 3.0), (5, 1, 2, -1.0)]
+        {
+            items.touch(ItemKey(key), Timestamp(key as i64), |item| {
+                (item.plays, item.skips, item.weight) = (plays, skips, weight);
+            });
+        }
+        assert_eq!(items.favourites(9), [ItemKey(2), ItemKey(1)]);
+        assert_eq!(items.favourites(1), [ItemKey(2)]);
+        assert_eq!(items.skipped(9), [ItemKey(5), ItemKey(3)]);
+        assert!(items.skipped(0).is_empty());
+    }
+
+    #[test]
+    fn the_cycle_is_the_mean_gap_in_whatever_order_plays_are_told() {
+        let day = |days: i64| Timestamp(days * 86_400_000);
+        for days in [[10, 13, 22], [22, 10, 13]] {
+            let mut item = ItemHistory::default();
+            days.map(|at| item.play(day(at)));
+            assert_eq!(
+                (item.cycle_days(), item.first_played, item.last_played),
+                (Some(6.0), Some(day(10)), Some(day(22)))
+            );
+        }
+        let mut once = ItemHistory::default();
+        once.play(day(1));
+        assert_eq!(once.cycle_days(), None);
+        let mut from_before = ItemHistory { plays: 3, last_played: Some(day(5)), ..ItemHistory::default() };
+        from_before.play(day(9));
+        assert_eq!((from_before.plays, from_before.cycle_days()), (4, None));
     }
 
     #[test]

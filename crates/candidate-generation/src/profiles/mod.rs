@@ -10,6 +10,7 @@ mod items;
 mod marks;
 
 mod profile;
+mod session;
 
 pub mod context;
 pub mod vector;
@@ -22,6 +23,7 @@ pub use impressions::Impressions;
 pub use items::{ItemHistory, Items};
 pub use marks::Marks;
 pub use profile::{Counters, ItemFactsForFold, Profile};
+pub use session::Session;
 pub use vector::{UserVector, fold_in, fold_in_items};
 
 use shared_models::Timestamp;

@@ -5,7 +5,7 @@ use shared_models::{
     event::{Event, EventKind},
 };
 
-use super::{Affinities, GenreKey, Impressions, Items, Marks, counted_at};
+use super::{Affinities, GenreKey, Impressions, Items, Marks, Session, counted_at, session};
 
 /// What the fold needs to know of an event's item. An item the catalogue does not hold has none.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -37,6 +37,10 @@ pub struct Counters {
     pub repeats: u64,
     /// Cards seen.
     pub impressions: u64,
+    /// Plays that followed a recommendation.
+    pub clicks: u64,
+    /// Yeses: likes, saves, additions to playlists.
+    pub likes: u64,
 }
 
 /// What is known of one listener, folded from their events. Every part is bounded.
@@ -62,6 +66,8 @@ pub struct Profile {
     pub hours: [u32; 24],
     /// Plays by day since 1970, oldest first.
     pub days: Vec<(u32, u32)>,
+    /// The latest session.
+    pub session: Option<Session>,
 }
 
 impl Profile {
@@ -69,22 +75,31 @@ impl Profile {
     pub fn apply(&mut self, event: &Event, facts: &ItemFactsForFold<'_>) {
         let (key, when, weight) = (event.item_key(), counted_at(event), event.kind.weight());
         self.counters.events += 1;
+        self.session = Some(Session::after(self.session, self.last_event_at, &event.kind, when));
         self.last_event_at = self.last_event_at.max(Some(when));
         match &event.kind {
             EventKind::Impression => {
                 self.counters.impressions += 1;
                 self.impressions.add(key, when);
+                self.artists.show(facts.artist);
+                facts.genres.iter().for_each(|genre| self.genres.show(*genre));
             }
-            EventKind::Play => self.play(key, when, facts),
+            EventKind::Play => {
+                self.counters.clicks += u64::from(event.recommendation.is_some());
+                self.play(key, when, facts);
+            }
             EventKind::Complete => {
                 self.counters.completes += 1;
                 self.speak_for(key, when, weight, facts.artist, false);
             }
             EventKind::Skip => {
                 self.counters.skips += 1;
+                self.artists.skip(facts.artist);
+                facts.genres.iter().for_each(|genre| self.genres.skip(*genre));
                 self.speak_against(key, when, weight, facts.artist, |item| item.skips = item.skips.saturating_add(1));
             }
             EventKind::Like | EventKind::Save | EventKind::PlaylistAdd => {
+                self.counters.likes += 1;
                 self.hidden.remove(key);
                 self.speak_for(key, when, weight, facts.artist, true);
             }
@@ -110,9 +125,8 @@ impl Profile {
         self.items.touch(key, when, |item| {
             repeated = item.plays > 0;
             item.artist = facts.artist;
-            item.plays = item.plays.saturating_add(1);
+            item.play(when);
             item.weight += EventKind::Play.weight();
-            item.last_played = item.last_played.max(Some(when));
             item.last_positive = item.last_positive.max(Some(when));
         });
         self.counters.repeats += u64::from(repeated);
@@ -187,6 +201,12 @@ impl Profile {
         let total: u64 = self.hours.iter().map(|plays| u64::from(*plays)).sum();
         let here = self.hours.get(hour_of(now)).copied().unwrap_or(0);
         if total == 0 { 1.0 / 24.0 } else { here as f32 / total as f32 }
+    }
+
+    /// The session that is under way at `now`.
+    #[must_use]
+    pub fn session_at(&self, now: Timestamp) -> Option<Session> {
+        self.session.filter(|_| self.last_event_at.is_some_and(|last| now.before(session::PAUSE) <= last))
     }
 
     /// Bytes this takes in memory, to bound a cache by.

@@ -60,7 +60,9 @@ names!(component::ReasonCode, wire::ReasonCode, {
 
 names!(component::Fact, wire::Fact, {
     Popularity, MarketPopularity, Trend, AgeDays, DurationSeconds, Explicit, ItemPlays, ItemSkips, ItemAgeDays, ItemLiked,
-    Impressions, ImpressionAgeHours, ArtistAffinity, ArtistPlays, ArtistFollowed, GenreAffinity,
+    Impressions, ImpressionAgeHours, ArtistAffinity, ArtistPlays, ArtistFollowed, GenreAffinity, ItemWeight,
+    ItemCycleDays, ImpressionsKept, ShownSincePlay, ArtistAgeDays, ArtistSkipRate, ArtistShown, GenreSkipRate,
+    ArtistNewestDays,
 });
 
 names!(plan::ShelfOrder, wire::ShelfOrder, { ByScore, Fixed });

@@ -78,6 +78,16 @@ pub(crate) fn listener_to_wire(listener: Arc<ListenerContext>) -> wire::Listener
         idle_days: listener.idle_days,
         hour_share: listener.hour_share,
         mean_popularity: listener.mean_popularity,
+        favourites: keys_to_wire(listener.favourites),
+        skipped: keys_to_wire(listener.skipped),
+        session_items: listener.session_items,
+        session_plays: listener.session_plays,
+        session_skips: listener.session_skips,
+        session_artists: listener.session_artists,
+        session_minutes: listener.session_minutes,
+        impressions: listener.impressions,
+        click_rate: listener.click_rate,
+        like_rate: listener.like_rate,
     }
 }
 
@@ -97,6 +107,16 @@ pub(crate) fn listener_from_wire(listener: Option<wire::ListenerContext>) -> Res
         idle_days: listener.idle_days,
         hour_share: listener.hour_share,
         mean_popularity: listener.mean_popularity,
+        favourites: keys_from_wire(listener.favourites),
+        skipped: keys_from_wire(listener.skipped),
+        session_items: listener.session_items,
+        session_plays: listener.session_plays,
+        session_skips: listener.session_skips,
+        session_artists: listener.session_artists,
+        session_minutes: listener.session_minutes,
+        impressions: listener.impressions,
+        click_rate: listener.click_rate,
+        like_rate: listener.like_rate,
     }))
 }
 

@@ -307,6 +307,24 @@ pub enum Fact {
     ArtistFollowed = 15,
     /// Share of the item's genres in the listener's decayed genre mix, 0..1.
     GenreAffinity = 16,
+    /// What the listener's events say for the item, or against it, added up.
+    ItemWeight = 17,
+    /// Typical days between the listener's plays of the item; -1 below two plays.
+    ItemCycleDays = 18,
+    /// Times the item was shown to the listener, 16 at most.
+    ImpressionsKept = 19,
+    /// Those since the listener last played the item.
+    ShownSincePlay = 20,
+    /// Days since the listener last played the artist; -1 when never.
+    ArtistAgeDays = 21,
+    /// Share of the listener's plays of the artist that ended in a skip; -1 when unknown.
+    ArtistSkipRate = 22,
+    /// Times that items of the artist were shown to the listener.
+    ArtistShown = 23,
+    /// As FACT_ARTIST_SKIP_RATE, of the item's genres.
+    GenreSkipRate = 24,
+    /// Days since the newest item of the artist came out; -1 when unknown.
+    ArtistNewestDays = 25,
 }
 impl Fact {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -332,6 +350,15 @@ impl Fact {
             Self::ArtistPlays => "FACT_ARTIST_PLAYS",
             Self::ArtistFollowed => "FACT_ARTIST_FOLLOWED",
             Self::GenreAffinity => "FACT_GENRE_AFFINITY",
+            Self::ItemWeight => "FACT_ITEM_WEIGHT",
+            Self::ItemCycleDays => "FACT_ITEM_CYCLE_DAYS",
+            Self::ImpressionsKept => "FACT_IMPRESSIONS_KEPT",
+            Self::ShownSincePlay => "FACT_SHOWN_SINCE_PLAY",
+            Self::ArtistAgeDays => "FACT_ARTIST_AGE_DAYS",
+            Self::ArtistSkipRate => "FACT_ARTIST_SKIP_RATE",
+            Self::ArtistShown => "FACT_ARTIST_SHOWN",
+            Self::GenreSkipRate => "FACT_GENRE_SKIP_RATE",
+            Self::ArtistNewestDays => "FACT_ARTIST_NEWEST_DAYS",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -354,6 +381,15 @@ impl Fact {
             "FACT_ARTIST_PLAYS" => Some(Self::ArtistPlays),
             "FACT_ARTIST_FOLLOWED" => Some(Self::ArtistFollowed),
             "FACT_GENRE_AFFINITY" => Some(Self::GenreAffinity),
+            "FACT_ITEM_WEIGHT" => Some(Self::ItemWeight),
+            "FACT_ITEM_CYCLE_DAYS" => Some(Self::ItemCycleDays),
+            "FACT_IMPRESSIONS_KEPT" => Some(Self::ImpressionsKept),
+            "FACT_SHOWN_SINCE_PLAY" => Some(Self::ShownSincePlay),
+            "FACT_ARTIST_AGE_DAYS" => Some(Self::ArtistAgeDays),
+            "FACT_ARTIST_SKIP_RATE" => Some(Self::ArtistSkipRate),
+            "FACT_ARTIST_SHOWN" => Some(Self::ArtistShown),
+            "FACT_GENRE_SKIP_RATE" => Some(Self::GenreSkipRate),
+            "FACT_ARTIST_NEWEST_DAYS" => Some(Self::ArtistNewestDays),
             _ => None,
         }
     }
@@ -618,6 +654,36 @@ pub struct ListenerContext {
     /// Mean popularity of the recent items.
     #[prost(float, tag = "13")]
     pub mean_popularity: f32,
+    /// Keys of the items played most, most played first.
+    #[prost(fixed64, repeated, tag = "14")]
+    pub favourites: ::prost::alloc::vec::Vec<u64>,
+    /// Keys of the items skipped last, last first.
+    #[prost(fixed64, repeated, tag = "15")]
+    pub skipped: ::prost::alloc::vec::Vec<u64>,
+    /// How many of `recent`, from the first, belong to the session that is under way.
+    #[prost(uint32, tag = "16")]
+    pub session_items: u32,
+    /// Plays in this session.
+    #[prost(uint32, tag = "17")]
+    pub session_plays: u32,
+    /// Skips in this session.
+    #[prost(uint32, tag = "18")]
+    pub session_skips: u32,
+    /// Different artists among the session's items.
+    #[prost(uint32, tag = "19")]
+    pub session_artists: u32,
+    /// Minutes since the session began; 0 when none is under way.
+    #[prost(float, tag = "20")]
+    pub session_minutes: f32,
+    /// Cards seen.
+    #[prost(uint32, tag = "21")]
+    pub impressions: u32,
+    /// Plays that followed a recommendation per card seen.
+    #[prost(float, tag = "22")]
+    pub click_rate: f32,
+    /// Yeses per play.
+    #[prost(float, tag = "23")]
+    pub like_rate: f32,
 }
 /// One fact of all candidates.
 #[derive(Clone, PartialEq, ::prost::Message)]

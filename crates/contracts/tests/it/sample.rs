@@ -162,6 +162,16 @@ impl Draw {
             idle_days: self.share() * 30.0 - 1.0,
             hour_share: self.share(),
             mean_popularity: self.share() * 10.0,
+            favourites: self.keys(10),
+            skipped: self.keys(10),
+            session_items: self.number(),
+            session_plays: self.number(),
+            session_skips: self.number(),
+            session_artists: self.number(),
+            session_minutes: self.share() * 90.0,
+            impressions: self.number(),
+            click_rate: self.share(),
+            like_rate: self.share(),
         })
     }
 

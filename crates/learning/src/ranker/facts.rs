@@ -27,7 +27,11 @@ pub struct Known {
 
 /// A catalogue by key.
 #[derive(Clone, Debug, Default)]
-pub struct Catalogue(FxHashMap<ItemKey, Known>);
+pub struct Catalogue {
+    items: FxHashMap<ItemKey, Known>,
+    /// When the items of each artist came out, newest first.
+    released: FxHashMap<ItemKey, Vec<Timestamp>>,
+}
 
 impl Catalogue {
     /// The catalogue of some items.
@@ -40,13 +44,21 @@ impl Catalogue {
             duration_seconds: item.duration_ms.map_or(0.0, |ms| ms as f32 / 1_000.0),
             explicit: item.explicit,
         };
-        Self(items.iter().map(|item| (item.key(), known(item))).collect())
+        let items: FxHashMap<ItemKey, Known> = items.iter().map(|item| (item.key(), known(item))).collect();
+        let mut released: FxHashMap<ItemKey, Vec<Timestamp>> = FxHashMap::default();
+        for known in items.values().filter(|known| known.artist.is_some()) {
+            if let Some(at) = known.released_at {
+                released.entry(known.artist).or_default().push(at);
+            }
+        }
+        released.values_mut().for_each(|dates| dates.sort_unstable_by(|a, b| b.cmp(a)));
+        Self { items, released }
     }
 
     /// An item.
     #[must_use]
     pub fn get(&self, key: ItemKey) -> Option<&Known> {
-        self.0.get(&key)
+        self.items.get(&key)
     }
 
     /// What the fold needs; an item that the catalogue does not hold has none.
@@ -60,10 +72,17 @@ impl Catalogue {
 
     /// The item's own facts at a moment.
     #[must_use]
-    pub fn of_item(&self, key: ItemKey, now: Timestamp) -> [f32; 3] {
-        self.get(key).map_or([-1.0, 0.0, 0.0], |known| {
-            facts::item(known.released_at, known.duration_seconds, known.explicit, now)
+    pub fn of_item(&self, key: ItemKey, now: Timestamp) -> [f32; 4] {
+        self.get(key).map_or(facts::UNKNOWN_ITEM, |known| {
+            let newest = self.newest_of(known.artist, now);
+            facts::item(known.released_at, known.duration_seconds, known.explicit, newest, now)
         })
+    }
+
+    /// When the newest of an artist's items came out that is out at `now`.
+    fn newest_of(&self, artist: ItemKey, now: Timestamp) -> Option<Timestamp> {
+        let dates = self.released.get(&artist)?;
+        dates.get(dates.partition_point(|at| *at > now)).copied()
     }
 }
 

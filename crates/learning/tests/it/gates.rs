@@ -81,6 +81,7 @@ fn parts_of(release: &Release) -> Parts {
         lists: None,
         neighbours: release.neighbours.clone(),
         popularity: release.popularity.clone(),
+        rates: release.rates.clone(),
         scorer: release.scorer.clone(),
         blobs: release.blobs.clone(),
     }

@@ -5,6 +5,7 @@
 mod archive;
 mod evaluate;
 mod gates;
+mod parity;
 mod replay;
 mod train;
 mod world;

@@ -1,6 +1,9 @@
-//! How each column of the schema is computed from the table, the listener and the factors.
+//! How each column of the schema is computed from the table, the listener and the release.
 //!
-//! Column by column, so that each loop is short and plain. It must never know a model or a shelf.
+//! What is the same for all rows is computed once and repeated; the rest goes column by column, so that each loop is
+//! short and plain. It must never know a model or a shelf.
+
+use std::f64::consts::TAU;
 
 use releases::vectors;
 use shared_models::{
@@ -10,34 +13,60 @@ use shared_models::{
 };
 
 use super::{
-    Matrix,
-    gather::{Gathered, Units},
-    schema::Column,
+    Column, Matrix,
+    gather::{Crowd, Gathered, Units},
 };
 
 /// How many recent items the nearest one is looked for among.
 const NEAREST_OF: usize = 10;
+/// The same of the most played and of the skipped items.
+const NEAREST_OF_OTHERS: usize = 5;
+
+const DAY_MS: f64 = 86_400_000.0;
 
 /// See [`super::compute()`].
 #[must_use]
 pub fn compute(query: &RankQuery, gathered: &Gathered) -> Matrix {
     let mut matrix = Matrix::of_defaults(query.table.len());
     listener(&mut matrix, query);
-    similarities(&mut matrix, gathered);
+    similarities(&mut matrix, query, gathered);
     evidence(&mut matrix, &query.table);
     facts(&mut matrix, query);
+    crowd(&mut matrix, query, gathered);
     matrix
 }
 
-/// Writes what depends on the listener and the moment alone: the same in every row.
+fn flag(is_so: bool) -> f32 {
+    if is_so { 1.0 } else { 0.0 }
+}
+
+fn share(part: u32, whole: u32) -> f32 {
+    if whole == 0 { 0.0 } else { (part as f32 / whole as f32).min(1.0) }
+}
+
+/// The columns that depend on the listener and the request alone.
 fn listener(matrix: &mut Matrix, query: &RankQuery) {
-    let mut put = |column: Column, raw: f32| matrix.column_mut(column).fill(column.feature().transform.apply(raw));
     let (listener, context) = (&query.listener, &query.context);
+    let mut put = |column: Column, raw: f32| {
+        let value = column.feature().transform.apply(raw);
+        matrix.column_mut(column).fill(value);
+    };
+    put(Column::ListenerKnown, flag(listener.known));
     put(Column::ListenerPlays, listener.plays as f32);
     put(Column::ListenerPlaysWeek, listener.plays_7d as f32);
     put(Column::ListenerSkipRate, listener.skip_rate);
     put(Column::ListenerCompleteRate, listener.complete_rate);
     put(Column::ListenerRepeatRate, listener.repeat_rate);
+    put(Column::ListenerClickRate, listener.click_rate);
+    put(Column::ListenerLikeRate, listener.like_rate);
+    put(Column::ListenerImpressions, listener.impressions as f32);
+    put(Column::ListenerArtists, listener.artists as f32);
+    put(Column::ListenerPopularity, listener.mean_popularity);
+    put(Column::SessionMinutes, listener.session_minutes);
+    put(Column::SessionPlays, listener.session_plays as f32);
+    put(Column::SessionSkips, listener.session_skips as f32);
+    put(Column::SessionSkipShare, share(listener.session_skips, listener.session_plays));
+    put(Column::SessionArtists, listener.session_artists as f32);
     if listener.known {
         put(Column::HourShare, listener.hour_share * 24.0);
         if listener.idle_days >= 0.0 {
@@ -45,117 +74,158 @@ fn listener(matrix: &mut Matrix, query: &RankQuery) {
         }
     }
     put(Column::Weekend, flag(context.local_weekday >= 5));
-    put(Column::Handheld, flag(matches!(context.device.as_str(), "phone" | "mobile" | "tablet" | "watch")));
-    put(Column::Stationary, flag(matches!(context.device.as_str(), "speaker" | "tv" | "console" | "car")));
+    // By UTC, as events are counted: training knows no other clock.
+    let days = context.now.0 as f64 / DAY_MS;
+    // 1970-01-01 was a Thursday, which is 3 from Monday.
+    let (hour, weekday) = (days.rem_euclid(1.0), (days.floor() + 3.0).rem_euclid(7.0) / 7.0);
+    let ((hour_sin, hour_cos), (weekday_sin, weekday_cos)) = ((TAU * hour).sin_cos(), (TAU * weekday).sin_cos());
+    put(Column::HourSin, hour_sin as f32);
+    put(Column::HourCos, hour_cos as f32);
+    put(Column::WeekdaySin, weekday_sin as f32);
+    put(Column::WeekdayCos, weekday_cos as f32);
+    let is = |devices: &[&str]| flag(devices.contains(&context.device.as_str()));
+    put(Column::Handheld, is(&["phone", "mobile", "tablet", "watch"]));
+    put(Column::Stationary, is(&["speaker", "tv", "console", "car"]));
+    put(Column::DeviceDesktop, is(&["desktop", "computer", "laptop", "web"]));
+    put(Column::DeviceSpeaker, is(&["speaker"]));
+    put(Column::DeviceCar, is(&["car"]));
+    put(Column::DeviceScreen, is(&["tv", "console"]));
 }
 
-fn flag(is_so: bool) -> f32 {
-    if is_so { 1.0 } else { 0.0 }
-}
-
-fn similarities(matrix: &mut Matrix, gathered: &Gathered) {
+fn similarities(matrix: &mut Matrix, query: &RankQuery, gathered: &Gathered) {
     let candidates = &gathered.candidates;
     if candidates.stride() == 0 {
         return;
     }
-    fill(matrix, Column::FactorsKnown, (0..).map(|index| flag(candidates.is_known(index))));
-    let mut cosines = vec![0.0_f32; matrix.rows()];
+    for (place, length) in matrix.column_mut(Column::FactorsKnown).iter_mut().zip(candidates.lengths()) {
+        *place = flag(*length > 0.0);
+    }
     if gathered.listener.len() == candidates.stride() {
-        vectors::dot_many(&gathered.listener, candidates.values(), &mut cosines);
-        fill(matrix, Column::UserCosine, cosines.iter().copied());
-        let lengths = (0..).map(|index| candidates.length(index) * gathered.listener_length);
-        fill(matrix, Column::UserDot, cosines.iter().zip(lengths).map(|(cosine, length)| cosine * length));
+        vectors::dot_many(&gathered.listener, candidates.values(), matrix.column_mut(Column::UserCosine));
+        let length = gathered.listener_length;
+        let products: Vec<f32> = matrix
+            .column(Column::UserCosine)
+            .iter()
+            .zip(candidates.lengths())
+            .map(|(cosine, candidate)| cosine * candidate * length)
+            .collect();
+        fill(matrix, Column::UserDot, &products);
     }
     if gathered.recent.is_known(0) {
-        vectors::dot_many(gathered.recent.unit(0), candidates.values(), &mut cosines);
-        fill(matrix, Column::LatestSimilarity, cosines.iter().copied());
+        vectors::dot_many(gathered.recent.unit(0), candidates.values(), matrix.column_mut(Column::LatestSimilarity));
     }
-    mean_and_nearest(matrix, candidates, &gathered.recent, (Column::RecentMean, Column::RecentMax), &mut cosines);
-    mean_and_nearest(matrix, candidates, &gathered.seeds, (Column::SeedMean, Column::SeedMax), &mut cosines);
+    let of_session = (query.listener.session_items as usize).min(gathered.recent.len());
+    let mut cosines = vec![0.0_f32; matrix.rows()];
+    mean(matrix, candidates, &gathered.recent, usize::MAX, Column::RecentMean);
+    mean(matrix, candidates, &gathered.recent, of_session, Column::SessionMean);
+    recent_max(matrix, candidates, &gathered.recent, of_session, &mut cosines);
+    for (near, most, columns) in [
+        (&gathered.seeds, NEAREST_OF, (Column::SeedMean, Column::SeedMax)),
+        (&gathered.favourites, NEAREST_OF_OTHERS, (Column::FavouriteMean, Column::FavouriteMax)),
+        (&gathered.skipped, NEAREST_OF_OTHERS, (Column::SkippedMean, Column::SkippedMax)),
+    ] {
+        mean(matrix, candidates, near, usize::MAX, columns.0);
+        let known = (0..near.len()).filter(|index| near.is_known(*index)).take(most);
+        for (count, index) in known.enumerate() {
+            vectors::dot_many(near.unit(index), candidates.values(), &mut cosines);
+            raise(matrix.column_mut(columns.1), &cosines, count == 0);
+        }
+    }
 }
 
-fn mean_and_nearest(
-    matrix: &mut Matrix,
-    candidates: &Units,
-    near: &Units,
-    columns: (Column, Column),
-    cosines: &mut [f32],
-) {
-    let known = near.known();
-    if known == 0 {
+/// The mean cosine with the first `most` items: the cosine with their mean, one pass instead of one for each item.
+fn mean(matrix: &mut Matrix, candidates: &Units, near: &Units, most: usize, column: Column) {
+    let known: Vec<usize> = (0..near.len().min(most)).filter(|index| near.is_known(*index)).collect();
+    if known.is_empty() {
         return;
     }
-    // The mean of cosines is the cosine with the mean: one pass instead of one for each item.
     let mut mean = vec![0.0; near.stride()];
-    for unit in near.values().chunks_exact(near.stride()) {
-        vectors::axpy(1.0 / known as f32, unit, &mut mean);
+    for index in &known {
+        vectors::axpy(1.0 / known.len() as f32, near.unit(*index), &mut mean);
     }
-    vectors::dot_many(&mean, candidates.values(), cosines);
-    fill(matrix, columns.0, cosines.iter().copied());
-    let mut nearest = vec![f32::NEG_INFINITY; cosines.len()];
-    for index in (0..near.values().len() / near.stride()).filter(|index| near.is_known(*index)).take(NEAREST_OF) {
-        vectors::dot_many(near.unit(index), candidates.values(), cosines);
-        for (best, cosine) in nearest.iter_mut().zip(cosines.iter()) {
-            *best = best.max(*cosine);
-        }
-    }
-    fill(matrix, columns.1, nearest.into_iter());
+    vectors::dot_many(&mean, candidates.values(), matrix.column_mut(column));
 }
 
-fn fill(matrix: &mut Matrix, column: Column, numbers: impl Iterator<Item = f32>) {
+/// The nearest of the recent items, and on the way there the nearest of those of this session: they come first.
+fn recent_max(matrix: &mut Matrix, candidates: &Units, recent: &Units, of_session: usize, cosines: &mut [f32]) {
+    let known = (0..recent.len()).filter(|index| recent.is_known(*index)).take(NEAREST_OF);
+    for (count, index) in known.enumerate() {
+        vectors::dot_many(recent.unit(index), candidates.values(), cosines);
+        raise(matrix.column_mut(Column::RecentMax), cosines, count == 0);
+        if index < of_session {
+            raise(matrix.column_mut(Column::SessionMax), cosines, count == 0);
+        }
+    }
+}
+
+fn raise(best: &mut [f32], numbers: &[f32], is_first: bool) {
+    if is_first {
+        best.copy_from_slice(numbers);
+        return;
+    }
+    for (best, number) in best.iter_mut().zip(numbers) {
+        *best = best.max(*number);
+    }
+}
+
+fn fill(matrix: &mut Matrix, column: Column, numbers: &[f32]) {
     let transform = column.feature().transform;
     for (place, number) in matrix.column_mut(column).iter_mut().zip(numbers) {
-        *place = transform.apply(number);
+        *place = transform.apply(*number);
     }
 }
 
-/// The column that holds a source's rank; `None` for `exploration`: that few have met an item says nothing for it, and
-/// what it is worth the other columns tell.
-#[must_use]
-pub fn rank_column(source: SourceName) -> Option<Column> {
-    Some(match source {
-        SourceName::Embedding => Column::RankEmbedding,
-        SourceName::ItemToItem => Column::RankItemToItem,
-        SourceName::Trending => Column::RankTrending,
-        SourceName::NewReleases => Column::RankNewReleases,
-        SourceName::RecentlyPlayed => Column::RankRecentlyPlayed,
-        SourceName::PopularInMarket => Column::RankPopularInMarket,
-        SourceName::FavouriteArtists => Column::RankFavouriteArtists,
-        SourceName::Exploration => return None,
-    })
+fn fill_known(matrix: &mut Matrix, column: Column, numbers: Option<&[f32]>, is_unknown: impl Fn(f32) -> bool) {
+    let transform = column.feature().transform;
+    for (place, number) in matrix.column_mut(column).iter_mut().zip(numbers.unwrap_or(&[])) {
+        if !is_unknown(*number) {
+            *place = transform.apply(*number);
+        }
+    }
 }
 
+/// The columns of a source's rank and score.
+#[must_use]
+pub const fn evidence_columns(source: SourceName) -> (Column, Column) {
+    match source {
+        SourceName::Embedding => (Column::RankEmbedding, Column::ScoreEmbedding),
+        SourceName::ItemToItem => (Column::RankItemToItem, Column::NeighbourScore),
+        SourceName::Trending => (Column::RankTrending, Column::ScoreTrending),
+        SourceName::NewReleases => (Column::RankNewReleases, Column::ScoreNewReleases),
+        SourceName::RecentlyPlayed => (Column::RankRecentlyPlayed, Column::ScoreRecentlyPlayed),
+        SourceName::PopularInMarket => (Column::RankPopularInMarket, Column::ScorePopularInMarket),
+        SourceName::FavouriteArtists => (Column::RankFavouriteArtists, Column::ScoreFavouriteArtists),
+        SourceName::Exploration => (Column::RankExploration, Column::ScoreExploration),
+    }
+}
+
+/// What the sources say. Agreement and the best word leave `exploration` out: that few have met an item says nothing
+/// for it, and what that is worth its own columns tell.
 fn evidence(matrix: &mut Matrix, table: &CandidateTable) {
     let scales = score_scales(table);
-    let mut raise = |column: Column, row: usize, value: f32| {
-        if let Some(place) = matrix.column_mut(column).get_mut(row) {
-            *place = place.max(value);
-        }
-    };
     for row in 0..table.len() {
-        let (mut sources, mut last_source, mut best_rank) = (0_u32, None, None);
+        let (mut sources, mut last_source, mut best) = (0_u32, None, None);
         for word in table.evidence_of(row) {
-            let Some((name, (low, range))) =
-                table.sources.get(usize::from(word.source)).zip(scales.get(usize::from(word.source)))
-            else {
+            let source = usize::from(word.source);
+            let Some((name, (low, range))) = table.sources.get(source).zip(scales.get(source)) else { continue };
+            let score = if *range > 0.0 { (word.score - low) / range } else { 1.0 };
+            let (rank_column, score_column) = evidence_columns(*name);
+            matrix.raise(row, rank_column, rank_column.feature().transform.apply(word.rank as f32));
+            matrix.raise(row, score_column, score);
+            if *name == SourceName::Exploration {
                 continue;
-            };
-            let Some(column) = rank_column(*name) else { continue };
+            }
             if last_source != Some(word.source) {
                 sources += 1;
                 last_source = Some(word.source);
             }
-            best_rank = Some(best_rank.map_or(word.rank, |best: u32| best.min(word.rank)));
-            raise(column, row, column.feature().transform.apply(word.rank as f32));
-            let score = if *range > 0.0 { (word.score - low) / range } else { 1.0 };
-            raise(Column::BestScore, row, score);
-            if *name == SourceName::ItemToItem {
-                raise(Column::NeighbourScore, row, score);
-            }
+            let (rank, highest) = best.unwrap_or((word.rank, score));
+            best = Some((word.rank.min(rank), score.max(highest)));
         }
-        if let Some(best_rank) = best_rank {
-            raise(Column::BestRank, row, Column::BestRank.feature().transform.apply(best_rank as f32));
-            raise(Column::SourceCount, row, Column::SourceCount.feature().transform.apply(sources as f32));
+        if let Some((rank, score)) = best {
+            matrix.raise(row, Column::BestRank, Column::BestRank.feature().transform.apply(rank as f32));
+            matrix.raise(row, Column::BestScore, score);
+            matrix.raise(row, Column::SourceCount, Column::SourceCount.feature().transform.apply(sources as f32));
         }
     }
 }
@@ -173,7 +243,7 @@ fn score_scales(table: &CandidateTable) -> Vec<(f32, f32)> {
 }
 
 /// Facts that stand in the matrix as the table has them, by their transform.
-const PLAIN: [(Fact, Column); 12] = [
+const PLAIN: [(Fact, Column); 16] = [
     (Fact::Popularity, Column::Popularity),
     (Fact::MarketPopularity, Column::MarketPopularity),
     (Fact::Trend, Column::Trend),
@@ -181,48 +251,118 @@ const PLAIN: [(Fact, Column); 12] = [
     (Fact::ItemPlays, Column::ItemPlays),
     (Fact::ItemSkips, Column::ItemSkips),
     (Fact::ItemLiked, Column::ItemLiked),
+    (Fact::ItemWeight, Column::ItemWeight),
     (Fact::Impressions, Column::Impressions),
+    (Fact::ImpressionsKept, Column::ItemShown),
+    (Fact::ShownSincePlay, Column::ShownUnplayed),
     (Fact::ArtistAffinity, Column::ArtistAffinity),
     (Fact::ArtistPlays, Column::ArtistPlays),
+    (Fact::ArtistShown, Column::ArtistShown),
     (Fact::ArtistFollowed, Column::ArtistFollowed),
     (Fact::GenreAffinity, Column::GenreAffinity),
 ];
 
-/// Facts that are spans: negative means unknown, and leaves the default.
-const SPANS: [(Fact, Column); 4] = [
+/// Facts of which a negative number means unknown, and leaves the default.
+const KNOWN: [(Fact, Column); 9] = [
     (Fact::AgeDays, Column::Age),
     (Fact::AgeDays, Column::Newness),
     (Fact::ItemAgeDays, Column::ItemRecency),
+    (Fact::ItemCycleDays, Column::ItemCycle),
     (Fact::ImpressionAgeHours, Column::ImpressionRecency),
+    (Fact::ArtistAgeDays, Column::ArtistRecency),
+    (Fact::ArtistNewestDays, Column::ArtistNewestAge),
+    (Fact::ArtistSkipRate, Column::ArtistSkipRate),
+    (Fact::GenreSkipRate, Column::GenreSkipRate),
 ];
 
+/// An item is its artist's newest when nothing is newer by more than this, in days: facts are rounded.
+const SAME_DAY: f32 = 0.01;
+
 fn facts(matrix: &mut Matrix, query: &RankQuery) {
-    let table = &query.table;
+    let (table, listener) = (&query.table, &query.listener);
     for (fact, column) in PLAIN {
         if let Some(numbers) = table.fact(fact) {
-            fill(matrix, column, numbers.iter().copied());
+            fill(matrix, column, numbers);
         }
     }
-    for (fact, column) in SPANS {
-        fill_known(matrix, column, table.fact(fact), |span| span < 0.0);
+    for (fact, column) in KNOWN {
+        fill_known(matrix, column, table.fact(fact), |number| number < 0.0);
     }
     fill_known(matrix, Column::Duration, table.fact(Fact::DurationSeconds), |seconds| seconds == 0.0);
-    if query.listener.known {
-        let mean = query.listener.mean_popularity;
-        let popularities = table.fact(Fact::Popularity).unwrap_or(&[]).iter();
-        fill(matrix, Column::PopularityGap, popularities.map(|popularity| (popularity - mean).abs()));
-        let repeat_rate = query.listener.repeat_rate;
-        matrix.column_mut(Column::RepeatFit).fill(1.0 - repeat_rate);
-        let plays = table.fact(Fact::ItemPlays).unwrap_or(&[]).iter();
-        fill(matrix, Column::RepeatFit, plays.map(|plays| if *plays > 0.0 { repeat_rate } else { 1.0 - repeat_rate }));
+    both(matrix, Column::RepeatDue, table, (Fact::ItemAgeDays, Fact::ItemCycleDays), |age, cycle| {
+        let is_known = age >= 0.0 && cycle >= 0.0 && age + cycle > 0.0;
+        if is_known { (age - cycle) / (age + cycle) } else { 0.0 }
+    });
+    both(matrix, Column::ArtistPlayShare, table, (Fact::ArtistPlays, Fact::ArtistShown), |plays, shown| {
+        if plays > 0.0 { plays / (plays + shown) } else { 0.0 }
+    });
+    both(matrix, Column::IsArtistNewest, table, (Fact::AgeDays, Fact::ArtistNewestDays), |age, newest| {
+        flag(age >= 0.0 && newest >= 0.0 && age <= newest + SAME_DAY)
+    });
+    both(matrix, Column::MarketLift, table, (Fact::MarketPopularity, Fact::Popularity), |here, everywhere| {
+        if here > 0.0 { here - everywhere } else { 0.0 }
+    });
+    if !listener.known {
+        return;
+    }
+    if let Some(popularity) = table.fact(Fact::Popularity) {
+        let mean = listener.mean_popularity;
+        let lift: Vec<f32> = popularity.iter().map(|popularity| popularity - mean).collect();
+        let gap: Vec<f32> = lift.iter().map(|lift| lift.abs()).collect();
+        fill(matrix, Column::PopularityLift, &lift);
+        fill(matrix, Column::PopularityGap, &gap);
+    }
+    let (again, anew) = (listener.repeat_rate, 1.0 - listener.repeat_rate);
+    let fit = matrix.column_mut(Column::RepeatFit);
+    fit.fill(anew);
+    for (place, plays) in fit.iter_mut().zip(table.fact(Fact::ItemPlays).unwrap_or(&[])) {
+        if *plays > 0.0 {
+            *place = again;
+        }
     }
 }
 
-fn fill_known(matrix: &mut Matrix, column: Column, numbers: Option<&[f32]>, is_unknown: impl Fn(f32) -> bool) {
-    let transform = column.feature().transform;
-    for (place, number) in matrix.column_mut(column).iter_mut().zip(numbers.unwrap_or(&[])) {
-        if !is_unknown(*number) {
-            *place = transform.apply(*number);
+/// A column of two facts, where the table has both.
+fn both(
+    matrix: &mut Matrix,
+    column: Column,
+    table: &CandidateTable,
+    facts: (Fact, Fact),
+    value: impl Fn(f32, f32) -> f32,
+) {
+    let (Some(one), Some(other)) = (table.fact(facts.0), table.fact(facts.1)) else { return };
+    for (place, (one, other)) in matrix.column_mut(column).iter_mut().zip(one.iter().zip(other)) {
+        *place = value(*one, *other);
+    }
+}
+
+/// What everybody does with the items, by the release.
+fn crowd(matrix: &mut Matrix, query: &RankQuery, gathered: &Gathered) {
+    let Some(crowd) = &gathered.crowd else { return };
+    let mut put = |column: Column, of: fn(&Crowd) -> f32| {
+        let transform = column.feature().transform;
+        for (place, item) in matrix.column_mut(column).iter_mut().zip(crowd) {
+            *place = transform.apply(of(item));
+        }
+    };
+    put(Column::CrowdPlayRate, |item| item.all.play);
+    put(Column::CrowdCompleteRate, |item| item.all.complete);
+    put(Column::CrowdSkipRate, |item| item.all.skip);
+    put(Column::CrowdLikeRate, |item| item.all.like);
+    put(Column::MarketPlayRate, |item| item.market.play);
+    put(Column::MarketCompleteRate, |item| item.market.complete);
+    put(Column::MarketSkipRate, |item| item.market.skip);
+    put(Column::MarketLikeRate, |item| item.market.like);
+    put(Column::HourPlayRate, |item| item.quarter_play);
+    put(Column::HourSkipRate, |item| item.quarter_skip);
+    put(Column::CrowdMomentum, |item| item.momentum);
+    put(Column::CrowdListeners, |item| item.listeners);
+    put(Column::CrowdImpressions, |item| item.impressions);
+    let today = query.context.now.0 as f64 / DAY_MS;
+    let transform = Column::ListedAge.feature().transform;
+    for (place, item) in matrix.column_mut(Column::ListedAge).iter_mut().zip(crowd) {
+        if item.first_seen_days > 0.0 {
+            *place = transform.apply((today - f64::from(item.first_seen_days)).max(0.0) as f32);
         }
     }
 }

@@ -1,9 +1,13 @@
-//! What a page's candidates look like in factor space, gathered once: features, diversity and reasons
-//! all read it. It must never know a shelf or a score.
+//! What a release knows of a page's candidates, gathered once: where they lie in factor space, and what everybody does
+//! with them. Features, diversity and reasons all read it. It must never know a shelf or a score.
 
 use std::borrow::Cow;
 
-use releases::{Factors, Release, vectors};
+use releases::{
+    Factors, Release,
+    rates::{Four, quarter_of},
+    vectors,
+};
 use shared_models::{ItemKey, plan::RankQuery};
 
 /// The vectors of some items: unit length, one after another; zeros where the release knows none.
@@ -16,16 +20,16 @@ pub struct Units {
 }
 
 impl Units {
-    fn of(items: &[ItemKey], release: Option<(&Release, &Factors)>) -> Self {
-        let Some((release, factors)) = release else {
-            return Self { stride: 0, values: Vec::new(), lengths: vec![0.0; items.len()] };
+    /// The vectors of rows of the release.
+    fn of(rows: &[Option<u32>], factors: Option<&Factors>) -> Self {
+        let Some(factors) = factors else {
+            return Self { stride: 0, values: Vec::new(), lengths: vec![0.0; rows.len()] };
         };
         let stride = factors.stride();
-        let mut values = vec![0.0; stride * items.len()];
-        let mut lengths = vec![0.0; items.len()];
-        for ((key, unit), length) in items.iter().zip(values.chunks_exact_mut(stride)).zip(&mut lengths) {
-            if let Some(row) = release.index_of(*key).map(|index| factors.row(index)).filter(|row| row.len() == stride)
-            {
+        let mut values = vec![0.0; stride * rows.len()];
+        let mut lengths = vec![0.0; rows.len()];
+        for ((row, unit), length) in rows.iter().zip(values.chunks_exact_mut(stride)).zip(&mut lengths) {
+            if let Some(row) = row.map(|row| factors.row(row)).filter(|row| row.len() == stride) {
                 unit.copy_from_slice(row);
                 *length = vectors::normalise(unit);
             }
@@ -63,11 +67,44 @@ impl Units {
         self.length(index) > 0.0
     }
 
-    /// How many of the items the release has factors for.
+    /// How many items there are, known or not.
     #[must_use]
-    pub fn known(&self) -> usize {
-        self.lengths.iter().filter(|length| **length > 0.0).count()
+    pub fn len(&self) -> usize {
+        self.lengths.len()
     }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.lengths.is_empty()
+    }
+
+    /// The lengths the items' factors had.
+    #[must_use]
+    pub fn lengths(&self) -> &[f32] {
+        &self.lengths
+    }
+}
+
+/// What everybody does with one candidate, as far as this page asks.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Crowd {
+    /// Everywhere.
+    pub all: Four,
+    /// In the request's market; as everywhere where the market does not know the item well enough.
+    pub market: Four,
+    /// Plays per impression at this quarter of the day.
+    pub quarter_play: f32,
+    /// Skips per play at this quarter of the day.
+    pub quarter_skip: f32,
+    /// Whether it rises or falls.
+    pub momentum: f32,
+    /// How many listen to it.
+    pub listeners: f32,
+    /// How often it was shown.
+    pub impressions: f32,
+    /// When anything first happened to it, in days since 1970; 0 when unknown.
+    pub first_seen_days: f32,
 }
 
 /// One page in factor space.
@@ -79,6 +116,14 @@ pub struct Gathered {
     pub recent: Units,
     /// The items the request is about.
     pub seeds: Units,
+    /// The items the listener plays most, most played first.
+    pub favourites: Units,
+    /// The items the listener skipped last, last first.
+    pub skipped: Units,
+    /// What everybody does with the candidates; `None` when the release does not know.
+    pub crowd: Option<Vec<Crowd>>,
+    /// The candidates' rows in the release.
+    pub rows: Vec<Option<u32>>,
     /// The user vector at unit length; empty when unknown.
     pub listener: Vec<f32>,
     /// The length the user vector had.
@@ -89,18 +134,52 @@ impl Gathered {
     /// Looks up every item of the page once.
     #[must_use]
     pub fn of(query: &RankQuery, release: Option<&Release>) -> Self {
-        let known = release.and_then(|release| release.factors.as_ref().map(|factors| (release, factors)));
-        let mut listener =
-            known.map_or_else(Vec::new, |(release, factors)| user_vector(query, release, factors).into_owned());
+        let factors = release.and_then(|release| release.factors.as_ref());
+        let rows = |items: &[ItemKey]| -> Vec<Option<u32>> {
+            items.iter().map(|key| release.and_then(|release| release.index_of(*key))).collect()
+        };
+        let mut listener = release
+            .zip(factors)
+            .map_or_else(Vec::new, |(release, factors)| user_vector(query, release, factors).into_owned());
         let listener_length = vectors::normalise(&mut listener);
+        let candidates = rows(&query.table.items);
         Self {
-            candidates: Units::of(&query.table.items, known),
-            recent: Units::of(&query.listener.recent, known),
-            seeds: Units::of(&query.seed_items, known),
+            candidates: Units::of(&candidates, factors),
+            recent: Units::of(&rows(&query.listener.recent), factors),
+            seeds: Units::of(&rows(&query.seed_items), factors),
+            favourites: Units::of(&rows(&query.listener.favourites), factors),
+            skipped: Units::of(&rows(&query.listener.skipped), factors),
+            crowd: release.and_then(|release| crowd(query, release, &candidates)),
+            rows: candidates,
             listener,
             listener_length,
         }
     }
+}
+
+/// What everybody does with the candidates at this time and place.
+fn crowd(query: &RankQuery, release: &Release, candidates: &[Option<u32>]) -> Option<Vec<Crowd>> {
+    let rates = release.rates.as_ref()?;
+    let market = rates.market(query.context.market);
+    let quarter = quarter_of(query.context.now);
+    let of = |row: &Option<u32>| {
+        let Some((row, item)) = row.and_then(|row| Some((row, rates.of(row)?))) else {
+            let Four { play, skip, .. } = rates.mean;
+            let (all, market) = (rates.mean, rates.mean);
+            return Crowd { all, market, quarter_play: play, quarter_skip: skip, ..Crowd::default() };
+        };
+        Crowd {
+            all: item.all,
+            market: market.and_then(|market| market.of(row)).copied().unwrap_or(item.all),
+            quarter_play: item.quarter_play.get(quarter).copied().unwrap_or_default(),
+            quarter_skip: item.quarter_skip.get(quarter).copied().unwrap_or_default(),
+            momentum: item.momentum,
+            listeners: item.listeners,
+            impressions: item.impressions,
+            first_seen_days: item.first_seen_days,
+        }
+    };
+    Some(candidates.iter().map(of).collect())
 }
 
 /// The user vector in the space of this release, padded. One that was folded from another release

@@ -2,15 +2,21 @@
 //!
 //! It must never know a model or a shelf: a matrix is computed once for the page.
 
+pub mod columns;
+pub mod schema;
+
 pub mod compute;
 pub mod gather;
-pub mod schema;
+
+pub mod distribution;
 
 use releases::Release;
 use shared_models::plan::RankQuery;
 
+pub use columns::{COLUMNS, Column, SCHEMA};
+pub use distribution::Distribution;
 pub use gather::Gathered;
-pub use schema::{COLUMNS, Column, Feature, Kind, SCHEMA, Transform, schema_hash};
+pub use schema::{Cost, Feature, Kind, Transform, schema_hash};
 
 /// The features of one page: a row for each candidate of the table, a column for each entry of
 /// [`SCHEMA`]. Column after column, because that is how features are computed and trees read them.
@@ -83,6 +89,13 @@ impl Matrix {
     fn column_mut(&mut self, column: Column) -> &mut [f32] {
         let start = column as usize * self.rows;
         self.values.get_mut(start..start + self.rows).unwrap_or(&mut [])
+    }
+
+    /// Raises one number to `value` where it is lower.
+    fn raise(&mut self, row: usize, column: Column, value: f32) {
+        if let Some(place) = self.column_mut(column).get_mut(row) {
+            *place = place.max(value);
+        }
     }
 }
 

@@ -6,7 +6,10 @@ use std::sync::Arc;
 use rand_xoshiro::{Xoshiro256PlusPlus, rand_core::Rng};
 use ranking::features::schema_hash;
 use ranking::scorers::{LinearModel, cold};
-use releases::{Factors, Meta, Parts, Release};
+use releases::{
+    Factors, Meta, Parts, Rates, Release,
+    rates::{Four, ItemRates, MarketRates},
+};
 use shared_models::{
     ItemKey, Seed, ShelfId, TenantId, Timestamp,
     candidates::{CandidateTable, Evidence},
@@ -55,9 +58,33 @@ pub(crate) fn parts(dimensions: usize, scorer: Option<&LinearModel>) -> Parts {
     Parts {
         items: (0..ITEMS).map(key).collect(),
         factors: Some(Factors::new(dimensions, &values, 10.0, 0.1, 0.5).unwrap()),
+        rates: Some(rates()),
         scorer: scorer.map(|model| model.to_json().unwrap()),
         ..Parts::default()
     }
+}
+
+/// What everybody does with the items, other for each of them.
+fn rates() -> Rates {
+    let mut rng = Seed(2).stream("rates");
+    let mut four =
+        || Four { play: unit(&mut rng), complete: unit(&mut rng), skip: unit(&mut rng), like: unit(&mut rng) };
+    let items: Vec<ItemRates> = (0..ITEMS)
+        .map(|index| {
+            let (play, skip) = (four(), four());
+            ItemRates {
+                all: four(),
+                quarter_play: [play.play, play.complete, play.skip, play.like],
+                quarter_skip: [skip.play, skip.complete, skip.skip, skip.like],
+                momentum: play.play - skip.play,
+                listeners: (index % 97) as f32,
+                impressions: (index % 1_009) as f32,
+                first_seen_days: 20_000.0 + (index % 500) as f32,
+            }
+        })
+        .collect();
+    let here: Vec<(u32, Four)> = (0..ITEMS as u32).step_by(3).map(|row| (row, four())).collect();
+    Rates::new(&items, four(), vec![(Market::parse("SE").unwrap(), MarketRates::new(here))])
 }
 
 /// What a release tells of itself.
@@ -129,19 +156,22 @@ pub(crate) fn table(rows: usize, seed: u64) -> CandidateTable {
             (0..rows)
                 .map(|_| match fact {
                     Fact::Explicit | Fact::ItemLiked | Fact::ArtistFollowed => f32::from(unit(&mut rng) < 0.1),
-                    Fact::ItemAgeDays | Fact::ImpressionAgeHours => {
-                        if unit(&mut rng) < 0.7 {
-                            -1.0
-                        } else {
-                            unit(&mut rng) * 100.0
-                        }
+                    Fact::ItemAgeDays | Fact::ImpressionAgeHours | Fact::ItemCycleDays | Fact::ArtistAgeDays => {
+                        if unit(&mut rng) < 0.7 { -1.0 } else { unit(&mut rng) * 100.0 }
                     }
-                    Fact::ItemPlays | Fact::ItemSkips | Fact::Impressions | Fact::ArtistPlays => {
-                        (unit(&mut rng) * 1.4).powi(8).floor()
+                    Fact::ItemPlays
+                    | Fact::ItemSkips
+                    | Fact::Impressions
+                    | Fact::ImpressionsKept
+                    | Fact::ShownSincePlay
+                    | Fact::ItemWeight
+                    | Fact::ArtistShown
+                    | Fact::ArtistPlays => (unit(&mut rng) * 1.4).powi(8).floor(),
+                    Fact::ArtistAffinity | Fact::GenreAffinity | Fact::ArtistSkipRate | Fact::GenreSkipRate => {
+                        unit(&mut rng).powi(4)
                     }
-                    Fact::ArtistAffinity | Fact::GenreAffinity => unit(&mut rng).powi(4),
                     Fact::DurationSeconds => 120.0 + unit(&mut rng) * 200.0,
-                    Fact::AgeDays => unit(&mut rng) * 4_000.0,
+                    Fact::AgeDays | Fact::ArtistNewestDays => unit(&mut rng) * 4_000.0,
                     Fact::Popularity | Fact::MarketPopularity | Fact::Trend => unit(&mut rng) * 8.0,
                 })
                 .collect()
@@ -168,6 +198,16 @@ pub(crate) fn listener(release: Option<&Release>) -> ListenerContext {
         idle_days: 0.5,
         hour_share: 0.08,
         mean_popularity: 4.0,
+        favourites: (0..10).map(|index| key(index * 20 + 5)).collect(),
+        skipped: (0..10).map(|index| key(index * 20 + 11)).collect(),
+        session_items: 4,
+        session_plays: 6,
+        session_skips: 2,
+        session_artists: 3,
+        session_minutes: 17.0,
+        impressions: 2_000,
+        click_rate: 0.1,
+        like_rate: 0.05,
     }
 }
 

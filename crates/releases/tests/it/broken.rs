@@ -34,7 +34,9 @@ fn edit(path: &Path, change: impl Fn(&mut Vec<u8>)) {
 /// Damage after writing: the hashes catch it.
 fn damaged() -> Vec<Case> {
     let mut cases = Vec::new();
-    for file in ["items.bin", "factors.bin", "neighbours.bin", "popularity.bin", "scorer.json", "notes.txt"] {
+    for file in
+        ["items.bin", "factors.bin", "neighbours.bin", "popularity.bin", "rates.bin", "scorer.json", "notes.txt"]
+    {
         for part in 0..8 {
             cases.push(case(format!("{file} cut to {part}/8"), &["wrong_size"], move |folder| {
                 edit(&folder.join(file), |bytes| bytes.truncate(bytes.len() * part / 8));
@@ -96,7 +98,7 @@ fn forged() -> Vec<Forged> {
         Box::new(move |bytes| bytes[at..at + 8].copy_from_slice(&value.to_le_bytes()))
     };
 
-    for file in ["items.bin", "factors.bin", "neighbours.bin", "popularity.bin"] {
+    for file in ["items.bin", "factors.bin", "neighbours.bin", "popularity.bin", "rates.bin"] {
         add("nothing in it", file, "empty", Box::new(Vec::clear));
         add("half a header", file, "wrong_length", Box::new(|bytes| bytes.truncate(HEADER / 2)));
         add("another magic", file, "wrong_header", put(0, *b"ELF\0"));
@@ -107,7 +109,11 @@ fn forged() -> Vec<Forged> {
         add(
             "2^63 rows",
             file,
-            if file == "factors.bin" { "wrong_dimension" } else { "wrong_length" },
+            match file {
+                "factors.bin" => "wrong_dimension",
+                "rates.bin" => "out_of_range",
+                _ => "wrong_length",
+            },
             put_8(16, 1 << 63),
         );
         add("trailing bytes", file, "wrong_length", Box::new(|bytes| bytes.extend([0; 4])));

@@ -56,7 +56,16 @@ fn a_file_cut_at_any_page_is_refused() {
     let (serving, bad) = Serving::new(ROWS);
     let folder = serving.folder(&bad);
     let mut cases = 0;
-    for file in ["items.bin", "factors.bin", "neighbours.bin", "popularity.bin", "scorer.json", "notes.txt", MANIFEST] {
+    for file in [
+        "items.bin",
+        "factors.bin",
+        "neighbours.bin",
+        "popularity.bin",
+        "rates.bin",
+        "scorer.json",
+        "notes.txt",
+        MANIFEST,
+    ] {
         let path = folder.join(file);
         let whole = fs::read(&path).unwrap();
         let reason = if file == MANIFEST { "wrong_hash" } else { "wrong_size" };

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use releases::{Factors, Meta, Neighbours, Parts, Popularity, Store};
+use releases::{
+    Factors, Meta, Neighbours, Parts, Popularity, Rates, Store,
+    rates::{Four, ItemRates, MarketRates},
+};
 use shared_models::{ItemKey, TenantId, Timestamp, item::Market};
 use tempfile::TempDir;
 
@@ -41,9 +44,29 @@ pub(crate) fn parts(rows: usize, salt: u64) -> Parts {
                 (Market::parse("SE").unwrap(), vec![(0, 9.0), (2, 9.0), (1, 1.5)]),
             ],
         }),
+        rates: Some(rates(rows)),
         scorer: Some(br#"{"weights": [[0.5, -0.25]], "bias": [0.1]}"#.to_vec()),
         blobs: BTreeMap::from([("notes.txt".to_owned(), b"anything".to_vec())]),
     }
+}
+
+/// What everybody does with `rows` items, in two markets.
+fn rates(rows: usize) -> Rates {
+    let four = |n: usize| Four { play: (n % 7) as f32 / 7.0, complete: 0.5, skip: 0.25, like: 0.125 };
+    let items: Vec<ItemRates> = (0..rows)
+        .map(|row| ItemRates {
+            all: four(row),
+            quarter_play: [0.1, 0.2, 0.3, 0.4],
+            momentum: 0.5 - (row % 3) as f32,
+            impressions: row as f32,
+            ..ItemRates::default()
+        })
+        .collect();
+    let market = |code: &str, step: usize| {
+        let known = (0..rows).step_by(step).map(|row| (row as u32, four(row + 1))).collect();
+        (Market::parse(code).unwrap(), MarketRates::new(known))
+    };
+    Rates::new(&items, four(3), vec![market("SE", 1), market("NO", 2)])
 }
 
 pub(crate) fn meta(created_at: i64) -> Meta {
