@@ -4,6 +4,7 @@
 
 pub mod calibration;
 pub mod cold;
+pub mod imported;
 pub mod linear;
 pub mod trees;
 

@@ -8,6 +8,8 @@ mod features;
 #[cfg(test)]
 mod first_pass;
 #[cfg(test)]
+mod imported;
+#[cfg(test)]
 mod page_laws;
 #[cfg(test)]
 mod reasons;
