@@ -10,22 +10,19 @@ use releases::{
 use service_runtime::tasks::chain;
 
 use crate::{
-    features::{COLUMNS, Matrix, SCHEMA},
-    scorers::{LinearModel, Predictions, Scorer},
+    features::{COLUMNS, Matrix},
+    scorers::{Model, Predictions, Scorer},
 };
-
-/// How many of its deviations a feature is moved by, to see whether the scorer minds.
-const MOVED: f32 = 4.0;
 
 /// Asks a release's scorer; a release without one passes.
 ///
 /// # Errors
 /// What is wrong with it, in words.
 pub fn check(release: &Release) -> Result<(), String> {
-    let Some(bytes) = release.scorer.as_deref() else { return Ok(()) };
-    let model = LinearModel::from_json(bytes).map_err(|error| chain(&error))?;
-    let answer = model.predict(&Matrix::of_defaults(1));
-    if !answer.first().is_some_and(|predictions| predictions.iter().all(|p| *p > 0.0 && *p < 1.0)) {
+    let Some(model) = Model::of(release).map_err(|error| chain(&error))? else { return Ok(()) };
+    let (answer, missing) = (model.predict(&Matrix::of_defaults(1)), model.missing());
+    let is_sound = |(p, missing): (&f32, bool)| missing || (*p > 0.0 && *p < 1.0);
+    if !answer.first().is_some_and(|predictions| predictions.iter().zip(missing).all(is_sound)) {
         return Err("its scorer does not answer with probabilities".to_owned());
     }
     if is_constant(&model) {
@@ -39,29 +36,18 @@ pub fn check(release: &Release) -> Result<(), String> {
 
 /// Whether no feature changes any prediction: such a scorer orders nothing.
 #[must_use]
-pub fn is_constant(model: &LinearModel) -> bool {
-    let defaults: Vec<f32> = SCHEMA.iter().map(|feature| feature.default).collect();
-    let mut rows = defaults.clone();
-    for (column, (mean, scale)) in model.means.iter().zip(&model.scales).enumerate().take(COLUMNS) {
-        for moved in [mean - MOVED * scale, mean + MOVED * scale] {
-            let mut row = defaults.clone();
-            if let Some(value) = row.get_mut(column) {
-                *value = moved;
-            }
-            rows.append(&mut row);
-        }
-    }
-    let predictions = model.predict(&Matrix::from_rows(&rows).unwrap_or_default());
+pub fn is_constant(model: &Model) -> bool {
+    let predictions = model.predict(&Matrix::from_rows(&model.probes()).unwrap_or_default());
     predictions.windows(2).all(|pair| matches!(pair, [one, other] if one == other))
 }
 
 /// What a scorer says of a golden card.
 #[must_use]
-pub fn predict(model: &LinearModel, card: &Card) -> Option<Predictions> {
+pub fn predict(model: &dyn Scorer, card: &Card) -> Option<Predictions> {
     model.predict(&Matrix::from_rows(&card.features)?).first().copied()
 }
 
-fn answers(model: &LinearModel, golden: &Golden) -> Result<(), String> {
+fn answers(model: &dyn Scorer, golden: &Golden) -> Result<(), String> {
     for (at, card) in golden.cards.iter().enumerate() {
         let Some(found) = predict(model, card) else {
             return Err(format!("golden card {at} has {} features, not {COLUMNS}", card.features.len()));
@@ -89,7 +75,7 @@ mod tests {
     use shared_models::{ItemKey, TenantId, component::Action};
 
     use super::*;
-    use crate::scorers::{calibration::Calibration, linear::ActionModel};
+    use crate::scorers::{LinearModel, calibration::Calibration, linear::ActionModel};
 
     fn model(weight: f32) -> LinearModel {
         let actions = Action::ALL.iter().map(|action| ActionModel {

@@ -23,7 +23,7 @@ use crate::{
     features::schema_hash,
     golden,
     metrics::RankingMetrics,
-    scorers::{LinearModel, Scorer},
+    scorers::{Model, document},
 };
 
 /// Where releases lie, and how often to look.
@@ -55,7 +55,7 @@ pub struct Serving {
     /// The release.
     pub release: Arc<Release>,
     /// Its scorer, when it has one.
-    pub scorer: Option<Box<dyn Scorer>>,
+    pub scorer: Option<Model>,
 }
 
 impl std::fmt::Debug for Serving {
@@ -65,13 +65,13 @@ impl std::fmt::Debug for Serving {
 }
 
 impl Serving {
-    /// Reads a release's scorer, and asks it one question that it must answer soundly.
+    /// Reads a release's scorer.
     ///
     /// # Errors
     /// When the scorer is not one that this code can use.
-    pub fn new(release: Arc<Release>) -> Result<Self, crate::scorers::linear::Error> {
-        let scorer = release.scorer.as_deref().map(LinearModel::from_json).transpose()?;
-        Ok(Self { release, scorer: scorer.map(|model| Box::new(model) as Box<dyn Scorer>) })
+    pub fn new(release: Arc<Release>) -> Result<Self, document::Error> {
+        let scorer = Model::of(&release)?;
+        Ok(Self { release, scorer })
     }
 }
 

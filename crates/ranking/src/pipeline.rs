@@ -3,7 +3,7 @@
 //! | stage | component | need |
 //! |---|---|---|
 //! | features | `schema`: one matrix for the page | required |
-//! | predict | `linear`: the release's scorer | best effort |
+//! | predict | `release`: the release's scorer | best effort |
 //! | predict | `cold`: fixed weights, where there is no scorer | required |
 //! | blend, order, select | [`ShelfRules`] | required |
 //!
@@ -62,7 +62,7 @@ pub type Pipeline = RankingPipeline<Page, Matrix, Predictions, ShelfRules>;
 pub fn build(scorer_budget: Duration, metrics: StageMetrics) -> Pipeline {
     RankingPipeline {
         features: Box::new(SchemaFeatures),
-        predictor: Step::best_effort(scorer_budget, Box::new(LinearPredictor)),
+        predictor: Step::best_effort(scorer_budget, Box::new(ReleasePredictor)),
         fallback: Box::new(ColdPredictor),
         arrange: ShelfRules,
         metrics,
@@ -81,12 +81,12 @@ impl Features<Page, Matrix> for SchemaFeatures {
     }
 }
 
-struct LinearPredictor;
+struct ReleasePredictor;
 
 #[async_trait]
-impl Predictor<Page, Matrix, Predictions> for LinearPredictor {
+impl Predictor<Page, Matrix, Predictions> for ReleasePredictor {
     fn name(&self) -> &'static str {
-        "linear"
+        "release"
     }
 
     async fn predict(&self, page: &Page, matrix: &Matrix) -> StageResult<Vec<Predictions>> {

@@ -4,6 +4,7 @@
 
 pub mod calibration;
 pub mod cold;
+pub mod document;
 pub mod imported;
 pub mod linear;
 pub mod trees;
@@ -12,6 +13,7 @@ use shared_models::component::Action;
 
 use crate::features::Matrix;
 
+pub use document::Model;
 pub use linear::LinearModel;
 pub use trees::Trees;
 
@@ -26,6 +28,11 @@ pub type Predictions = [f32; ACTIONS];
 pub trait Scorer: Send + Sync {
     /// The predictions of all rows at once.
     fn predict(&self, matrix: &Matrix) -> Vec<Predictions>;
+
+    /// The actions that it says nothing of, and predicts as 0.
+    fn missing(&self) -> [bool; ACTIONS] {
+        [false; ACTIONS]
+    }
 }
 
 /// A model of one action: a raw number for each row, such as the log-odds, which a calibration then turns
