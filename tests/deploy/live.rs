@@ -210,6 +210,7 @@ fn configure(folder: &Folder) -> Result<(Config, Key, Key)> {
         ("edge.limits.tenant_concurrency", "1"),
         ("edge.quota.key_requests_per_second", "1"),
         ("edge.quota.key_burst", "400"),
+        ("ranking.pages.sampled_one_in", "1"),
     ] {
         options.set.push((key.to_owned(), value.to_owned()));
     }

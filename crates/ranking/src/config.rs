@@ -57,6 +57,8 @@ pub struct Pages {
     pub spend: f32,
     /// So many candidates are ranked however little time is left.
     pub least_scored: usize,
+    /// The features of one page in so many are held against those that the scorer was trained on; 0 is none.
+    pub sampled_one_in: u64,
 }
 
 impl Validate for Config {

@@ -32,6 +32,8 @@ struct OutcomeLabels {
 /// The metrics of the ranking service.
 #[derive(Clone, Debug)]
 pub struct RankingMetrics {
+    /// Of features.
+    pub(crate) features: FeatureMetrics,
     pages: Family<OutcomeLabels, Counter>,
     page_seconds: Histogram,
     cards: Family<ReasonLabels, Counter>,
@@ -50,6 +52,7 @@ impl RankingMetrics {
     #[must_use]
     pub fn register(metrics: &Metrics) -> Self {
         let this = Self {
+            features: FeatureMetrics::register(metrics),
             pages: Family::default(),
             page_seconds: Histogram::new(seconds_buckets()),
             cards: Family::default(),

@@ -21,10 +21,12 @@ use tracing::field;
 use crate::{
     config::Pages,
     error::Error,
+    features,
     first_pass::{self, Pace},
     metrics::RankingMetrics,
     models::Models,
     pipeline::{Page, Pipeline},
+    skew::Skew,
 };
 
 /// Ranks pages.
@@ -33,6 +35,7 @@ pub struct Ranker {
     pipeline: Pipeline,
     pages: Pages,
     pace: Pace,
+    skew: Skew,
     metrics: RankingMetrics,
 }
 
@@ -40,7 +43,8 @@ impl Ranker {
     /// A ranker of the pages that `pages` allows.
     #[must_use]
     pub fn new(models: Arc<Models>, pipeline: Pipeline, pages: Pages, metrics: RankingMetrics) -> Self {
-        Self { models, pipeline, pages, pace: Pace::default(), metrics }
+        let skew = Skew::new(pages.sampled_one_in, metrics.features.clone());
+        Self { models, pipeline, pages, pace: Pace::default(), skew, metrics }
     }
 
     async fn run(&self, query: RankQuery, deadline: Deadline) -> Result<RankedPage, Error> {
@@ -61,6 +65,9 @@ impl Ranker {
         let ranked = self.pipeline.run(&page, rows, deadline).await.map_err(Error::Stage)?;
         self.pace.observe(rows, started.elapsed());
         let mut slates: Vec<Slate> = ranked.slates.into_iter().filter_map(|(_, slate)| slate).collect();
+        if self.skew.wants(page.query.context.seed) {
+            self.sample(&page, &slates);
+        }
         let mut degraded = ranked.degraded;
         if let Some(kept) = kept {
             degraded.push(DegradedStage::new(FIRST_PASS, DegradedCause::Skipped));
@@ -69,6 +76,24 @@ impl Ranker {
             }
         }
         Ok(RankedPage { slates, release, degraded })
+    }
+
+    /// Looks at the features of a page's cards. They are computed once more: one page in many pays for it.
+    fn sample(&self, page: &Page, slates: &[Slate]) {
+        let cards = slates.iter().flat_map(|slate| &slate.cards).map(|card| card.row);
+        let span = tracing::info_span!(
+            "pipeline.feature_sample",
+            stage.name = "feature_sample",
+            features.moved_most = field::Empty,
+            features.skew = field::Empty
+        );
+        let _entered = span.enter();
+        let matrix = features::compute::compute(&page.query, &page.gathered);
+        let release = page.serving.as_ref().map(|serving| &*serving.release);
+        if let Some(worst) = self.skew.observe(&page.query.tenant, release, &matrix, cards) {
+            span.record("features.moved_most", worst.feature);
+            span.record("features.skew", worst.index);
+        }
     }
 
     /// The rows that go on and the question about them, where there are more than the deadline lets the scorer

@@ -269,7 +269,7 @@ impl ReasonCode {
     }
 }
 /// A column of facts about candidates. A reader skips the columns it does not know and takes an absent
-/// one as zeros, so that either side may learn a new fact first.
+/// one as unknown, so that either side may learn a new fact first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Fact {
@@ -691,7 +691,7 @@ pub struct FactColumn {
     /// Which fact.
     #[prost(enumeration = "Fact", tag = "1")]
     pub fact: i32,
-    /// A value for each row, or none at all: nobody filled it in, read zeros.
+    /// A value for each row, or none at all: nobody filled it in, read unknown.
     #[prost(float, repeated, tag = "2")]
     pub values: ::prost::alloc::vec::Vec<f32>,
 }

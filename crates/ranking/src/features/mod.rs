@@ -9,6 +9,7 @@ pub mod compute;
 pub mod gather;
 
 pub mod distribution;
+pub mod fixed;
 
 use releases::Release;
 use shared_models::plan::RankQuery;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ranking::features::{COLUMNS, Column, Cost, SCHEMA, compute, compute::evidence_columns};
+use ranking::features::{COLUMNS, Column, Cost, SCHEMA, compute, compute::evidence_columns, fixed};
 use shared_models::{
     ItemKey,
     candidates::Evidence,
@@ -357,4 +357,21 @@ fn scores_of_a_source_are_scaled_over_the_page() {
     all.evidence_ends = vec![1, 2, 3];
     let matrix = compute(&query, None);
     assert_eq!([0, 1, 2].map(|row| matrix.get(row, Column::BestScore)), [0.0, 1.0, 0.5]);
+}
+
+#[test]
+fn fixed_columns_are_what_a_page_computes() {
+    let release = pages::release(16);
+    let query = pages::page(200, 1, 9, Some(&release));
+    let gathered = ranking::features::Gathered::of(&query, Some(&release));
+    let matrix = compute(&query, Some(&release));
+    for column in fixed::FIXED {
+        let of_release = fixed::column(&release, column).unwrap();
+        assert_eq!(of_release.len(), pages::ITEMS);
+        for (candidate, value) in matrix.column(column).iter().enumerate() {
+            let row = fixed::row(&gathered, candidate).unwrap();
+            assert_eq!(of_release[row as usize], *value, "{column:?}");
+        }
+    }
+    assert_eq!(fixed::column(&release, Column::Trend), None);
 }

@@ -56,6 +56,7 @@ fn service(has_release: bool) -> Service {
         scorer_budget: Duration::from_secs(5),
         spend: 1.0,
         least_scored: 2_000,
+        sampled_one_in: 1,
     };
     Service { _folder: folder, ranker: Ranker::new(models, pipeline, pages, ours), release, metrics }
 }
