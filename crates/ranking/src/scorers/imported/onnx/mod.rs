@@ -5,6 +5,7 @@
 //! output's; where the last operator is a Sigmoid it is left out, for its input is the log-odds.
 
 mod layers;
+mod node;
 mod proto;
 mod tensor;
 
