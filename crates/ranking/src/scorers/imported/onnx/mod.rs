@@ -101,3 +101,6 @@ fn width(input: &proto::Value) -> Result<usize, Error> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
