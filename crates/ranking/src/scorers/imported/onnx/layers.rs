@@ -70,7 +70,11 @@ impl Builder {
     fn slot(&mut self, width: usize) -> Result<usize, Error> {
         let columns = self.widths.iter().try_fold(width, |sum, width| sum.checked_add(*width));
         if columns.is_none_or(|columns| columns > MAX_COLUMNS) {
-            return Err(Error::value("the number of columns of all layers", format!("more than {MAX_COLUMNS}"), "at most that"));
+            return Err(Error::value(
+                "the number of columns of all layers",
+                format!("more than {MAX_COLUMNS}"),
+                "at most that",
+            ));
         }
         self.spend(width)?;
         self.widths.push(width);
@@ -80,7 +84,11 @@ impl Builder {
     fn spend(&mut self, cost: usize) -> Result<(), Error> {
         self.cost = self.cost.saturating_add(cost);
         if self.cost > MAX_COST {
-            return Err(Error::value("the number of multiplications of a row", format!("more than {MAX_COST}"), "at most that"));
+            return Err(Error::value(
+                "the number of multiplications of a row",
+                format!("more than {MAX_COST}"),
+                "at most that",
+            ));
         }
         Ok(())
     }
