@@ -145,6 +145,7 @@ impl Error {
         Self::Form { problem: problem.into() }
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "what was given is mostly made for the message")]
     fn value(place: impl Into<String>, given: impl ToString, expected: impl Into<String>) -> Self {
         Self::Value { place: place.into(), given: given.to_string(), expected: expected.into() }
     }

@@ -136,14 +136,16 @@ impl WithSimd for Run<'_> {
                 let first = slot(*from);
                 for (unit, out) in self.out.iter_mut().enumerate() {
                     // What has one column serves all.
-                    let Some(one) = first.get(unit).or(first.first()) else { continue };
+                    let Some(one) = first.get(unit).or_else(|| first.first()) else { continue };
                     let mut spread = [0.0; ROWS];
                     let two = match other {
                         Other::Numbers(numbers) => {
-                            spread.fill(numbers.get(unit).or(numbers.first()).copied().unwrap_or(0.0));
+                            spread.fill(numbers.get(unit).or_else(|| numbers.first()).copied().unwrap_or(0.0));
                             &spread
                         }
-                        Other::Slot(other) => slot(*other).get(unit).or(slot(*other).first()).unwrap_or(&spread),
+                        Other::Slot(other) => {
+                            slot(*other).get(unit).or_else(|| slot(*other).first()).unwrap_or(&spread)
+                        }
                     };
                     let (one, two) = if *swapped { (two, one) } else { (one, two) };
                     operation.apply(one, two, out);

@@ -109,7 +109,7 @@ pub(super) fn read(bytes: &[u8], output: Option<usize>) -> Result<(Names, Forest
         return Err(Error::value("the length of feature_names", learner.feature_names.len(), expected));
     };
     if learner.feature_types.iter().any(|kind| kind == "c") {
-        return Err(categorical("the model's feature_types".to_owned()));
+        return Err(categorical("the model's feature_types"));
     }
     if number::<usize>("num_target", &learner.learner_model_param.num_target)? > 1 {
         return Err(Error::unsupported("a model of several targets", "train one model for each action"));
@@ -205,7 +205,7 @@ fn number<T: std::str::FromStr>(place: &str, text: &str) -> Result<T, Error> {
     text.trim().parse().map_err(|_| Error::value(place, format!("{:?}", given()), "a number"))
 }
 
-fn categorical(what: String) -> Error {
+fn categorical(what: &str) -> Error {
     Error::unsupported(
         format!("a categorical feature in {what}"),
         "the schema's features are numbers; train with enable_categorical=False",
@@ -225,7 +225,7 @@ fn tree(number: usize, grown: &Grown, weight: f32) -> Result<Tree, Error> {
         return Err(Error::value(format!("the length of {what} of tree {number}"), given, nodes.to_string()));
     }
     if grown.split_type.iter().any(|kind| *kind != 0) {
-        return Err(categorical(format!("tree {number}")));
+        return Err(categorical(&format!("tree {number}")));
     }
     if !["", "0", "1"].contains(&grown.tree_param.size_leaf_vector.as_str()) {
         return Err(Error::unsupported(format!("the vector leaf of tree {number}"), "train with one_output_per_tree"));

@@ -102,20 +102,20 @@ def lightgbm_cases(w, small):
         raw = raw[:, output] if output is not None else raw
         w.add(name, "lightgbm", file, at, expected(model, at, raw) if expected else raw, output)
 
-    case("lightgbm-binary", 60, objective="binary", num_leaves=63)
-    case("lightgbm-zero-as-missing", 40, missing="zero", objective="binary", num_leaves=31, zero_as_missing=True)
-    case("lightgbm-lambdarank", 40, grades=True, groups=True, objective="lambdarank", num_leaves=31)
+    case("lightgbm-binary", 30, objective="binary", num_leaves=63)
+    case("lightgbm-zero-as-missing", 20, missing="zero", objective="binary", num_leaves=31, zero_as_missing=True)
+    case("lightgbm-lambdarank", 20, grades=True, groups=True, objective="lambdarank", num_leaves=31)
     if small:
         return
-    case("lightgbm-no-missing", 40, objective="binary", num_leaves=31, use_missing=False)
-    case("lightgbm-regression", 30, grades=True, objective="regression", num_leaves=200)
-    case("lightgbm-many-leaves", 10, grades=True, objective="regression", num_leaves=600, min_data_in_leaf=1)
-    case("lightgbm-cross-entropy", 30, objective="cross_entropy", num_leaves=15)
-    case("lightgbm-dart", 30, objective="binary", boosting="dart", num_leaves=15)
-    case("lightgbm-sigmoid", 30, objective="binary", num_leaves=15, sigmoid=2.0, expected=lambda m, x, raw: 2 * raw)
-    case("lightgbm-multiclass", 20, grades=True, output=2, objective="multiclass", num_class=4, num_leaves=15)
+    case("lightgbm-no-missing", 20, objective="binary", num_leaves=31, use_missing=False)
+    case("lightgbm-regression", 15, grades=True, objective="regression", num_leaves=200)
+    case("lightgbm-many-leaves", 5, grades=True, objective="regression", num_leaves=600, min_data_in_leaf=1)
+    case("lightgbm-cross-entropy", 15, objective="cross_entropy", num_leaves=15)
+    case("lightgbm-dart", 15, objective="binary", boosting="dart", num_leaves=15)
+    case("lightgbm-sigmoid", 15, objective="binary", num_leaves=15, sigmoid=2.0, expected=lambda m, x, raw: 2 * raw)
+    case("lightgbm-multiclass", 10, grades=True, output=2, objective="multiclass", num_class=4, num_leaves=15)
     # Of a random forest the mean over trees is the prediction; its raw score is their sum.
-    case("lightgbm-random-forest", 30, grades=True, objective="regression", boosting="rf", bagging_fraction=0.6,
+    case("lightgbm-random-forest", 15, grades=True, objective="regression", boosting="rf", bagging_fraction=0.6,
          bagging_freq=1, num_leaves=31, expected=lambda m, x, raw: m.predict(x))
 
 
@@ -143,21 +143,21 @@ def xgboost_cases(w, small):
         raw = model.predict(asked, output_margin=True)
         w.add(name, "xgboost", file, at, raw[:, output] if output is not None else raw, output)
 
-    case("xgboost-logistic", 60, objective="binary:logistic", max_depth=6)
-    case("xgboost-ndcg", 30, grades=True, groups=True, objective="rank:ndcg", max_depth=4)
+    case("xgboost-logistic", 30, objective="binary:logistic", max_depth=6)
+    case("xgboost-ndcg", 15, grades=True, groups=True, objective="rank:ndcg", max_depth=4)
     if small:
         return
-    case("xgboost-deep", 10, objective="binary:logistic", max_depth=12, min_child_weight=0)
-    case("xgboost-exact-pruned", 30, objective="reg:squarederror", tree_method="exact", gamma=2.0, max_depth=7)
-    case("xgboost-dart", 30, objective="binary:logistic", booster="dart", rate_drop=0.3, max_depth=4)
-    case("xgboost-poisson", 20, grades=True, objective="count:poisson", max_depth=4)
-    case("xgboost-multiclass", 20, grades=True, output=1, objective="multi:softprob", num_class=4, max_depth=4)
-    case("xgboost-base-score", 20, objective="binary:logistic", base_score=0.2, max_depth=4)
+    case("xgboost-deep", 5, objective="binary:logistic", max_depth=12, min_child_weight=0)
+    case("xgboost-exact-pruned", 15, objective="reg:squarederror", tree_method="exact", gamma=2.0, max_depth=7)
+    case("xgboost-dart", 15, objective="binary:logistic", booster="dart", rate_drop=0.3, max_depth=4)
+    case("xgboost-poisson", 10, grades=True, objective="count:poisson", max_depth=4)
+    case("xgboost-multiclass", 10, grades=True, output=1, objective="multi:softprob", num_class=4, max_depth=4)
+    case("xgboost-base-score", 10, objective="binary:logistic", base_score=0.2, max_depth=4)
 
 
 def catboost_cases(w, small):
-    def case(name, trees, grades=False, groups=False, output=None, **settings):
-        x, binary, graded = training(400 if small else 3000, "nan", len(name))
+    def case(name, trees, missing="nan", grades=False, groups=False, output=None, **settings):
+        x, binary, graded = training(400 if small else 3000, missing, len(name))
         group = np.arange(len(x)) // 20 if groups else None
         pool = catboost.Pool(x, graded if grades else binary, feature_names=NAMES, group_id=group)
         model = catboost.CatBoost({"verbose": False, "thread_count": 2, "allow_writing_files": False,
@@ -177,13 +177,14 @@ def catboost_cases(w, small):
         raw = model.predict(at, prediction_type="RawFormulaVal")
         w.add(name, "catboost", file, at, raw[:, output] if output is not None else raw, output)
 
-    case("catboost-logloss", 60, loss_function="Logloss", depth=3 if small else 6)
+    case("catboost-logloss", 30, loss_function="Logloss", depth=3 if small else 6)
     if small:
         return
-    case("catboost-nan-max", 40, loss_function="Logloss", depth=6, nan_mode="Max")
-    case("catboost-yetirank", 30, grades=True, groups=True, loss_function="YetiRank", depth=5)
-    case("catboost-rmse-deep", 10, grades=True, loss_function="RMSE", depth=10)
-    case("catboost-multiclass", 20, grades=True, output=1, loss_function="MultiClass", depth=4)
+    case("catboost-no-nan", 20, missing="zero", loss_function="Logloss", depth=6)
+    case("catboost-nan-max", 20, loss_function="Logloss", depth=6, nan_mode="Max")
+    case("catboost-yetirank", 15, grades=True, groups=True, loss_function="YetiRank", depth=5)
+    case("catboost-rmse-deep", 5, grades=True, loss_function="RMSE", depth=10)
+    case("catboost-multiclass", 10, grades=True, output=1, loss_function="MultiClass", depth=4)
 
 
 def onnx_cases(w, small):

@@ -13,7 +13,9 @@ use std::collections::HashMap;
 
 use super::{
     super::network::{Function, Network, Operation, Other, Step},
-    Error, proto,
+    Error,
+    node::At,
+    proto,
     tensor::{FLOAT, Tensor},
 };
 
@@ -37,33 +39,6 @@ pub(super) struct Builder {
     widths: Vec<usize>,
     steps: Vec<Step>,
     cost: usize,
-}
-
-/// A node with its place, for messages and for its settings.
-#[derive(Clone, Copy)]
-struct At<'a> {
-    number: usize,
-    node: &'a proto::Node,
-}
-
-impl At<'_> {
-    fn wrong(self, given: impl ToString, expected: impl Into<String>) -> Error {
-        let kind: String = self.node.op_type.chars().take(40).collect();
-        Error::value(format!("node {} ({kind})", self.number), given, expected)
-    }
-
-    fn setting(&self, name: &str) -> Option<&proto::Attribute> {
-        self.node.attribute.iter().find(|attribute| attribute.name == name)
-    }
-
-    fn float(&self, name: &str, default: f32) -> Result<f32, Error> {
-        let value = self.setting(name).map_or(default, |setting| setting.f);
-        if value.is_finite() { Ok(value) } else { Err(self.wrong(format!("{name} {value}"), "a finite number")) }
-    }
-
-    fn whole(&self, name: &str, default: i64) -> i64 {
-        self.setting(name).map_or(default, |setting| setting.i)
-    }
 }
 
 impl Builder {
@@ -95,7 +70,11 @@ impl Builder {
     fn slot(&mut self, width: usize) -> Result<usize, Error> {
         let columns = self.widths.iter().try_fold(width, |sum, width| sum.checked_add(*width));
         if columns.is_none_or(|columns| columns > MAX_COLUMNS) {
-            return Err(Error::value("the columns of all layers", format!("more than {MAX_COLUMNS}"), "at most that"));
+            return Err(Error::value(
+                "the number of columns of all layers",
+                format!("more than {MAX_COLUMNS}"),
+                "at most that",
+            ));
         }
         self.spend(width)?;
         self.widths.push(width);
@@ -105,7 +84,11 @@ impl Builder {
     fn spend(&mut self, cost: usize) -> Result<(), Error> {
         self.cost = self.cost.saturating_add(cost);
         if self.cost > MAX_COST {
-            return Err(Error::value("the multiplications of a row", format!("more than {MAX_COST}"), "at most that"));
+            return Err(Error::value(
+                "the number of multiplications of a row",
+                format!("more than {MAX_COST}"),
+                "at most that",
+            ));
         }
         Ok(())
     }
@@ -147,7 +130,6 @@ impl Builder {
     }
 
     fn operator(&mut self, at: At<'_>) -> Result<Known, Error> {
-        let apply = |function| Some(function);
         let function = match at.node.op_type.as_str() {
             "Gemm" => return self.gemm(at),
             "MatMul" => return self.matmul(at),
@@ -159,22 +141,22 @@ impl Builder {
             "Min" => return self.combine(at, Operation::Min),
             "Max" => return self.combine(at, Operation::Max),
             "Concat" => return self.concat(at),
-            "Constant" => return constant(at),
+            "Constant" => return at.constant().map(Known::Constant),
             "Identity" | "Dropout" | "Flatten" | "Reshape" | "Squeeze" | "Unsqueeze" | "Cast" => return self.same(at),
-            "Relu" => apply(Function::Relu),
-            "LeakyRelu" => apply(Function::Leaky(at.float("alpha", 0.01)?)),
-            "Elu" => apply(Function::Elu(at.float("alpha", 1.0)?)),
-            "Selu" => apply(Function::Selu(at.float("alpha", 1.673_263_2)?, at.float("gamma", 1.050_701)?)),
-            "Sigmoid" => apply(Function::Sigmoid),
-            "HardSigmoid" => apply(Function::HardSigmoid(at.float("alpha", 0.2)?, at.float("beta", 0.5)?)),
-            "Tanh" => apply(Function::Tanh),
-            "Softplus" => apply(Function::Softplus),
-            "Exp" => apply(Function::Exp),
-            "Log" => apply(Function::Log),
-            "Sqrt" => apply(Function::Sqrt),
-            "Abs" => apply(Function::Abs),
-            "Neg" => apply(Function::Neg),
-            "Clip" => apply(Function::Clip(self.limit(at, 1, "min", f32::MIN)?, self.limit(at, 2, "max", f32::MAX)?)),
+            "Relu" => Some(Function::Relu),
+            "LeakyRelu" => Some(Function::Leaky(at.float("alpha", 0.01)?)),
+            "Elu" => Some(Function::Elu(at.float("alpha", 1.0)?)),
+            "Selu" => Some(Function::Selu(at.float("alpha", 1.673_263_2)?, at.float("gamma", 1.050_701)?)),
+            "Sigmoid" => Some(Function::Sigmoid),
+            "HardSigmoid" => Some(Function::HardSigmoid(at.float("alpha", 0.2)?, at.float("beta", 0.5)?)),
+            "Tanh" => Some(Function::Tanh),
+            "Softplus" => Some(Function::Softplus),
+            "Exp" => Some(Function::Exp),
+            "Log" => Some(Function::Log),
+            "Sqrt" => Some(Function::Sqrt),
+            "Abs" => Some(Function::Abs),
+            "Neg" => Some(Function::Neg),
+            "Clip" => Some(Function::Clip(self.limit(at, 1, "min", f32::MIN)?, self.limit(at, 2, "max", f32::MAX)?)),
             _ => None,
         };
         let Some(function) = function else {
@@ -383,26 +365,4 @@ impl Builder {
             Err(at.wrong("another shape", "one that leaves rows and columns as they are"))
         }
     }
-}
-
-fn constant(at: At<'_>) -> Result<Known, Error> {
-    let tensor = at.setting("value").and_then(|value| value.t.as_ref());
-    if let Some(tensor) = tensor {
-        return Tensor::of("of a Constant", tensor).map(Known::Constant);
-    }
-    let (dims, numbers) = if let Some(value) = at.setting("value_float") {
-        (Vec::new(), vec![value.f])
-    } else if let Some(value) = at.setting("value_int") {
-        (Vec::new(), vec![value.i as f32])
-    } else if let Some(value) = at.setting("value_floats") {
-        (vec![value.floats.len()], value.floats.clone())
-    } else if let Some(value) = at.setting("value_ints") {
-        (vec![value.ints.len()], value.ints.iter().map(|number| *number as f32).collect())
-    } else {
-        return Err(at.wrong("a constant that is no number", "numbers"));
-    };
-    if numbers.iter().any(|number| !number.is_finite()) {
-        return Err(at.wrong("a number that is not finite", "finite numbers"));
-    }
-    Ok(Known::Constant(Tensor { dims, numbers }))
 }

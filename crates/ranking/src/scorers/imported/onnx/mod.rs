@@ -5,6 +5,7 @@
 //! output's; where the last operator is a Sigmoid it is left out, for its input is the log-odds.
 
 mod layers;
+mod node;
 mod proto;
 mod tensor;
 
@@ -100,3 +101,6 @@ fn width(input: &proto::Value) -> Result<usize, Error> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
