@@ -38,6 +38,7 @@
 //! the next epoch. Each row's solution depends on the held side alone, so results are the same for
 //! any number of threads.
 
+mod checkpoint;
 mod gram;
 mod interactions;
 mod kernels;
@@ -53,8 +54,10 @@ use std::{
 use releases::Factors;
 use shared_models::{ErrorCode, Seed};
 
+pub use checkpoint::Checkpoints;
 pub use interactions::Interactions;
 
+use checkpoint::{Checkpoint, State};
 use lines::Rows;
 use solve::Held;
 
@@ -124,8 +127,10 @@ pub struct Epoch {
     pub number: usize,
     /// Of how many.
     pub of: usize,
-    /// How long it took.
+    /// How long it took; nothing, when it was read from a checkpoint.
     pub wall: Duration,
+    /// Whether a checkpoint had it.
+    pub resumed: bool,
 }
 
 /// Why there are no factors.
@@ -240,29 +245,57 @@ pub fn train(
     settings: &Settings,
     on_epoch: &mut (dyn FnMut(Epoch) + Send),
 ) -> Result<Model, Error> {
+    train_resumable(interactions, settings, None, on_epoch)
+}
+
+/// [`train`] that goes on from the checkpoint of a training of the same matrix and settings that was cut short, and
+/// writes its own: the factors are the same to the bit.
+///
+/// # Errors
+/// As [`train`].
+pub fn train_resumable(
+    interactions: &Interactions,
+    settings: &Settings,
+    checkpoints: Option<&Checkpoints>,
+    on_epoch: &mut (dyn FnMut(Epoch) + Send),
+) -> Result<Model, Error> {
     check(settings)?;
     if interactions.is_empty() {
         return Err(Error::Nothing);
     }
     if settings.threads == 0 {
-        return run(interactions, settings, on_epoch);
+        return run(interactions, settings, checkpoints, on_epoch);
     }
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(settings.threads)
         .build()
         .map_err(|source| Error::Threads { threads: settings.threads, source })?;
-    pool.install(|| run(interactions, settings, on_epoch))
+    pool.install(|| run(interactions, settings, checkpoints, on_epoch))
 }
 
-fn run(by_user: &Interactions, settings: &Settings, on_epoch: &mut (dyn FnMut(Epoch) + Send)) -> Result<Model, Error> {
+fn run(
+    by_user: &Interactions,
+    settings: &Settings,
+    checkpoints: Option<&Checkpoints>,
+    on_epoch: &mut (dyn FnMut(Epoch) + Send),
+) -> Result<Model, Error> {
     let by_item = by_user.transpose();
     let of_items = damping(&by_item, settings.item_damping);
     let of_users = damping(by_user, settings.user_damping);
     let dimensions = settings.dimensions;
     let mut started = Instant::now();
-    let mut users = Rows::zeros(by_user.rows(), dimensions);
-    let mut items = start::initial(by_user, &by_item, settings);
-    for number in 1..=settings.epochs {
+    let checkpoint = checkpoints.and_then(|checkpoints| Checkpoint::of(checkpoints, by_user, settings));
+    let kept = checkpoint.as_ref().and_then(|checkpoint| checkpoint.read(by_user.rows(), by_item.rows(), dimensions));
+    let State { epochs: over, mut users, mut items } = kept.unwrap_or_else(|| State {
+        epochs: 0,
+        users: Rows::zeros(by_user.rows(), dimensions),
+        items: start::initial(by_user, &by_item, settings),
+    });
+    let of = settings.epochs;
+    for number in 1..=over {
+        on_epoch(Epoch { number, of, wall: Duration::ZERO, resumed: true });
+    }
+    for number in over + 1..=of {
         let gram = gram::gram(&items, dimensions);
         let held = Held { interactions: by_user, rows: &items, dimensions, gram: &gram, damping: [&[], &[]] };
         solve::side(held, &mut users, settings, settings.solver);
@@ -273,7 +306,10 @@ fn run(by_user: &Interactions, settings: &Settings, on_epoch: &mut (dyn FnMut(Ep
         if !items.is_finite() {
             return Err(Error::Diverged { epoch: number });
         }
-        on_epoch(Epoch { number, of: settings.epochs, wall: started.elapsed() });
+        if let Some(checkpoint) = checkpoint.as_ref().filter(|checkpoint| checkpoint.is_due(number, of)) {
+            checkpoint.write(number, &users, &items);
+        }
+        on_epoch(Epoch { number, of, wall: started.elapsed(), resumed: false });
         started = Instant::now();
     }
     // Serving folds listeners in from the final items, exactly: so are the users that are measured.

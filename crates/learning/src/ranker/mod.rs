@@ -10,7 +10,7 @@ pub mod facts;
 mod logistic;
 pub mod metrics;
 pub mod replay;
-mod trend;
+pub mod trend;
 
 use std::{fmt, time::Duration};
 
