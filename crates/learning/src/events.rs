@@ -70,6 +70,8 @@ pub struct Glance {
     pub kind: Kind,
     /// Where.
     pub market: Market,
+    /// Whether an answer showed the card that it happened on.
+    pub answered: bool,
 }
 
 impl Glance {
@@ -81,6 +83,7 @@ impl Glance {
             item: event.item_key(),
             kind: Kind::of(&event.kind),
             market: event.market.unwrap_or_default(),
+            answered: event.recommendation.is_some(),
         }
     }
 }

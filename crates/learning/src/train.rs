@@ -39,8 +39,10 @@ const LENGTH: usize = 20;
 const BOOTSTRAP: usize = 1_000;
 /// The most items of a market's top list.
 const TOP_OF_MARKET: usize = 1_000;
-/// The most listeners that recommendations are measured on.
+/// The most listeners that recommendations are measured on, and the most scores that are computed for it: each listener
+/// asks for one of every item. A thousand are measured in any case.
 const MEASURED: usize = 10_000;
+const SCORES: usize = 2_500_000_000;
 /// How many cards are at hand for each one that the scorer learns from: listeners are drawn until there are so many.
 const AT_HAND: f64 = 1.5;
 /// An archive of at least so many bytes of events, some two million of them, is not read into memory.

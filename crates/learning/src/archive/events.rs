@@ -166,6 +166,7 @@ pub(super) fn glances(columns: &Columns<'_>) -> Result<Vec<Glance>, Error> {
     let (item, kind) = (columns.integers("item_key")?, columns.every::<ByteArrayType>("kind")?);
     let (occurred_at, received_at) = (columns.integers("occurred_at")?, columns.integers("received_at")?);
     let market = columns.some::<ByteArrayType>("market")?;
+    let answer = columns.some::<ByteArrayType>("recommendation_id")?;
     let of = |at: usize| {
         let market = match &market[at] {
             None => Market::UNKNOWN,
@@ -178,6 +179,7 @@ pub(super) fn glances(columns: &Columns<'_>) -> Result<Vec<Glance>, Error> {
             item: ItemKey(item[at] as u64),
             kind: events::Kind::named(kind[at].data()),
             market,
+            answered: answer[at].is_some(),
         })
     };
     (0..id.len()).map(of).collect()

@@ -35,9 +35,11 @@
 //! `Σ y yᵀ` is computed once. A few steps of conjugate gradient from the row's last value replace the
 //! exact solution (Takács, Pilászy and Tikk, "Applications of the Conjugate Gradient Method for
 //! Implicit Feedback Collaborative Filtering", RecSys 2011): the error they leave is made up for by
-//! the next epoch. Each row's solution depends on the held side alone, so results are the same for
+//! the next epoch. Both sides are turned onto the axes of the held one first: there the common part is its diagonal,
+//! which costs a row k products instead of k², and preconditions. Each row's solution depends on the held side alone, so results are the same for
 //! any number of threads.
 
+mod axes;
 mod checkpoint;
 mod gram;
 mod interactions;
@@ -57,6 +59,7 @@ use shared_models::{ErrorCode, Seed};
 pub use checkpoint::Checkpoints;
 pub use interactions::Interactions;
 
+use axes::Axes;
 use checkpoint::{Checkpoint, State};
 use lines::Rows;
 use solve::Held;
@@ -113,7 +116,7 @@ impl Default for Settings {
             user_damping: 0.3,
             spread: true,
             initial_deviation: 0.1,
-            solver: Solver::ConjugateGradient(NonZeroUsize::MIN.saturating_add(2)),
+            solver: Solver::ConjugateGradient(NonZeroUsize::MIN.saturating_add(1)),
             seed: Seed(1),
             threads: 0,
         }
@@ -296,13 +299,10 @@ fn run(
         on_epoch(Epoch { number, of, wall: Duration::ZERO, resumed: true });
     }
     for number in over + 1..=of {
-        let gram = gram::gram(&items, dimensions);
-        let held = Held { interactions: by_user, rows: &items, dimensions, gram: &gram, damping: [&[], &[]] };
-        solve::side(held, &mut users, settings, settings.solver);
-        let gram = gram::gram(&users, dimensions);
         let damping = [of_items.as_slice(), of_users.as_slice()];
-        let held = Held { interactions: &by_item, rows: &users, dimensions, gram: &gram, damping };
-        solve::side(held, &mut items, settings, settings.solver);
+        half(by_user, &mut items, &mut users, [&[], &[]], settings)
+            .and_then(|()| half(&by_item, &mut users, &mut items, damping, settings))
+            .ok_or(Error::Diverged { epoch: number })?;
         if !items.is_finite() {
             return Err(Error::Diverged { epoch: number });
         }
@@ -314,9 +314,32 @@ fn run(
     }
     // Serving folds listeners in from the final items, exactly: so are the users that are measured.
     let gram = gram::gram(&items, dimensions);
-    let held = Held { interactions: by_user, rows: &items, dimensions, gram: &gram, damping: [&[], &[]] };
+    let held =
+        Held { interactions: by_user, rows: &items, dimensions, gram: &gram, diagonal: &[], damping: [&[], &[]] };
     solve::side(held, &mut users, settings, Solver::Cholesky);
     Ok(Model { settings: settings.clone(), users, items })
+}
+
+/// Half an epoch: `side` is solved with the other held. `None` where the held side is no longer finite.
+fn half(
+    interactions: &Interactions,
+    held: &mut Rows,
+    side: &mut Rows,
+    damping: [&[f32]; 2],
+    settings: &Settings,
+) -> Option<()> {
+    let dimensions = settings.dimensions;
+    let gram = gram::gram(held, dimensions);
+    let mut diagonal = Vec::new();
+    if settings.solver != Solver::Cholesky {
+        let axes = Axes::of(&gram, dimensions)?;
+        axes.turn(held);
+        axes.turn(side);
+        diagonal = axes.lengths;
+    }
+    let held = Held { interactions, rows: held, dimensions, gram: &gram, diagonal: &diagonal, damping };
+    solve::side(held, side, settings, settings.solver);
+    Some(())
 }
 
 /// What the confidences of a row are multiplied by where items are solved: `(n / mean n)^-exponent`.

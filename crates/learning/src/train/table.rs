@@ -20,13 +20,15 @@ use crate::{
 /// Into how many parts listeners are divided while their events are put in order, each part by itself.
 const PARTS: usize = 64;
 
-/// One interaction with an item that is played.
+/// One interaction with an item that is played, or a card of an item of the catalogue.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Touch {
     pub(super) at: Timestamp,
     pub(super) item: u32,
     pub(super) market: Market,
     pub(super) kind: Kind,
+    /// Whether an answer showed the card that it happened on.
+    pub(super) answered: bool,
 }
 
 /// The interactions with items of the catalogue.
@@ -39,8 +41,8 @@ pub(super) struct Table {
     offsets: Vec<usize>,
     /// User by user, each one's in time order.
     touches: Vec<Touch>,
-    /// When cards were shown, in no order.
-    shown: Vec<Timestamp>,
+    /// Cards that were shown, in no order.
+    shown: Vec<Touch>,
     /// Plays of items that the catalogue does not hold.
     pub(super) strangers: Vec<(ItemKey, Timestamp)>,
     pub(super) plays: u64,
@@ -62,6 +64,7 @@ struct Raw {
     item: u32,
     market: Market,
     kind: Kind,
+    answered: bool,
 }
 
 /// Items that events name and the catalogue does not hold.
@@ -85,7 +88,7 @@ impl Strangers {
 #[derive(Default)]
 struct Part {
     rows: Vec<Raw>,
-    shown: Vec<Timestamp>,
+    shown: Vec<Touch>,
     strangers: Vec<(u32, Timestamp)>,
     unknown: u64,
     span: Option<(Timestamp, Timestamp)>,
@@ -103,7 +106,7 @@ impl Table {
         let parts: Vec<Mutex<Vec<Vec<Raw>>>> = (0..PARTS).map(|_| Mutex::default()).collect();
         let look = |glances: &[Glance]| {
             let mut of_parts: Vec<Vec<Raw>> = vec![Vec::new(); PARTS];
-            for Glance { at, id, user, item, kind, market } in glances.iter().copied() {
+            for Glance { at, id, user, item, kind, market, answered } in glances.iter().copied() {
                 let item = rows.get(&item).copied().unwrap_or_else(|| known + strangers.lock().row(item));
                 // The high bits: the parts follow each other in the order of users.
                 of_parts[(user.0 >> (u64::BITS - PARTS.ilog2())) as usize].push(Raw {
@@ -113,6 +116,7 @@ impl Table {
                     item,
                     market,
                     kind,
+                    answered,
                 });
             }
             for (part, mut raw) in parts.iter().zip(of_parts).filter(|(_, raw)| !raw.is_empty()) {
@@ -142,12 +146,13 @@ impl Table {
             first: spans().map(|span| span.0).min().unwrap_or_default(),
             last: spans().map(|span| span.1).max().unwrap_or_default(),
         };
+        table.shown.reserve_exact(parts.iter().map(|part| part.shown.len()).sum());
         for part in parts {
             table.shown.extend(part.shown);
             table.unknown += part.unknown;
             let stranger = |(row, at): (u32, Timestamp)| Some((*strangers.get(row as usize)?, at));
             table.strangers.extend(part.strangers.into_iter().filter_map(stranger));
-            for Raw { at, user, item, market, kind, .. } in part.rows {
+            for Raw { at, user, item, market, kind, answered, .. } in part.rows {
                 if !is_played[item as usize].load(Ordering::Relaxed) {
                     table.unplayed += 1;
                     continue;
@@ -157,7 +162,7 @@ impl Table {
                     table.offsets.push(table.touches.len());
                 }
                 table.plays += u64::from(kind == Kind::PLAY);
-                table.touches.push(Touch { at, item, market, kind });
+                table.touches.push(Touch { at, item, market, kind, answered });
                 if let Some(end) = table.offsets.last_mut() {
                     *end = table.touches.len();
                 }
@@ -179,7 +184,7 @@ impl Table {
 
     /// How many cards were shown from a moment on.
     pub(super) fn shown_from(&self, from: Timestamp) -> usize {
-        self.shown.iter().filter(|at| **at >= from).count()
+        self.shown.iter().filter(|card| card.at >= from).count()
     }
 
     /// How many plays of the catalogue's items there are from a moment on.
@@ -205,7 +210,7 @@ impl Part {
     fn of(pieces: Vec<Vec<Raw>>, known: u32, is_played: &[AtomicBool]) -> Self {
         let mut rows: Vec<Raw> = Vec::with_capacity(pieces.iter().map(Vec::len).sum());
         pieces.into_iter().for_each(|piece| rows.extend(piece));
-        rows.sort_unstable_by_key(|raw| (raw.user, raw.id, raw.at, raw.item, raw.kind, raw.market));
+        rows.sort_unstable_by_key(|raw| (raw.user, raw.id, raw.at, raw.item, raw.kind, raw.market, raw.answered));
         rows.dedup_by_key(|raw| (raw.user, raw.id));
         let mut part = Self::default();
         rows.retain(|raw| {
@@ -219,7 +224,8 @@ impl Part {
                 return false;
             }
             if raw.kind == Kind::IMPRESSION {
-                part.shown.push(raw.at);
+                let Raw { at, item, market, kind, answered, .. } = *raw;
+                part.shown.push(Touch { at, item, market, kind, answered });
                 return false;
             }
             if raw.kind == Kind::PLAY || raw.kind == Kind::COMPLETE {
@@ -227,7 +233,7 @@ impl Part {
             }
             true
         });
-        rows.sort_unstable_by_key(|raw| (raw.user, raw.at, raw.item, raw.kind, raw.market));
+        rows.sort_unstable_by_key(|raw| (raw.user, raw.at, raw.item, raw.kind, raw.market, raw.answered));
         rows.shrink_to_fit();
         part.rows = rows;
         part
