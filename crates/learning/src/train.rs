@@ -5,6 +5,7 @@
 
 mod matrix;
 mod report;
+mod scorer;
 mod similar;
 mod stages;
 mod table;
@@ -13,23 +14,23 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use candidate_generation::index;
 use ranking::features::schema_hash;
-use releases::{Meta, Parts, Release, Store, Window, promotions::Act};
-use rustc_hash::FxHashSet;
-use shared_models::{ErrorCode, ItemKey, Seed, TenantId, Timestamp, event::Event, item::Item};
+use releases::{Meta, Parts, Store, Window, promotions::Act};
+use shared_models::{ErrorCode, Seed, TenantId, Timestamp, event::Event, item::Item};
 
 use crate::{
     archive, ease,
     evaluate::{self, FactorScorer, PopularityScorer, bootstrap},
-    events::{Events, InMemory, Sample},
+    events::{Events, InMemory},
     factors,
     gates::{self, Limits},
     neighbours,
     progress::{Progress, Unit},
-    ranker::{self, facts::Catalogue, replay, trend::Trends},
+    ranker,
 };
 
 pub use report::{Evaluation, TrainReport};
 
+use scorer::Scored;
 use stages::Stages;
 use table::Table;
 
@@ -43,8 +44,6 @@ const TOP_OF_MARKET: usize = 1_000;
 /// asks for one of every item. A thousand are measured in any case.
 const MEASURED: usize = 10_000;
 const SCORES: usize = 2_500_000_000;
-/// How many cards are at hand for each one that the scorer learns from: listeners are drawn until there are so many.
-const AT_HAND: f64 = 1.5;
 /// An archive of at least so many bytes of events, some two million of them, is not read into memory.
 const STREAM_ABOVE: u64 = 64 << 20;
 
@@ -223,7 +222,7 @@ pub fn train_on(
 
     // The scorer learns from pages after the cut, with factors and popularity of before.
     let scored = match &measured {
-        Some(model) => train_scorer(tenant, items, events, &table, model, cut, config, progress)?,
+        Some(model) => scorer::train(tenant, items, events, &table, model, cut, config, progress)?,
         None => Scored::default(),
     };
     let was_measured = measured.is_some();
@@ -347,78 +346,6 @@ fn evaluate(
     };
     stage.finish(&evaluation.to_string());
     evaluation
-}
-
-/// A scorer and what it was trained on.
-#[derive(Default)]
-struct Scored {
-    scorer: Option<ranker::Trained>,
-    rows: Option<replay::Rows>,
-    /// Whose pages the rows are of.
-    listeners: Option<Sample>,
-}
-
-#[expect(clippy::too_many_arguments, reason = "one call site; a struct would name the same eight things twice")]
-fn train_scorer(
-    tenant: &TenantId,
-    items: &[Item],
-    events: &dyn Events,
-    table: &Table,
-    model: &factors::Model,
-    cut: Timestamp,
-    config: &Config,
-    progress: &dyn Progress,
-) -> Result<Scored, Error> {
-    let parts = Parts {
-        items: table.items.clone(),
-        factors: Some(model.to_factors().map_err(Error::Factors)?),
-        popularity: Some(table.popularity(Some(cut), TOP_OF_MARKET)),
-        ..Parts::default()
-    };
-    let release = Release::in_memory(tenant.clone(), Meta::default(), parts)
-        .map_err(|source| Error::Release { action: "made", source })?;
-    let catalogue = Catalogue::of(items);
-    let settings = ranker::Settings { seed: config.seed, ..config.scorer.clone() };
-    // Whole lives of some listeners, as many as rows are wanted of; their plays are not all that make a trend.
-    let sample = Sample::of(settings.rows as f64 * AT_HAND / cards(table, cut, &settings).max(1) as f64);
-    let events = events.of(sample, progress).map_err(Error::Events)?;
-    let wanted: FxHashSet<ItemKey> = events.iter().map(Event::item_key).collect();
-    let trends = Trends::of(table.plays_of(&wanted), settings.trend_half_life);
-    drop(wanted);
-    let stage = progress.stage("replay", Unit::Rows, Some(events.len() as u64));
-    let input =
-        replay::Input { tenant, events: &events, trends: &trends, catalogue: &catalogue, release: &release, from: cut };
-    let rows = replay::replay(input, &settings, stage.as_ref());
-    stage.finish(&format!("{} rows of {} pages, from {}", rows.len(), rows.pages, rows.source.as_str()));
-    let stage = progress.stage("scorer", Unit::Steps, None);
-    let scored = |scorer| Scored { scorer, rows: None, listeners: Some(sample) };
-    let scored = match ranker::fit(&rows, &settings) {
-        // Nothing that it was shown told one card from another: the cold model does better.
-        Ok(trained) if ranking::golden::is_constant(&trained.model) => {
-            stage.finish("no feature tells cards apart: the release has no scorer");
-            scored(None)
-        }
-        Ok(trained) => {
-            stage.finish(&format!("{} rows", rows.len()));
-            scored(Some(trained))
-        }
-        // A release without scorer serves: ranking falls back to its cold model and says so.
-        Err(ranker::Error::TooFew { .. }) => {
-            stage.finish("too few rows: the release has no scorer");
-            scored(None)
-        }
-        Err(error) => return Err(Error::Scorer(error)),
-    };
-    Ok(Scored { rows: Some(rows), ..scored })
-}
-
-/// About how many cards there are to learn from: those that were shown from the cut on; where none ever was, the later
-/// plays with the cards that are made up for each.
-fn cards(table: &Table, cut: Timestamp, settings: &ranker::Settings) -> usize {
-    match table.shown_from(cut) {
-        0 => table.plays_from(cut) * (1 + settings.negatives),
-        shown => shown,
-    }
 }
 
 fn meta(report: &TrainReport, table: &Table, config: &Config) -> Meta {

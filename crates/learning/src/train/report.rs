@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use shared_models::{ReleaseId, Timestamp};
 
-use super::{Scored, table::Table};
+use super::{scorer::Scored, table::Table};
 use crate::{
     evaluate::Interval,
     events::Sample,
