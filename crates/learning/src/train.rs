@@ -238,7 +238,7 @@ pub fn train_on(
     let mut report = TrainReport::new(&table, evaluation, &scored, cut);
     let mut meta = meta(&report, &table, config);
     // The largest thing in memory has said all it knows.
-    let items = table.items;
+    let items = table.into_items();
     let similar = similar::nearest(&seen, &held_out, &all, config, progress);
     stages.over("neighbours");
 

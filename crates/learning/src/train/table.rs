@@ -172,6 +172,11 @@ impl Table {
         table
     }
 
+    /// The items alone: everything else makes room.
+    pub(super) fn into_items(self) -> Vec<ItemKey> {
+        self.items
+    }
+
     /// How many touches there are.
     pub(super) fn len(&self) -> usize {
         self.touches.len()
