@@ -68,6 +68,8 @@ pub struct Learn {
     /// How long to wait after a failure; twice as long after each further one, up to `every`.
     #[serde(with = "humantime_serde")]
     pub retry: Duration,
+    /// After how many epochs a training writes down where it stands; 0 is never.
+    pub checkpoint_every: usize,
     /// How many releases are kept; the live one and the one before are kept in any case.
     pub keep: usize,
 }

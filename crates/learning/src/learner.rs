@@ -171,6 +171,7 @@ impl Learner {
     async fn learn(&self, tenant: &TenantId) -> Learnt {
         let mut config = train::Config::new(self.runtime.clock.now());
         config.limits = self.limits.clone();
+        config.checkpoint_every = self.config.checkpoint_every;
         let (archive, store, progress) = (Arc::clone(&self.archive), self.store.clone(), Arc::clone(&self.progress));
         match learn(tenant, self.items.as_ref(), archive, store, config, &self.runtime, progress).await {
             Ok(report) if report.promoted => Learnt::Promoted(Box::new(report)),
@@ -252,10 +253,18 @@ pub async fn learn(
 ) -> anyhow::Result<TrainReport> {
     let items = items.of(tenant).await?;
     let tenant = tenant.clone();
+    config.work = archive.work_of(&tenant);
     let work = move || {
-        let history = archive.history(&tenant, &*progress)?;
-        config.lineage.insert("archive_position".to_owned(), history.position.to_string());
-        anyhow::Ok(train::train(&tenant, &items, &history.events, &store, &config, &*progress)?)
+        let mut read_to = |position: u64| config.lineage.insert("archive_position".to_owned(), position.to_string());
+        if archive.bytes_of_events(&tenant)? < config.stream_above {
+            let history = archive.history(&tenant, &*progress)?;
+            read_to(history.position);
+            return anyhow::Ok(train::train(&tenant, &items, &history.events, &store, &config, &*progress)?);
+        }
+        // Too much for memory: file by file.
+        let events = archive.stream(&tenant)?;
+        read_to(events.position);
+        Ok(train::train_on(&tenant, &items, &events, &store, &config, &*progress)?)
     };
     let trained = runtime.tasks.intake.blocking("train", work).await;
     trained.ok_or_else(|| anyhow::anyhow!("training broke off"))?

@@ -11,6 +11,7 @@ pub mod datasets;
 pub mod world;
 
 pub mod archive;
+pub mod events;
 pub mod export;
 
 pub mod dense;

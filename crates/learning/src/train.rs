@@ -6,28 +6,34 @@
 mod matrix;
 mod rates;
 mod report;
+mod scorer;
 mod similar;
+mod stages;
+mod table;
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use candidate_generation::index;
 use ranking::features::{Distribution, distribution, schema_hash};
-use releases::{Meta, Parts, Release, Store, Window, promotions::Act};
+use releases::{Meta, Parts, Store, Window, promotions::Act};
 use shared_models::{ErrorCode, Seed, TenantId, Timestamp, event::Event, item::Item};
 
 use crate::{
-    ease,
+    archive, ease,
     evaluate::{self, FactorScorer, PopularityScorer, bootstrap},
+    events::{Events, InMemory},
     factors,
     gates::{self, Limits},
     neighbours,
     progress::{Progress, Unit},
-    ranker::{self, facts::Catalogue, replay},
+    ranker,
 };
 
 pub use report::{Evaluation, TrainReport};
 
-use matrix::Table;
+use scorer::Scored;
+use stages::Stages;
+use table::Table;
 
 /// How long the lists are that recommendations are measured on.
 const LENGTH: usize = 20;
@@ -37,6 +43,12 @@ const BOOTSTRAP: usize = 1_000;
 const TOP_OF_MARKET: usize = 1_000;
 /// The most items whose rates are told of one market.
 const RATES_OF_MARKET: usize = 4_000;
+/// The most listeners that recommendations are measured on, and the most scores that are computed for it: each listener
+/// asks for one of every item. A thousand are measured in any case.
+const MEASURED: usize = 10_000;
+const SCORES: usize = 2_500_000_000;
+/// An archive of at least so many bytes of events, some two million of them, is not read into memory.
+const STREAM_ABOVE: u64 = 64 << 20;
 
 /// How a release is trained.
 #[derive(Clone, Debug)]
@@ -53,6 +65,14 @@ pub struct Config {
     pub closed_form: ease::Settings,
     /// The scorer.
     pub scorer: ranker::Settings,
+    /// The folder where a training writes down where it stands, so that one that is cut short goes on from there;
+    /// nobody else may write into it.
+    pub work: Option<PathBuf>,
+    /// After how many epochs it does so; 0 is never.
+    pub checkpoint_every: usize,
+    /// From how many bytes of archived events on they are read file by file instead of into memory. The release is the
+    /// same.
+    pub stream_above: u64,
     /// Whether the release goes live, if every gate lets it through.
     pub promote: bool,
     /// What the gates allow.
@@ -93,6 +113,9 @@ impl Config {
                 ..ease::Settings::default()
             },
             scorer: ranker::Settings::default(),
+            work: None,
+            checkpoint_every: 2,
+            stream_above: STREAM_ABOVE,
             promote: true,
             limits: Limits::default(),
             by: "setlist train".to_owned(),
@@ -114,6 +137,9 @@ pub enum Error {
         /// Interactions with one of them.
         interactions: usize,
     },
+    /// The events could not be read.
+    #[error("the events could not be read")]
+    Events(#[source] archive::Error),
     /// The factors could not be trained.
     #[error("factors could not be trained")]
     Factors(#[source] factors::Error),
@@ -122,7 +148,7 @@ pub enum Error {
     Scorer(#[source] ranker::Error),
     /// The scorer could not be written as JSON.
     #[error("the scorer could not be written")]
-    ScorerForm(#[source] ranking::scorers::linear::Error),
+    ScorerForm(#[source] ranking::scorers::document::Error),
     /// The spread of the features could not be written as JSON.
     #[error("the spread of the features could not be written")]
     Spread(#[source] serde_json::Error),
@@ -143,6 +169,7 @@ impl Error {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::Nothing { .. } => ErrorCode::InvalidArgument,
+            Self::Events(source) => source.code(),
             Self::Factors(source) => source.code(),
             Self::Scorer(source) => source.code(),
             Self::ScorerForm(source) => source.code(),
@@ -155,7 +182,7 @@ impl Error {
 /// Trains a release of a tenant from its catalogue and its events, which need be in no order.
 ///
 /// # Errors
-/// When there is nothing to train on, a solver fails, or the store says no.
+/// As [`train_on`].
 pub fn train(
     tenant: &TenantId,
     items: &[Item],
@@ -164,62 +191,76 @@ pub fn train(
     config: &Config,
     progress: &dyn Progress,
 ) -> Result<TrainReport, Error> {
-    let started = Instant::now();
-    let mut seconds: Vec<(&'static str, f64)> = Vec::new();
-    let mut timed = |name: &'static str, since: Instant| seconds.push((name, since.elapsed().as_secs_f64()));
-    let at = Instant::now();
-    let table = Table::of(items, events);
-    if table.touches.is_empty() {
+    train_on(tenant, items, &InMemory(events), store, config, progress)
+}
+
+/// Trains a release of a tenant from its catalogue and its events, wherever they are.
+///
+/// # Errors
+/// When there is nothing to train on, the events cannot be read, a solver fails, or the store says no.
+pub fn train_on(
+    tenant: &TenantId,
+    items: &[Item],
+    events: &dyn Events,
+    store: &Store,
+    config: &Config,
+    progress: &dyn Progress,
+) -> Result<TrainReport, Error> {
+    let mut stages = Stages::begin();
+    let table = Table::of(items, events, progress).map_err(Error::Events)?;
+    if table.len() == 0 {
         return Err(Error::Nothing { items: items.len(), interactions: 0 });
     }
-    timed("index", at);
+    stages.over("index");
 
     // What was known before the hold-out is measured on what came after.
-    let at = Instant::now();
     let cut = table.moment_for_share(config.hold_out_share);
     let seen = table.matrix(Some(cut)).map_err(Error::Factors)?;
+    let held_out =
+        if seen.is_empty() { seen.clone() } else { table.held_out(&seen, cut, MEASURED).map_err(Error::Factors)? };
     let (measured, evaluation) = if seen.is_empty() {
         (None, None)
     } else {
         let model = train_factors(&seen, config, "factors, to measure", progress)?;
-        let evaluation = evaluate(&table, &seen, &model, cut, config, progress)?;
+        let evaluation = evaluate(&seen, &held_out, &model, config, progress);
         (Some(model), Some(evaluation))
     };
-    timed("measure", at);
+    stages.over("measure");
 
     // The scorer learns from pages after the cut, with factors and popularity of before.
-    let at = Instant::now();
-    let (scorer, rows) = match &measured {
-        Some(model) => train_scorer(tenant, items, events, &table, &seen, model, cut, config, progress)?,
-        None => (None, None),
+    let scored = match &measured {
+        Some(model) => scorer::train(tenant, items, events, &table, &seen, model, cut, config, progress)?,
+        None => Scored::default(),
     };
-    timed("scorer", at);
+    let was_measured = measured.is_some();
+    drop(measured);
+    stages.over("scorer");
 
-    let at = Instant::now();
     let all = table.matrix(None).map_err(Error::Factors)?;
-    let model = train_factors(&all, config, "factors, of everything", progress)?;
-    timed("factors", at);
+    let factors = train_factors(&all, config, "factors, of everything", progress)?;
+    let factors = factors.to_factors().map_err(Error::Factors)?;
+    stages.over("factors");
 
-    let at = Instant::now();
-    let similar = similar::nearest(&table, &all, cut, config, progress)?;
-    timed("neighbours", at);
+    let popularity = table.popularity(None, TOP_OF_MARKET);
+    let rates = rates::of(&table, &all, None, RATES_OF_MARKET);
+    let mut report = TrainReport::new(&table, evaluation, &scored, cut);
+    let mut meta = meta(&report, &table, config);
+    // The largest thing in memory has said all it knows.
+    let items = table.into_items();
+    let similar = similar::nearest(&seen, &held_out, &all, config, progress);
+    stages.over("neighbours");
 
-    let at = Instant::now();
-    let factors = model.to_factors().map_err(Error::Factors)?;
     let lists = index::build::lists(&factors, index::embedding::Config::default().exact_below);
-    timed("lists", at);
+    stages.over("lists");
 
-    let at = Instant::now();
     let of = |action: &'static str| move |source| Error::Release { action, source };
     // Held-out listeners as they were before; where nothing could be held out, listeners as they are.
-    let (histories, held_out) = match &measured {
-        Some(_) => (&seen, Some(table.held_out(&seen, cut).map_err(Error::Factors)?)),
-        None => (&all, None),
-    };
+    let (histories, held_out) = if was_measured { (&seen, Some(&held_out)) } else { (&all, None) };
+    let Scored { scorer, rows, .. } = scored;
     let golden = gates::golden::make(&gates::golden::Input {
-        items: &table.items,
+        items: &items,
         histories,
-        held_out: held_out.as_ref().filter(|held_out| !held_out.is_empty()),
+        held_out: held_out.filter(|held_out| !held_out.is_empty()),
         factors: Some(&factors),
         neighbours: Some(&similar.neighbours),
         scorer: scorer.as_ref().map(|trained| &trained.model).zip(rows.as_ref()),
@@ -231,22 +272,23 @@ pub fn train(
         blobs.insert(distribution::FILE.to_owned(), spread);
     }
     let parts = Parts {
-        items: table.items.clone(),
+        items,
         factors: Some(factors),
         lists: Some(lists),
         neighbours: Some(similar.neighbours),
-        popularity: Some(table.popularity(None, TOP_OF_MARKET)),
-        rates: Some(rates::of(&table.items, events, &all, None, RATES_OF_MARKET)),
+        popularity: Some(popularity),
+        rates: Some(rates),
         scorer: scorer.as_ref().map(|trained| trained.model.to_json()).transpose().map_err(Error::ScorerForm)?,
         blobs,
     };
-    let mut report = TrainReport::new(&table, evaluation, scorer, rows.as_ref(), cut);
-    let mut meta = meta(&report, &table, config);
+    report.scorer = scorer;
     if let Some(parent) = store.live(tenant).map_err(of("held against the live one"))? {
         meta.lineage.insert("parent".to_owned(), parent.to_string());
     }
     meta.lineage.insert("neighbours".to_owned(), similar.told);
     report.release = Some(store.write(tenant, &parts, meta).map_err(of("written"))?);
+    drop(parts);
+    stages.over("write");
     if let Some(id) = &report.release {
         // Read back with every check that a service makes: what would be refused never goes live.
         let act = Act { at: config.now, by: config.by.clone(), why: "trained".to_owned(), ..Act::default() };
@@ -258,10 +300,17 @@ pub fn train(
         report.promoted = verdict.promoted;
         report.verdict = Some(verdict);
     }
-    timed("write", at);
-    seconds.push(("all", started.elapsed().as_secs_f64()));
-    report.seconds = seconds;
+    stages.over("gates");
+    if let Some(Err(error)) = checkpoints(config).map(|checkpoints| checkpoints.clear()) {
+        tracing::warn!(error = error.to_string(), "checkpoints of a training that is over could not be removed");
+    }
+    stages.end();
+    (report.seconds, report.peaks) = (stages.seconds, stages.peaks);
     Ok(report)
+}
+
+fn checkpoints(config: &Config) -> Option<factors::Checkpoints> {
+    config.work.clone().map(|folder| factors::Checkpoints { folder, every: config.checkpoint_every })
 }
 
 fn train_factors(
@@ -272,23 +321,28 @@ fn train_factors(
 ) -> Result<factors::Model, Error> {
     let stage = progress.stage(name, Unit::Steps, Some(config.factors.epochs as u64));
     let settings = factors::Settings { seed: config.seed, ..config.factors.clone() };
-    let model = factors::train(matrix, &settings, &mut |_| stage.advance(1)).map_err(Error::Factors)?;
-    stage.finish(&format!("{} users, {} items, {} pairs", matrix.rows(), matrix.columns(), matrix.len()));
+    let mut resumed = String::new();
+    let model = factors::train_resumable(matrix, &settings, checkpoints(config).as_ref(), &mut |epoch| {
+        stage.advance(1);
+        if epoch.resumed {
+            resumed = format!(", resumed after epoch {}", epoch.number);
+        }
+    });
+    let model = model.map_err(Error::Factors)?;
+    stage.finish(&format!("{} users, {} items, {} pairs{resumed}", matrix.rows(), matrix.columns(), matrix.len()));
     Ok(model)
 }
 
 fn evaluate(
-    table: &Table,
     seen: &factors::Interactions,
+    held_out: &factors::Interactions,
     model: &factors::Model,
-    cut: Timestamp,
     config: &Config,
     progress: &dyn Progress,
-) -> Result<Evaluation, Error> {
+) -> Evaluation {
     let stage = progress.stage("measure", Unit::Steps, Some(2));
-    let held_out = table.held_out(seen, cut).map_err(Error::Factors)?;
     let measure = |scorer: &dyn evaluate::Scorer| {
-        let mut at = evaluate::measure(scorer, seen, &held_out, &[LENGTH]);
+        let mut at = evaluate::measure(scorer, seen, held_out, &[LENGTH]);
         stage.advance(1);
         at.pop()
     };
@@ -305,116 +359,7 @@ fn evaluate(
         popularity_ndcg: interval(popular.as_ref().map(|at| &at.ndcg)),
     };
     stage.finish(&evaluation.to_string());
-    Ok(evaluation)
-}
-
-type ScorerAndRows = (Option<ranker::Trained>, Option<replay::Rows>);
-
-#[expect(clippy::too_many_arguments, reason = "one call site; a struct would name the same nine things twice")]
-fn train_scorer(
-    tenant: &TenantId,
-    items: &[Item],
-    events: &[Event],
-    table: &Table,
-    seen: &factors::Interactions,
-    model: &factors::Model,
-    cut: Timestamp,
-    config: &Config,
-    progress: &dyn Progress,
-) -> Result<ScorerAndRows, Error> {
-    let parts = Parts {
-        items: table.items.clone(),
-        factors: Some(model.to_factors().map_err(Error::Factors)?),
-        popularity: Some(table.popularity(Some(cut), TOP_OF_MARKET)),
-        neighbours: Some(neighbours::nearest(seen, &config.neighbours)),
-        rates: Some(rates::of(&table.items, events, seen, Some(cut), RATES_OF_MARKET)),
-        ..Parts::default()
-    };
-    let release = Release::in_memory(tenant.clone(), Meta::default(), parts)
-        .map_err(|source| Error::Release { action: "made", source })?;
-    let release = Arc::new(release);
-    let catalogue = Catalogue::of(items);
-    let settings = ranker::Settings { seed: config.seed, ..config.scorer.clone() };
-    let ordered = in_time_order(events);
-    let stage = progress.stage("replay", Unit::Rows, Some(events.len() as u64));
-    let input = replay::Input {
-        tenant,
-        events: ordered.as_deref().unwrap_or(events),
-        catalogue: &catalogue,
-        release: &release,
-        from: cut,
-    };
-    let rows = replay::replay(input, &settings, stage.as_ref());
-    {
-        let paged = ranker::pages::Settings::default();
-        let at = std::time::Instant::now();
-        let input = ranker::pages::Input {
-            tenant,
-            items,
-            events: ordered.as_deref().unwrap_or(events),
-            release: &release,
-            from: cut,
-        };
-        let all = ranker::pages::pages(input, &paged, stage.as_ref());
-        println!(
-            "PAGES {} in {:?}, {} candidates",
-            all.len(),
-            at.elapsed(),
-            all.iter().map(|p| p.items.len()).sum::<usize>() / all.len().max(1)
-        );
-        let (learnt, judged) = all.split_at(all.len() * 4 / 5);
-        let objective = shared_models::plan::Objective { play: 1.0, ..Default::default() };
-        if let Ok(t) = ranker::fit(&rows, &settings) {
-            println!(
-                "SHOWN {:?}",
-                ranker::effect::measure(judged, &t.model, objective, config.seed).map(|e| (e.to_string(), e.found))
-            );
-        }
-        for others in [10, 50] {
-            let rows = ranker::pages::rows(learnt, others, config.seed);
-            match ranker::fit(&rows, &settings) {
-                Ok(t) => println!(
-                    "PAGED {others} {:?}",
-                    ranker::effect::measure(judged, &t.model, objective, config.seed).map(|e| (e.to_string(), e.found))
-                ),
-                Err(e) => println!("{e}"),
-            }
-        }
-        println!(
-            "COLD {:?}",
-            ranker::effect::measure(judged, ranking::scorers::cold::model(), objective, config.seed)
-                .map(|e| (e.to_string(), e.found))
-        );
-    }
-    stage.finish(&format!("{} rows of {} pages, from {}", rows.len(), rows.pages, rows.source.as_str()));
-    let stage = progress.stage("scorer", Unit::Steps, None);
-    match ranker::fit(&rows, &settings) {
-        // Nothing that it was shown told one card from another: the cold model does better.
-        Ok(trained) if ranking::golden::is_constant(&trained.model) => {
-            stage.finish("no feature tells cards apart: the release has no scorer");
-            Ok((None, Some(rows)))
-        }
-        Ok(trained) => {
-            stage.finish(&format!("{} rows", rows.len()));
-            Ok((Some(trained), Some(rows)))
-        }
-        // A release without scorer serves: ranking falls back to its cold model and says so.
-        Err(ranker::Error::TooFew { .. }) => {
-            stage.finish("too few rows: the release has no scorer");
-            Ok((None, Some(rows)))
-        }
-        Err(error) => Err(Error::Scorer(error)),
-    }
-}
-
-/// The events in time order, copied only when they are not.
-fn in_time_order(events: &[Event]) -> Option<Vec<Event>> {
-    let in_order = events.is_sorted_by(|a, b| a.occurred_at <= b.occurred_at);
-    (!in_order).then(|| {
-        let mut events = events.to_vec();
-        events.sort_by(|a, b| a.occurred_at.cmp(&b.occurred_at).then_with(|| a.id.cmp(&b.id)));
-        events
-    })
+    evaluation
 }
 
 fn meta(report: &TrainReport, table: &Table, config: &Config) -> Meta {
@@ -434,6 +379,9 @@ fn meta(report: &TrainReport, table: &Table, config: &Config) -> Meta {
     entry(&mut lineage, "measured_before", report.cut.to_string());
     if let Some(source) = report.scorer_source {
         entry(&mut lineage, "scorer_rows", source.as_str().to_owned());
+    }
+    if let Some(sample) = report.scorer_listeners {
+        entry(&mut lineage, "scorer_listeners", format!("a share of {:.4}, by the hash of their ids", sample.share()));
     }
     Meta {
         created_at: config.now,

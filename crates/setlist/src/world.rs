@@ -1,4 +1,6 @@
-//! `setlist world`: what a generated world is like, in figures and in pictures.
+//! `setlist world`: what a generated world is like, in figures and in pictures; or the world itself, in a data folder.
+
+mod into;
 
 use std::process::ExitCode;
 
@@ -10,7 +12,7 @@ use learning::{
 };
 use releases::Store;
 use rustc_hash::FxHashMap;
-use shared_models::{Clock, ItemKey, Seed, SystemClock, TenantId, event::EventKind};
+use shared_models::{Clock, ItemKey, Seed, SystemClock, TenantId, Timestamp, event::EventKind};
 
 use crate::{
     cli, draw,
@@ -23,6 +25,9 @@ const TENANT: &str = "demo";
 /// Makes and describes a world.
 #[must_use]
 pub fn run(args: &cli::World) -> ExitCode {
+    if let Some(folder) = &args.into {
+        return into::run(args.clone(), folder);
+    }
     match describe(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -32,15 +37,20 @@ pub fn run(args: &cli::World) -> ExitCode {
     }
 }
 
-fn describe(args: &cli::World) -> anyhow::Result<()> {
-    let config = world::Config {
+/// The world that is asked for.
+fn shape(args: &cli::World, now: Timestamp) -> world::Config {
+    world::Config {
         tracks: args.tracks,
         artists: (args.tracks / 8).max(1),
         listeners: args.listeners,
         interactions: args.events,
         impressions: args.events * 2 / 5,
-        ..world::Config::demo(Seed(args.seed), SystemClock.now())
-    };
+        ..world::Config::demo(Seed(args.seed), now)
+    }
+}
+
+fn describe(args: &cli::World) -> anyhow::Result<()> {
+    let config = shape(args, SystemClock.now());
     let world = world::generate(&config, &Bars::new())?;
     let counts = world::counts(&world.items, &world.events);
     draw::print(&world::shapes(&world.items, &world.events));

@@ -64,6 +64,24 @@ pub fn read<R: Row>(path: &str, bytes: Bytes, span: Span) -> Result<Vec<R>, Erro
     Ok(rows)
 }
 
+/// Shows the row groups of a file, one after another.
+///
+/// # Errors
+/// When the bytes are no Parquet file of this table, or `look` says so.
+pub(super) fn each_group(
+    table: &'static Table,
+    path: &str,
+    bytes: Bytes,
+    mut look: impl FnMut(&Columns<'_>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let reader = SerializedFileReader::new(bytes).map_err(Error::parquet("read", path))?;
+    for index in 0..reader.num_row_groups() {
+        let group = reader.get_row_group(index).map_err(Error::parquet("read", path))?;
+        look(&Columns { group: group.as_ref(), table, path })?;
+    }
+    Ok(())
+}
+
 /// How many rows a file has.
 ///
 /// # Errors

@@ -7,7 +7,7 @@ use parquet::{
     errors::Result as ParquetResult,
 };
 use shared_models::{
-    EventId,
+    EventId, ItemKey, Timestamp, UserKey,
     event::{Event, EventKind},
     item::Market,
 };
@@ -18,6 +18,7 @@ use super::{
     cells::{Columns, Group, Names, micros, of_micros},
     schema::{Column, Kind, Table},
 };
+use crate::events::{self, Glance, hash, user_key};
 
 /// Events, as clients sent them.
 pub static EVENTS: Table = Table {
@@ -102,44 +103,86 @@ impl Row for EventRow {
     }
 
     fn read(columns: &Columns<'_>, span: Span, names: &mut Names, rows: &mut Vec<Self>) -> Result<(), Error> {
-        let origins = columns.origins("event_index", names)?;
-        let (user, item) = (columns.every::<ByteArrayType>("user_id")?, columns.every::<ByteArrayType>("item_id")?);
-        let (occurred_at, received_at) = (columns.integers("occurred_at")?, columns.integers("received_at")?);
-        let (ms_played, position) = (columns.some::<Int64Type>("ms_played")?, columns.some::<Int32Type>("position")?);
-        let texts = columns.all_texts()?;
-        for (at, origin) in origins.into_iter().enumerate() {
-            let moment = of_micros(occurred_at[at]);
-            if moment < span.from || moment >= span.to {
-                continue;
-            }
-            let unusable = |column| columns.unusable(at, column);
-            let maybe = |name| texts.of(name, at);
-            let text = |name| maybe(name)?.ok_or_else(|| unusable(name));
-            let event = Event {
-                id: EventId::new(text("event_id")?).map_err(|_| unusable("event_id"))?,
-                user: names.user(&user[at]).ok_or_else(|| unusable("user_id"))?,
-                item: names.item(&item[at]).ok_or_else(|| unusable("item_id"))?,
-                kind: EventKind::from(text("kind")?.as_str()),
-                occurred_at: moment,
-                received_at: of_micros(received_at[at]),
-                ms_played: ms_played[at].map(|ms| u32::try_from(ms).map_err(|_| unusable("ms_played"))).transpose()?,
-                recommendation: maybe("recommendation_id")?
-                    .map(|id| Uuid::parse_str(&id).map_err(|_| unusable("recommendation_id")))
-                    .transpose()?,
-                shelf: maybe("shelf")?,
-                position: position[at]
-                    .map(|place| u16::try_from(place).map_err(|_| unusable("position")))
-                    .transpose()?,
-                session: maybe("session")?,
-                device: maybe("device")?,
-                market: maybe("market")?
-                    .map(|code| Market::parse(&code).ok_or_else(|| unusable("market")))
-                    .transpose()?,
-            };
-            rows.push(Self { origin, event });
-        }
-        Ok(())
+        read_where(columns, &|_, moment| moment >= span.from && moment < span.to, names, rows)
     }
+}
+
+/// The rows of a group whose user and moment are wanted.
+fn read_where(
+    columns: &Columns<'_>,
+    is_wanted: &dyn Fn(&[u8], Timestamp) -> bool,
+    names: &mut Names,
+    rows: &mut Vec<EventRow>,
+) -> Result<(), Error> {
+    let (user, occurred_at) = (columns.every::<ByteArrayType>("user_id")?, columns.integers("occurred_at")?);
+    let is_wanted: Vec<bool> =
+        user.iter().zip(&occurred_at).map(|(user, at)| is_wanted(user.data(), of_micros(*at))).collect();
+    if !is_wanted.contains(&true) {
+        return Ok(());
+    }
+    let origins = columns.origins("event_index", names)?;
+    let (item, received_at) = (columns.every::<ByteArrayType>("item_id")?, columns.integers("received_at")?);
+    let (ms_played, position) = (columns.some::<Int64Type>("ms_played")?, columns.some::<Int32Type>("position")?);
+    let texts = columns.all_texts()?;
+    for (at, origin) in origins.into_iter().enumerate().filter(|(at, _)| is_wanted[*at]) {
+        let unusable = |column| columns.unusable(at, column);
+        let maybe = |name| texts.of(name, at);
+        let text = |name| maybe(name)?.ok_or_else(|| unusable(name));
+        let event = Event {
+            id: EventId::new(text("event_id")?).map_err(|_| unusable("event_id"))?,
+            user: names.user(&user[at]).ok_or_else(|| unusable("user_id"))?,
+            item: names.item(&item[at]).ok_or_else(|| unusable("item_id"))?,
+            kind: EventKind::from(text("kind")?.as_str()),
+            occurred_at: of_micros(occurred_at[at]),
+            received_at: of_micros(received_at[at]),
+            ms_played: ms_played[at].map(|ms| u32::try_from(ms).map_err(|_| unusable("ms_played"))).transpose()?,
+            recommendation: maybe("recommendation_id")?
+                .map(|id| Uuid::parse_str(&id).map_err(|_| unusable("recommendation_id")))
+                .transpose()?,
+            shelf: maybe("shelf")?,
+            position: position[at].map(|place| u16::try_from(place).map_err(|_| unusable("position"))).transpose()?,
+            session: maybe("session")?,
+            device: maybe("device")?,
+            market: maybe("market")?.map(|code| Market::parse(&code).ok_or_else(|| unusable("market"))).transpose()?,
+        };
+        rows.push(EventRow { origin, event });
+    }
+    Ok(())
+}
+
+/// The rows of a group that are of wanted listeners.
+pub(super) fn rows_of_listeners(
+    columns: &Columns<'_>,
+    holds: &dyn Fn(UserKey) -> bool,
+    names: &mut Names,
+    rows: &mut Vec<EventRow>,
+) -> Result<(), Error> {
+    read_where(columns, &|user, _| holds(user_key(user)), names, rows)
+}
+
+/// What training needs of every event of a group.
+pub(super) fn glances(columns: &Columns<'_>) -> Result<Vec<Glance>, Error> {
+    let (id, user) = (columns.every::<ByteArrayType>("event_id")?, columns.every::<ByteArrayType>("user_id")?);
+    let (item, kind) = (columns.integers("item_key")?, columns.every::<ByteArrayType>("kind")?);
+    let (occurred_at, received_at) = (columns.integers("occurred_at")?, columns.integers("received_at")?);
+    let market = columns.some::<ByteArrayType>("market")?;
+    let answer = columns.some::<ByteArrayType>("recommendation_id")?;
+    let of = |at: usize| {
+        let market = match &market[at] {
+            None => Market::UNKNOWN,
+            Some(code) => code.as_utf8().ok().and_then(Market::parse).ok_or_else(|| columns.unusable(at, "market"))?,
+        };
+        Ok(Glance {
+            at: of_micros(occurred_at[at].min(received_at[at])),
+            id: hash(id[at].data()),
+            user: user_key(user[at].data()),
+            item: ItemKey(item[at] as u64),
+            kind: events::Kind::named(kind[at].data()),
+            market,
+            answered: answer[at].is_some(),
+        })
+    };
+    (0..id.len()).map(of).collect()
 }
 
 /// The rows of a message of events.

@@ -161,6 +161,12 @@ impl Archive {
         Ok(())
     }
 
+    /// Where training may keep what it works on for a tenant, where there is such a place.
+    #[must_use]
+    pub fn work_of(&self, tenant: &TenantId) -> Option<PathBuf> {
+        self.history.as_ref().map(|folder| folder.join(tenant.as_str()))
+    }
+
     /// Writes messages that are not on disk yet; returns when all are. One file for each tenant and day among them.
     ///
     /// # Errors
@@ -202,16 +208,24 @@ impl Archive {
     /// # Errors
     /// When the store says no.
     pub fn keep(&self, tenant: &TenantId, events: &[Event], now: Timestamp) -> Result<(), Error> {
+        self.keep_all(tenant, events.to_vec(), now)
+    }
+
+    /// [`Archive::keep`] for events that nobody else needs.
+    ///
+    /// # Errors
+    /// As [`Archive::keep`].
+    pub fn keep_all(&self, tenant: &TenantId, events: Vec<Event>, now: Timestamp) -> Result<(), Error> {
         if events.is_empty() {
             return Ok(());
         }
         let mut ids = String::new();
-        for event in events {
+        for event in &events {
             ids.push_str(event.id.as_str());
             ids.push('\n');
         }
         let hash = xxh3_64(ids.as_bytes());
-        let rows = events::rows_of(0, &format!("{}{hash:016x}", layout::IMPORT), events.to_vec());
+        let rows = events::rows_of(0, &format!("{}{hash:016x}", layout::IMPORT), events);
         let place = Place { tenant: tenant.clone(), day: layout::day_of(now), name: layout::imported(hash) };
         let path = place.path(EventRow::TABLE);
         let bytes = cells::write(&rows, &[]).map_err(Error::parquet("write", path.as_ref()))?;

@@ -40,6 +40,7 @@ mod handler;
 mod history;
 mod landing;
 mod reader;
+mod stream;
 
 pub mod keeping;
 
@@ -57,6 +58,7 @@ pub use landing::{Archive, Landed, Message};
 pub use layout::Place;
 pub use reader::{Held, Span};
 pub use recommendations::{RECOMMENDATIONS, ShownRow};
+pub use stream::Streamed;
 
 /// How many days of stream positions the writer remembers; streams keep messages for seven.
 pub const REMEMBERED_DAYS: i64 = 9;

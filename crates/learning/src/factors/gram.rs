@@ -56,24 +56,32 @@ impl WithSimd for Outer<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { block, sum, stride } = self;
         let zeros = vec![0.0_f32; 3 * stride];
-        let mut add = |rows: [&[f32]; 4]| {
-            for (i, into) in sum.chunks_exact_mut(stride).enumerate() {
-                // Whole registers up to the diagonal; what lies past it is not read.
-                let end = (i + 1).next_multiple_of(LINE).min(stride);
-                let weights = [rows[0][i], rows[1][i], rows[2][i], rows[3][i]];
-                let rows = rows.map(|row| S::as_simd_f32s(&row[..end]).0);
-                add_4(simd, weights, rows, S::as_mut_simd_f32s(&mut into[..end]).0);
-            }
-        };
         let mut fours = block.chunks_exact(4 * stride);
         for four in &mut fours {
-            add([&four[..stride], &four[stride..2 * stride], &four[2 * stride..3 * stride], &four[3 * stride..]]);
+            let rows = [&four[..stride], &four[stride..2 * stride], &four[2 * stride..3 * stride], &four[3 * stride..]];
+            add_outer::<S>(simd, rows, sum, stride);
         }
         let rest = fours.remainder();
         if !rest.is_empty() {
-            let row = |n: usize| rest.get(n * stride..(n + 1) * stride).unwrap_or(&zeros[..stride]);
-            add([row(0), row(1), row(2), row(3)]);
+            let mut rows = [&zeros[..stride]; 4];
+            for (row, values) in rows.iter_mut().zip(rest.chunks_exact(stride)) {
+                *row = values;
+            }
+            add_outer::<S>(simd, rows, sum, stride);
         }
+    }
+}
+
+/// Adds the outer products of four rows to the lower triangle.
+#[inline(always)]
+fn add_outer<S: Simd>(simd: S, rows: [&[f32]; 4], sum: &mut [f32], stride: usize) {
+    for (i, into) in sum.chunks_exact_mut(stride).enumerate() {
+        // Whole registers up to the diagonal; what lies past it is not read.
+        let end = (i + 1).next_multiple_of(LINE).min(stride);
+        let weights = [rows[0][i], rows[1][i], rows[2][i], rows[3][i]];
+        let [a, b, c, d] = [&rows[0][..end], &rows[1][..end], &rows[2][..end], &rows[3][..end]];
+        let rows = [S::as_simd_f32s(a).0, S::as_simd_f32s(b).0, S::as_simd_f32s(c).0, S::as_simd_f32s(d).0];
+        add_4(simd, weights, rows, S::as_mut_simd_f32s(&mut into[..end]).0);
     }
 }
 

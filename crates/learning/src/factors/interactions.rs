@@ -1,5 +1,7 @@
 //! A sparse matrix of weights, by rows.
 
+use xxhash_rust::xxh3::Xxh3;
+
 use super::Error;
 
 /// Who did what how strongly: rows are users, columns items (or the other way round). Each row's
@@ -62,6 +64,36 @@ impl Interactions {
             matrix.offsets.push(matrix.indices.len());
         }
         Ok(matrix)
+    }
+
+    /// A matrix from its rows, each of columns that ascend with their weights.
+    ///
+    /// # Errors
+    /// When an entry lies outside the columns, does not ascend, or its weight is not above 0 or not finite.
+    pub fn from_rows<'a>(columns: usize, rows: impl Iterator<Item = &'a Vec<(u32, f32)>>) -> Result<Self, Error> {
+        let mut matrix = Self { columns, offsets: vec![0], indices: Vec::new(), weights: Vec::new() };
+        for (row, entries) in rows.enumerate() {
+            let mut next = 0;
+            for &(column, weight) in entries {
+                let inside = (next..columns).contains(&(column as usize));
+                if !inside || !weight.is_finite() || weight <= 0.0 {
+                    return Err(Error::Entry { row: row as u32, column, weight });
+                }
+                next = column as usize + 1;
+                matrix.indices.push(column);
+                matrix.weights.push(weight);
+            }
+            matrix.offsets.push(matrix.indices.len());
+        }
+        Ok(matrix)
+    }
+
+    /// Adds all of it to a hash.
+    pub(super) fn hash_into(&self, hasher: &mut Xxh3) {
+        hasher.update(&(self.columns as u64).to_le_bytes());
+        self.offsets.iter().for_each(|offset| hasher.update(&(*offset as u64).to_le_bytes()));
+        hasher.update(bytemuck::cast_slice(&self.indices));
+        hasher.update(bytemuck::cast_slice(&self.weights));
     }
 
     /// How many rows.
@@ -162,6 +194,16 @@ mod tests {
             for row in 0..9 {
                 prop_assert!(matrix.row(row).0.is_sorted_by(|a, b| a < b));
             }
+        }
+    }
+
+    #[test]
+    fn rows_that_ascend_are_the_matrix_of_their_entries() {
+        let rows = [vec![(1, 5.0)], vec![], vec![(0, 1.0), (2, 1.5)]];
+        let matrix = Interactions::from_rows(3, rows.iter()).unwrap();
+        assert_eq!(matrix, Interactions::from_entries(3, 3, &[(2, 2, 1.5), (0, 1, 5.0), (2, 0, 1.0)]).unwrap());
+        for row in [vec![(3, 1.0)], vec![(1, 1.0), (1, 1.0)], vec![(1, 1.0), (0, 1.0)], vec![(0, -1.0)]] {
+            assert!(Interactions::from_rows(3, [row.clone()].iter()).is_err(), "{row:?}");
         }
     }
 

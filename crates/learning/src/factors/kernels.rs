@@ -1,7 +1,8 @@
 //! The inner loops of the solver, on rows of whole vector registers.
 //!
 //! It must not know what is solved. Every function is inlined into one [`pulp::WithSimd`] per block of
-//! rows, so that the instruction set is chosen once per block. Rows come in fours: one load of
+//! rows, so that the instruction set is chosen once per block. No vector is touched within a closure: closures are not
+//! compiled for that instruction set, and each operation in one would be a call. Rows come in fours: one load of
 //! the common operand serves four products, and no sum waits for the one before.
 
 use pulp::Simd;
@@ -36,7 +37,12 @@ pub(crate) fn dot_4<S: Simd>(simd: S, rows: [&[S::f32s]; 4], vector: &[S::f32s])
         sums[2] = simd.mul_add_e_f32s(c[at], value, sums[2]);
         sums[3] = simd.mul_add_e_f32s(d[at], value, sums[3]);
     }
-    sums.map(|sum| simd.reduce_sum_f32s(sum))
+    [
+        simd.reduce_sum_f32s(sums[0]),
+        simd.reduce_sum_f32s(sums[1]),
+        simd.reduce_sum_f32s(sums[2]),
+        simd.reduce_sum_f32s(sums[3]),
+    ]
 }
 
 /// `into += Σ weight · row` over four rows.
@@ -44,7 +50,8 @@ pub(crate) fn dot_4<S: Simd>(simd: S, rows: [&[S::f32s]; 4], vector: &[S::f32s])
 pub(crate) fn add_4<S: Simd>(simd: S, weights: [f32; 4], rows: [&[S::f32s]; 4], into: &mut [S::f32s]) {
     let n = into.len();
     let [a, b, c, d] = [&rows[0][..n], &rows[1][..n], &rows[2][..n], &rows[3][..n]];
-    let weights = weights.map(|weight| simd.splat_f32s(weight));
+    let [wa, wb, wc, wd] = weights;
+    let weights = [simd.splat_f32s(wa), simd.splat_f32s(wb), simd.splat_f32s(wc), simd.splat_f32s(wd)];
     for at in 0..n {
         let low = simd.mul_add_e_f32s(weights[0], a[at], into[at]);
         let high = simd.mul_f32s(weights[2], c[at]);
@@ -63,20 +70,41 @@ pub(crate) fn add<S: Simd>(simd: S, weight: f32, row: &[S::f32s], into: &mut [S:
     }
 }
 
-/// `into = Σ_i vector[i] · rows[i]`: the product of a symmetric matrix with a vector.
+/// `into = Σ_i vector[i] · rows[i]`: a row times a matrix. The vector may be padded past the matrix's rows.
 #[inline(always)]
-pub(crate) fn symmetric_product<S: Simd>(simd: S, matrix: &[f32], vector: &[f32], into: &mut [S::f32s]) {
+pub(crate) fn combine<S: Simd>(simd: S, matrix: &[S::f32s], vector: &[f32], into: &mut [f32]) {
+    let into = S::as_mut_simd_f32s(into).0;
     let n = into.len();
     into.fill(simd.splat_f32s(0.0));
-    let matrix = S::as_simd_f32s(matrix).0;
-    let (fours, ones) = pulp::as_arrays::<4, _>(vector);
-    for (four, rows) in fours.iter().zip(matrix.chunks_exact(4 * n)) {
-        let (ab, cd) = rows.split_at(2 * n);
-        let ((a, b), (c, d)) = (ab.split_at(n), cd.split_at(n));
-        add_4(simd, *four, [a, b, c, d], into);
+    for (share, row) in vector.iter().zip(matrix.chunks_exact(n)) {
+        add(simd, *share, row, into);
     }
-    for (one, row) in ones.iter().zip(matrix.chunks_exact(n).skip(fours.len() * 4)) {
-        add(simd, *one, row, into);
+}
+
+/// [`combine`] of four vectors, one after another: each number of the matrix is fetched once for all of them.
+#[inline(always)]
+pub(crate) fn combine_4<S: Simd>(simd: S, matrix: &[S::f32s], vectors: &[f32], into: &mut [f32]) {
+    let stride = vectors.len() / 4;
+    let n = stride / S::F32_LANES;
+    let (ab, cd) = vectors.split_at(2 * stride);
+    let ((a, b), (c, d)) = (ab.split_at(stride), cd.split_at(stride));
+    let into = S::as_mut_simd_f32s(into).0;
+    // Two registers of columns at a time: eight sums stay in registers.
+    for start in (0..n).step_by(2) {
+        let second = (start + 1).min(n - 1);
+        let mut sums = [[simd.splat_f32s(0.0); 2]; 4];
+        for ((((row, a), b), c), d) in matrix.chunks_exact(n).zip(a).zip(b).zip(c).zip(d) {
+            let values = [row[start], row[second]];
+            let shares = [simd.splat_f32s(*a), simd.splat_f32s(*b), simd.splat_f32s(*c), simd.splat_f32s(*d)];
+            for (sums, share) in sums.iter_mut().zip(shares) {
+                sums[0] = simd.mul_add_e_f32s(share, values[0], sums[0]);
+                sums[1] = simd.mul_add_e_f32s(share, values[1], sums[1]);
+            }
+        }
+        for (at, sums) in sums.iter().enumerate() {
+            into[at * n + start] = sums[0];
+            into[at * n + second] = sums[1];
+        }
     }
 }
 
@@ -89,8 +117,8 @@ pub(crate) fn add_weighted<S: Simd>(
     into: &mut [S::f32s],
     weight: impl Fn(usize, f32) -> f32,
 ) {
-    let n = vector.len();
     let table = S::as_simd_f32s(table).0;
+    let n = vector.len();
     let mut fours = table.chunks_exact(4 * n);
     let mut at = 0;
     for rows in &mut fours {
@@ -131,7 +159,13 @@ mod tests {
         type Output = ();
         #[inline(always)]
         fn with_simd<S: Simd>(self, simd: S) {
-            symmetric_product(simd, self.matrix, self.vector, S::as_mut_simd_f32s(self.product).0);
+            let matrix = S::as_simd_f32s(self.matrix).0;
+            combine(simd, matrix, self.vector, self.product);
+            let mut four = vec![0.0; 4 * self.vector.len()];
+            combine_4(simd, matrix, &self.vector.repeat(4), &mut four);
+            for product in four.chunks_exact(self.vector.len()) {
+                assert!(product.iter().zip(&*self.product).all(|(a, b)| (a - b).abs() < 1e-5));
+            }
             let vector = S::as_simd_f32s(self.vector).0;
             add_weighted(simd, self.table, vector, S::as_mut_simd_f32s(self.weighted).0, |at, product| {
                 product * at as f32

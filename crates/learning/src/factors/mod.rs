@@ -35,9 +35,12 @@
 //! `Σ y yᵀ` is computed once. A few steps of conjugate gradient from the row's last value replace the
 //! exact solution (Takács, Pilászy and Tikk, "Applications of the Conjugate Gradient Method for
 //! Implicit Feedback Collaborative Filtering", RecSys 2011): the error they leave is made up for by
-//! the next epoch. Each row's solution depends on the held side alone, so results are the same for
+//! the next epoch. Both sides are turned onto the axes of the held one first: there the common part is its diagonal,
+//! which costs a row k products instead of k², and preconditions. Each row's solution depends on the held side alone, so results are the same for
 //! any number of threads.
 
+mod axes;
+mod checkpoint;
 mod gram;
 mod interactions;
 mod kernels;
@@ -53,8 +56,11 @@ use std::{
 use releases::Factors;
 use shared_models::{ErrorCode, Seed};
 
+pub use checkpoint::Checkpoints;
 pub use interactions::Interactions;
 
+use axes::Axes;
+use checkpoint::{Checkpoint, State};
 use lines::Rows;
 use solve::Held;
 
@@ -110,7 +116,7 @@ impl Default for Settings {
             user_damping: 0.3,
             spread: true,
             initial_deviation: 0.1,
-            solver: Solver::ConjugateGradient(NonZeroUsize::MIN.saturating_add(2)),
+            solver: Solver::ConjugateGradient(NonZeroUsize::MIN.saturating_add(1)),
             seed: Seed(1),
             threads: 0,
         }
@@ -124,8 +130,10 @@ pub struct Epoch {
     pub number: usize,
     /// Of how many.
     pub of: usize,
-    /// How long it took.
+    /// How long it took; nothing, when it was read from a checkpoint.
     pub wall: Duration,
+    /// Whether a checkpoint had it.
+    pub resumed: bool,
 }
 
 /// Why there are no factors.
@@ -240,47 +248,98 @@ pub fn train(
     settings: &Settings,
     on_epoch: &mut (dyn FnMut(Epoch) + Send),
 ) -> Result<Model, Error> {
+    train_resumable(interactions, settings, None, on_epoch)
+}
+
+/// [`train`] that goes on from the checkpoint of a training of the same matrix and settings that was cut short, and
+/// writes its own: the factors are the same to the bit.
+///
+/// # Errors
+/// As [`train`].
+pub fn train_resumable(
+    interactions: &Interactions,
+    settings: &Settings,
+    checkpoints: Option<&Checkpoints>,
+    on_epoch: &mut (dyn FnMut(Epoch) + Send),
+) -> Result<Model, Error> {
     check(settings)?;
     if interactions.is_empty() {
         return Err(Error::Nothing);
     }
     if settings.threads == 0 {
-        return run(interactions, settings, on_epoch);
+        return run(interactions, settings, checkpoints, on_epoch);
     }
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(settings.threads)
         .build()
         .map_err(|source| Error::Threads { threads: settings.threads, source })?;
-    pool.install(|| run(interactions, settings, on_epoch))
+    pool.install(|| run(interactions, settings, checkpoints, on_epoch))
 }
 
-fn run(by_user: &Interactions, settings: &Settings, on_epoch: &mut (dyn FnMut(Epoch) + Send)) -> Result<Model, Error> {
+fn run(
+    by_user: &Interactions,
+    settings: &Settings,
+    checkpoints: Option<&Checkpoints>,
+    on_epoch: &mut (dyn FnMut(Epoch) + Send),
+) -> Result<Model, Error> {
     let by_item = by_user.transpose();
     let of_items = damping(&by_item, settings.item_damping);
     let of_users = damping(by_user, settings.user_damping);
     let dimensions = settings.dimensions;
     let mut started = Instant::now();
-    let mut users = Rows::zeros(by_user.rows(), dimensions);
-    let mut items = start::initial(by_user, &by_item, settings);
-    for number in 1..=settings.epochs {
-        let gram = gram::gram(&items, dimensions);
-        let held = Held { interactions: by_user, rows: &items, dimensions, gram: &gram, damping: [&[], &[]] };
-        solve::side(held, &mut users, settings, settings.solver);
-        let gram = gram::gram(&users, dimensions);
+    let checkpoint = checkpoints.and_then(|checkpoints| Checkpoint::of(checkpoints, by_user, settings));
+    let kept = checkpoint.as_ref().and_then(|checkpoint| checkpoint.read(by_user.rows(), by_item.rows(), dimensions));
+    let State { epochs: over, mut users, mut items } = kept.unwrap_or_else(|| State {
+        epochs: 0,
+        users: Rows::zeros(by_user.rows(), dimensions),
+        items: start::initial(by_user, &by_item, settings),
+    });
+    let of = settings.epochs;
+    for number in 1..=over {
+        on_epoch(Epoch { number, of, wall: Duration::ZERO, resumed: true });
+    }
+    for number in over + 1..=of {
         let damping = [of_items.as_slice(), of_users.as_slice()];
-        let held = Held { interactions: &by_item, rows: &users, dimensions, gram: &gram, damping };
-        solve::side(held, &mut items, settings, settings.solver);
+        half(by_user, &mut items, &mut users, [&[], &[]], settings)
+            .and_then(|()| half(&by_item, &mut users, &mut items, damping, settings))
+            .ok_or(Error::Diverged { epoch: number })?;
         if !items.is_finite() {
             return Err(Error::Diverged { epoch: number });
         }
-        on_epoch(Epoch { number, of: settings.epochs, wall: started.elapsed() });
+        if let Some(checkpoint) = checkpoint.as_ref().filter(|checkpoint| checkpoint.is_due(number, of)) {
+            checkpoint.write(number, &users, &items);
+        }
+        on_epoch(Epoch { number, of, wall: started.elapsed(), resumed: false });
         started = Instant::now();
     }
     // Serving folds listeners in from the final items, exactly: so are the users that are measured.
     let gram = gram::gram(&items, dimensions);
-    let held = Held { interactions: by_user, rows: &items, dimensions, gram: &gram, damping: [&[], &[]] };
+    let held =
+        Held { interactions: by_user, rows: &items, dimensions, gram: &gram, diagonal: &[], damping: [&[], &[]] };
     solve::side(held, &mut users, settings, Solver::Cholesky);
     Ok(Model { settings: settings.clone(), users, items })
+}
+
+/// Half an epoch: `side` is solved with the other held. `None` where the held side is no longer finite.
+fn half(
+    interactions: &Interactions,
+    held: &mut Rows,
+    side: &mut Rows,
+    damping: [&[f32]; 2],
+    settings: &Settings,
+) -> Option<()> {
+    let dimensions = settings.dimensions;
+    let gram = gram::gram(held, dimensions);
+    let mut diagonal = Vec::new();
+    if settings.solver != Solver::Cholesky {
+        let axes = Axes::of(&gram, dimensions)?;
+        axes.turn(held);
+        axes.turn(side);
+        diagonal = axes.lengths;
+    }
+    let held = Held { interactions, rows: held, dimensions, gram: &gram, diagonal: &diagonal, damping };
+    solve::side(held, side, settings, settings.solver);
+    Some(())
 }
 
 /// What the confidences of a row are multiplied by where items are solved: `(n / mean n)^-exponent`.

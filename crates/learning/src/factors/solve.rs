@@ -6,7 +6,7 @@ use releases::{linear, vectors::simd as vectors};
 
 use super::{
     Interactions, Settings, Solver,
-    kernels::{add, add_weighted, dot, symmetric_product},
+    kernels::{add, add_weighted, dot},
     lines::Rows,
 };
 
@@ -25,6 +25,8 @@ pub(crate) struct Held<'a> {
     pub(crate) dimensions: usize,
     /// `Σ y yᵀ` over the held side.
     pub(crate) gram: &'a Rows,
+    /// Its diagonal, where the sides lie along its axes and it is nothing else; conjugate gradient asks for that.
+    pub(crate) diagonal: &'a [f32],
     /// What the confidences of a solved row and of a held row are multiplied by; empty: by 1.
     pub(crate) damping: [&'a [f32]; 2],
 }
@@ -44,7 +46,7 @@ pub(crate) fn side(held: Held<'_>, side: &mut Rows, settings: &Settings, solver:
 struct Scratch {
     /// The held rows of the present row's entries, side by side: fetched once, read at every step.
     near: Rows,
-    /// The residual, the direction and the matrix's product with it.
+    /// The residual, the direction, the matrix's product with it, the system's diagonal and its inverse.
     vectors: Rows,
     confidences: Vec<f32>,
     matrix: Vec<f32>,
@@ -55,7 +57,7 @@ impl Scratch {
     fn new(dimensions: usize) -> Self {
         Self {
             near: Rows::zeros(0, dimensions),
-            vectors: Rows::zeros(3, dimensions),
+            vectors: Rows::zeros(5, dimensions),
             confidences: Vec::new(),
             matrix: vec![0.0; dimensions * dimensions],
             right: vec![0.0; dimensions],
@@ -93,7 +95,7 @@ impl Block<'_> {
     #[inline(always)]
     fn solve<S: Simd>(self, simd: S, registers: usize) {
         let Self { held, settings, solver, first, rows, scratch } = self;
-        let Held { interactions, dimensions, damping: [of_rows, of_columns], .. } = held;
+        let Held { interactions, dimensions, diagonal, damping: [of_rows, of_columns], .. } = held;
         let stride = registers * S::F32_LANES;
         for (at, solution) in rows.chunks_exact_mut(stride).enumerate() {
             let (columns, weights) = interactions.row(first + at);
@@ -122,14 +124,8 @@ impl Block<'_> {
             };
             match solver {
                 Solver::ConjugateGradient(steps) => {
-                    system.approach::<S>(
-                        simd,
-                        registers,
-                        steps.get(),
-                        dimensions,
-                        solution,
-                        scratch.vectors.values_mut(),
-                    );
+                    let diagonal = S::as_simd_f32s(diagonal).0;
+                    system.approach::<S>(simd, diagonal, steps.get(), solution, scratch.vectors.values_mut());
                 }
                 Solver::Cholesky => {
                     // A row whose matrix is singular keeps its last value.
@@ -150,49 +146,70 @@ struct System<'a> {
 }
 
 impl System<'_> {
-    /// Takes steps of conjugate gradient from where `solution` stands. The matrix is never built.
+    /// Takes steps of conjugate gradient from where `solution` stands, preconditioned by the diagonal D of `gram + λ I`,
+    /// which is all of it along the held side's axes. The matrix is never built.
     #[inline(always)]
     fn approach<S: Simd>(
         &self,
         simd: S,
-        registers: usize,
+        diagonal: &[S::f32s],
         steps: usize,
-        dimensions: usize,
         solution: &mut [f32],
         vectors: &mut [f32],
     ) {
-        let stride = registers * S::F32_LANES;
+        let stride = diagonal.len() * S::F32_LANES;
         let (residual, rest) = vectors.split_at_mut(stride);
-        let (direction, product) = rest.split_at_mut(stride);
+        let (direction, rest) = rest.split_at_mut(stride);
+        let (product, rest) = rest.split_at_mut(stride);
+        let (own, inverse) = rest.split_at_mut(stride);
         let residual = S::as_mut_simd_f32s(residual).0;
+        let p = S::as_mut_simd_f32s(direction).0;
         let product = S::as_mut_simd_f32s(product).0;
-        let c = self.confidences;
-
-        // b - A x, where b and A share the rows: Σ (1 + c - c (y·x)) y - gram x - λ x.
-        symmetric_product(simd, self.gram, &solution[..dimensions], product);
+        let own = S::as_mut_simd_f32s(own).0;
+        let inverse = S::as_mut_simd_f32s(inverse).0;
         let x = S::as_mut_simd_f32s(solution).0;
-        add(simd, self.regularisation, x, product);
-        for (residual, product) in residual.iter_mut().zip(&*product) {
-            *residual = simd.neg_f32s(*product);
+        let c = self.confidences;
+        let one = simd.splat_f32s(1.0);
+
+        // b - A x, where b and A share the rows: Σ (1 + c - c (y·x)) y - D x.
+        let strength = simd.splat_f32s(self.regularisation);
+        for ((own, inverse), diagonal) in own.iter_mut().zip(&mut *inverse).zip(diagonal) {
+            *own = simd.add_f32s(*diagonal, strength);
+            *inverse = simd.div_f32s(one, *own);
+        }
+        for ((residual, own), x) in residual.iter_mut().zip(&*own).zip(&*x) {
+            *residual = simd.neg_f32s(simd.mul_f32s(*own, *x));
         }
         add_weighted(simd, self.near, x, residual, |at, along| 1.0 + c[at] - c[at] * along);
-        S::as_mut_simd_f32s(direction).0.copy_from_slice(residual);
-        let mut size = dot(simd, residual, residual);
-        for _ in 0..steps {
+        let mut size = simd.splat_f32s(0.0);
+        for ((p, residual), inverse) in p.iter_mut().zip(&*residual).zip(&*inverse) {
+            *p = simd.mul_f32s(*residual, *inverse);
+            size = simd.mul_add_e_f32s(*p, *residual, size);
+        }
+        let mut size = simd.reduce_sum_f32s(size);
+        for step in 1..=steps {
             if size < 1e-20 {
                 break;
             }
-            symmetric_product(simd, self.gram, &direction[..dimensions], product);
-            let p = S::as_mut_simd_f32s(direction).0;
-            add(simd, self.regularisation, p, product);
+            for ((product, own), p) in product.iter_mut().zip(&*own).zip(&*p) {
+                *product = simd.mul_f32s(*own, *p);
+            }
             add_weighted(simd, self.near, p, product, |at, along| c[at] * along);
             let length = size / dot(simd, p, product);
             add(simd, length, p, x);
+            if step == steps {
+                break;
+            }
             add(simd, -length, product, residual);
-            let next = dot(simd, residual, residual);
+            let mut next = simd.splat_f32s(0.0);
+            for ((product, residual), inverse) in product.iter_mut().zip(&*residual).zip(&*inverse) {
+                *product = simd.mul_f32s(*residual, *inverse);
+                next = simd.mul_add_e_f32s(*product, *residual, next);
+            }
+            let next = simd.reduce_sum_f32s(next);
             let turn = simd.splat_f32s(next / size);
-            for (p, residual) in p.iter_mut().zip(&*residual) {
-                *p = simd.mul_add_e_f32s(turn, *p, *residual);
+            for (p, product) in p.iter_mut().zip(&*product) {
+                *p = simd.mul_add_e_f32s(turn, *p, *product);
             }
             size = next;
         }

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use releases::vectors::dot;
 use shared_models::Seed;
 
-use super::{Error, Interactions, Model, Settings, Solver, train};
+use super::{Checkpoints, Error, Interactions, Model, Settings, Solver, train, train_resumable};
 
 const STEPS: NonZeroUsize = NonZeroUsize::new(3).unwrap();
 
@@ -130,6 +130,35 @@ fn threads_change_nothing_and_seeds_do() {
     };
     assert_eq!(values(1, 1), values(3, 1));
     assert_ne!(values(1, 1), values(1, 2));
+}
+
+#[test]
+fn a_training_that_is_cut_short_goes_on_and_comes_to_the_same_factors() {
+    let interactions = two_tastes();
+    let values = |model: &Model| -> Vec<u32> {
+        let items = (0..60).flat_map(|item| model.item(item).to_vec());
+        items.chain((0..80).flat_map(|user| model.user(user).to_vec())).map(f32::to_bits).collect()
+    };
+    for solver in [Solver::Cholesky, Solver::ConjugateGradient(STEPS)] {
+        let settings = Settings { solver, epochs: 7, spread: true, ..settings() };
+        let expected = values(&trained(&interactions, &settings));
+        let folder = tempfile::tempdir().unwrap();
+        let checkpoints = Checkpoints { folder: folder.path().to_owned(), every: 2 };
+        for cut_after in [3, 6, 7] {
+            let cut = std::panic::AssertUnwindSafe(|| {
+                train_resumable(&interactions, &settings, Some(&checkpoints), &mut |epoch| {
+                    assert!(epoch.number < cut_after, "cut short");
+                })
+            });
+            assert!(std::panic::catch_unwind(cut).is_err());
+        }
+        let mut resumed = Vec::new();
+        let model = train_resumable(&interactions, &settings, Some(&checkpoints), &mut |epoch| {
+            resumed.push(epoch.resumed);
+        });
+        assert_eq!(resumed, [true; 7], "the last epoch is kept as well: what follows may be cut short too");
+        assert_eq!(values(&model.unwrap()), expected);
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use candidate_generation::index::EmbeddingIndex;
 use ranking::{
     features::Matrix,
-    scorers::{LinearModel, Scorer},
+    scorers::{Model, Scorer},
 };
 use releases::{Error, Manifest, Release, golden::Golden};
 use serde::{Deserialize, Serialize};
@@ -126,7 +126,7 @@ fn nearest(release: &Release, index: Option<&EmbeddingIndex>, golden: &Golden) -
 
 /// The time that a page of cards is scored in.
 fn scores(release: &Release) -> Option<Duration> {
-    let model = LinearModel::from_json(release.scorer.as_deref()?).ok()?;
+    let model = Model::of(release).ok()??;
     let matrix = Matrix::of_defaults(CARDS);
     fastest(|| model.predict(&matrix).len())
 }

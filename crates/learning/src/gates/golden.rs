@@ -4,7 +4,7 @@
 //! Answers are computed by definition, over all items and not through an index: the gate then finds out whether the
 //! code that serves comes to the same.
 
-use ranking::{features::COLUMNS, scorers::LinearModel};
+use ranking::{features::COLUMNS, scorers::Model};
 use releases::{
     Error, Factors, Neighbours,
     golden::{ANSWER, Card, FORM, Golden, Listener, Scored, Similar, Tolerance},
@@ -35,7 +35,7 @@ pub struct Input<'a> {
     /// The neighbours.
     pub neighbours: Option<&'a Neighbours>,
     /// The scorer with the rows that it was trained on, calibrated on and tested with.
-    pub scorer: Option<(&'a LinearModel, &'a Rows)>,
+    pub scorer: Option<(&'a Model, &'a Rows)>,
 }
 
 /// Makes golden requests, and gives their bytes.
@@ -102,7 +102,7 @@ fn similar(items: &[ItemKey], neighbours: &Neighbours) -> Vec<Similar> {
 }
 
 /// Of the latest rows, which nothing was fitted to.
-fn cards(model: &LinearModel, rows: &Rows) -> Vec<Card> {
+fn cards(model: &Model, rows: &Rows) -> Vec<Card> {
     let latest: Vec<usize> = (rows.len() * 9 / 10..rows.len()).collect();
     some(&latest, CARDS)
         .filter_map(|row| {

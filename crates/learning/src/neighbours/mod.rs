@@ -27,6 +27,9 @@ use crate::{ease, factors::Interactions};
 
 pub use scorer::NeighbourScorer;
 
+/// Items whose neighbours are found together.
+const BLOCK: usize = 16_384;
+
 /// What is computed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -69,14 +72,19 @@ pub fn nearest(interactions: &Interactions, settings: &Settings) -> Neighbours {
         begin: squares.iter().map(|square| square.sqrt()).collect(),
         end: squares.iter().map(|square| square.powf(settings.end_exponent)).collect(),
     };
-    let lists = (0..columns)
-        .into_par_iter()
-        .map_init(
-            || Counter { sums: vec![0.0; columns], touched: Vec::new() },
-            |counter, item| counter.list(item, interactions, &by_item, &lengths, settings, longest),
-        )
-        .collect();
-    joined(lists)
+    let mut neighbours = Neighbours { offsets: vec![0], ..Neighbours::default() };
+    // A block at a time: lists of a million items are not held twice.
+    for start in (0..columns).step_by(BLOCK) {
+        let lists: Vec<Vec<(u32, f32)>> = (start..columns.min(start + BLOCK))
+            .into_par_iter()
+            .map_init(
+                || Counter { sums: vec![0.0; columns], touched: Vec::new() },
+                |counter, item| counter.list(item, interactions, &by_item, &lengths, settings, longest),
+            )
+            .collect();
+        append(&mut neighbours, lists);
+    }
+    neighbours
 }
 
 /// The neighbours of every item by the weights that a model gives them, best first; weights of 0 and below are left out.
@@ -99,13 +107,17 @@ pub fn of_ease(model: &ease::Model, neighbours: usize) -> Neighbours {
 
 /// Lists one after another.
 pub(crate) fn joined(lists: Vec<Vec<(u32, f32)>>) -> Neighbours {
-    let mut neighbours = Neighbours { offsets: vec![0], items: Vec::new(), scores: Vec::new() };
+    let mut neighbours = Neighbours { offsets: vec![0], ..Neighbours::default() };
+    append(&mut neighbours, lists);
+    neighbours
+}
+
+fn append(neighbours: &mut Neighbours, lists: Vec<Vec<(u32, f32)>>) {
     for list in lists {
         neighbours.items.extend(list.iter().map(|(item, _)| *item));
         neighbours.scores.extend(list.iter().map(|(_, score)| *score));
         neighbours.offsets.push(neighbours.items.len() as u32);
     }
-    neighbours
 }
 
 /// The `most` best of a list, best first.

@@ -12,14 +12,14 @@ mod logistic;
 pub mod metrics;
 pub mod pages;
 pub mod replay;
-mod trend;
+pub mod trend;
 
 use std::{fmt, time::Duration};
 
 use ranking::{
     features::{COLUMNS, Matrix, SCHEMA},
     scorers::{
-        LinearModel, Scorer,
+        LinearModel, Model, Scorer,
         calibration::Calibration,
         linear::{self, ActionModel},
     },
@@ -144,7 +144,7 @@ impl fmt::Display for ActionReport {
 #[derive(Clone, Debug)]
 pub struct Trained {
     /// The model as ranking loads it.
-    pub model: LinearModel,
+    pub model: Model,
     /// One for each action, in the order of `Action::ALL`.
     pub actions: Vec<ActionReport>,
     /// Rows that weights were fitted to, that calibrated, and that tested.
@@ -227,7 +227,7 @@ pub fn fit(rows: &Rows, settings: &Settings) -> Result<Trained, Error> {
             }
         })
         .collect();
-    Ok(Trained { model, actions, rows: [trained_on, calibrated_on - trained_on, count - calibrated_on] })
+    Ok(Trained { model: Model::Linear(model), actions, rows: [trained_on, calibrated_on - trained_on, count - calibrated_on] })
 }
 
 /// Mean and deviation of each column; a column that never changes has the deviation 1.

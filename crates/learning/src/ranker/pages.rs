@@ -78,8 +78,10 @@ pub struct Input<'a> {
     pub tenant: &'a TenantId,
     /// The catalogue.
     pub items: &'a [Item],
-    /// All events in time order.
+    /// All events of some listeners, or of all, in time order.
     pub events: &'a [Event],
+    /// Everybody's plays, in time order, from long enough before `from` for what is trending.
+    pub plays: &'a [(Timestamp, ItemKey)],
     /// A release of what was known before `from`, with all that sources read.
     pub release: &'a Arc<Release>,
     /// Visits from here on become pages.
@@ -202,12 +204,12 @@ fn drawn_visits<'a>(input: &Input<'a>, settings: &Settings) -> Vec<Visit<'a>> {
     let keep = settings.pages as f64 / openers.len().max(1) as f64;
     openers.retain(|_| random.random::<f64>() < keep);
     let trending = Trending::new(settings.trend_half_life);
-    let mut plays = input.events.iter().filter(|event| event.kind == EventKind::Play).peekable();
+    let mut plays = input.plays.iter().peekable();
     let (mut trends, mut as_of) = (Arc::<Trends>::default(), i64::MIN);
     let with_trends = openers.into_iter().map(|opener| {
         if opener.occurred_at.0 - as_of > TRENDS_MS {
-            let before = std::iter::from_fn(|| plays.next_if(|play| play.occurred_at < opener.occurred_at));
-            trending.add(before.map(|play| (play.item_key(), 1.0, counted_at(play))));
+            let before = std::iter::from_fn(|| plays.next_if(|(at, _)| *at < opener.occurred_at));
+            trending.add(before.map(|(at, key)| (*key, 1.0, *at)));
             trending.refresh();
             (trends, as_of) = (trending.trends(), opener.occurred_at.0);
         }

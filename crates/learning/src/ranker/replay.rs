@@ -98,8 +98,10 @@ impl Rows {
 pub struct Input<'a> {
     /// Whose events.
     pub tenant: &'a TenantId,
-    /// All events in time order.
+    /// All events of some listeners, or of all, in time order.
     pub events: &'a [Event],
+    /// All listeners' plays of the items among these events.
+    pub trends: &'a Trends,
     /// The catalogue.
     pub catalogue: &'a Catalogue,
     /// A release of what was known before `from`.
@@ -111,7 +113,6 @@ pub struct Input<'a> {
 /// Replays all listeners, in parallel; the rows do not depend on the number of threads.
 #[must_use]
 pub fn replay(input: Input<'_>, settings: &Settings, stage: &dyn Stage) -> Rows {
-    let trends = Trends::of(input.events, settings.trend_half_life);
     let popularities = Popularities::of(input.release);
     let shown = |event: &&Event| event.kind == EventKind::Impression && event.occurred_at >= input.from;
     let impressions = input.events.iter().filter(shown).count();
@@ -121,7 +122,7 @@ pub fn replay(input: Input<'_>, settings: &Settings, stage: &dyn Stage) -> Rows 
         input.events.iter().filter(|event| event.kind == EventKind::Play && event.occurred_at >= input.from).count();
     let available = if source == Source::Impressions { impressions } else { plays * (1 + settings.negatives) };
     let keep = if available == 0 { 0.0 } else { (settings.rows as f64 / available as f64).min(1.0) };
-    let replayer = Replayer { input, settings, trends, popularities, source, pool, keep };
+    let replayer = Replayer { input, settings, popularities, source, pool, keep };
     let mut by_user: FxHashMap<&UserId, Vec<&Event>> = FxHashMap::default();
     for event in input.events {
         by_user.entry(&event.user).or_default().push(event);
@@ -167,7 +168,6 @@ struct Page {
 struct Replayer<'a> {
     input: Input<'a>,
     settings: &'a Settings,
-    trends: Trends,
     popularities: Popularities<'a>,
     source: Source,
     pool: Vec<ItemKey>,
@@ -320,7 +320,7 @@ impl Replayer<'_> {
             put(Fact::Popularity, self.popularities.everywhere(*key));
             put(Fact::MarketPopularity, self.popularities.in_market(*key, scene.market));
             // A moment before: a play at the page's own moment may be what came of it.
-            put(Fact::Trend, (self.trends.plays(*key, Timestamp(scene.at.0 - 1)) as f32).ln_1p());
+            put(Fact::Trend, (self.input.trends.plays(*key, Timestamp(scene.at.0 - 1)) as f32).ln_1p());
             for (fact, value) in arithmetic::ITEM.into_iter().zip(self.input.catalogue.of_item(*key, scene.at)) {
                 put(fact, value);
             }

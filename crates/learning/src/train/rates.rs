@@ -6,16 +6,12 @@
 
 use std::collections::BTreeMap;
 
-use candidate_generation::profiles::counted_at;
 use releases::rates::{Four, ItemRates, MarketRates, QUARTERS, Rates, quarter_of};
 use rustc_hash::FxHashMap;
-use shared_models::{
-    ItemKey, Timestamp,
-    event::{Event, EventKind},
-    item::Market,
-};
+use shared_models::{Timestamp, item::Market};
 
-use crate::factors::Interactions;
+use super::table::{Table, Touch};
+use crate::{events::Kind, factors::Interactions};
 
 /// Pretended impressions or plays at the mean.
 const PRIOR: f64 = 20.0;
@@ -39,16 +35,16 @@ struct Counts {
 }
 
 impl Counts {
-    fn add(&mut self, kind: &EventKind, is_click: bool) {
+    fn add(&mut self, kind: Kind, is_click: bool) {
         let count = match kind {
-            EventKind::Impression => &mut self.impressions,
-            EventKind::Play => {
+            Kind::IMPRESSION => &mut self.impressions,
+            Kind::PLAY => {
                 self.clicks += u32::from(is_click);
                 &mut self.plays
             }
-            EventKind::Complete => &mut self.completes,
-            EventKind::Skip => &mut self.skips,
-            EventKind::Like | EventKind::Save | EventKind::PlaylistAdd => &mut self.likes,
+            Kind::COMPLETE => &mut self.completes,
+            Kind::SKIP => &mut self.skips,
+            Kind::LIKE | Kind::SAVE | Kind::PLAYLIST_ADD => &mut self.likes,
             _ => return,
         };
         *count += 1;
@@ -90,35 +86,37 @@ struct Item {
     first: Option<Timestamp>,
 }
 
-/// The rates of a release's items (ascending) by the events before a moment, or by all. `listeners` says who listens
-/// to what: its columns are the items. Each market tells of at most `top` items, those that most happens to.
-pub(super) fn of(
-    items: &[ItemKey],
-    events: &[Event],
+/// The rates of a table's items by what happened before a moment, or by all. `listeners` says who listens to what: its
+/// columns are the items. Each market tells of at most `top` items, those that most happens to.
+pub(super) fn of(table: &Table, listeners: &Interactions, until: Option<Timestamp>, top: usize) -> Rates {
+    of_touches(table.items.len(), table.happenings(), listeners, until, top)
+}
+
+fn of_touches<'a>(
+    items: usize,
+    touches: impl Iterator<Item = &'a Touch> + Clone,
     listeners: &Interactions,
     until: Option<Timestamp>,
     top: usize,
 ) -> Rates {
-    let rows: FxHashMap<ItemKey, u32> = items.iter().enumerate().map(|(row, key)| (*key, row as u32)).collect();
-    let before = |event: &&Event| until.is_none_or(|until| counted_at(event) < until);
-    let last = events.iter().filter(before).map(counted_at).max().unwrap_or_default();
-    let is_told = events.iter().any(|event| event.kind == EventKind::Play && event.recommendation.is_some());
-    let mut counted = vec![Item::default(); items.len()];
+    let is_told = touches.clone().any(|touch| touch.kind == Kind::PLAY && touch.answered);
+    let touches = touches.filter(|touch| until.is_none_or(|until| touch.at < until));
+    let last = touches.clone().map(|touch| touch.at).max().unwrap_or_default();
+    let mut counted = vec![Item::default(); items];
     let mut markets: BTreeMap<Market, FxHashMap<u32, Counts>> = BTreeMap::new();
-    for event in events.iter().filter(before) {
-        let Some(row) = rows.get(&event.item_key()) else { continue };
-        let at = counted_at(event);
-        let is_click = !is_told || event.recommendation.is_some();
-        let item = &mut counted[*row as usize];
+    for touch in touches {
+        let (row, at) = (touch.item, touch.at);
+        let Some(item) = counted.get_mut(row as usize) else { continue };
+        let is_click = !is_told || touch.answered;
         item.first = Some(item.first.map_or(at, |first| first.min(at)));
-        item.quarters[quarter_of(at)].add(&event.kind, is_click);
-        if event.kind == EventKind::Play {
+        item.quarters[quarter_of(at)].add(touch.kind, is_click);
+        if touch.kind == Kind::PLAY {
             let age = last.0.saturating_sub(at.0) / DAY;
             item.plays_short += u32::from(age < SHORT);
             item.plays_long += u32::from(age < LONG);
         }
-        if let Some(market) = event.market.filter(|market| *market != Market::UNKNOWN) {
-            markets.entry(market).or_default().entry(*row).or_default().add(&event.kind, is_click);
+        if touch.market != Market::UNKNOWN {
+            markets.entry(touch.market).or_default().entry(row).or_default().add(touch.kind, is_click);
         }
     }
     let totals: Vec<Counts> = counted
@@ -126,7 +124,7 @@ pub(super) fn of(
         .map(|item| item.quarters.iter().fold(Counts::default(), |sum, counts| sum.plus(counts)))
         .collect();
     let mean = mean(&totals);
-    let mut of_items = vec![0_u32; items.len()];
+    let mut of_items = vec![0_u32; items];
     for (_, item, _) in listeners.entries() {
         of_items[item as usize] += 1;
     }
@@ -182,57 +180,35 @@ fn in_market(counts: FxHashMap<u32, Counts>, all: &[Four], top: usize) -> Market
 
 #[cfg(test)]
 mod tests {
-    use shared_models::{EventId, ItemId, UserId};
-    use uuid::Uuid;
-
     use super::*;
 
     const NOW: i64 = 1_700_006_400_000;
+    const A: u32 = 0;
+    const B: u32 = 1;
+    const C: u32 = 2;
 
-    fn event(kind: EventKind, item: &str, at: i64, market: &str, answer: bool) -> Event {
-        Event {
-            id: EventId::new("e").unwrap(),
-            user: UserId::new("u").unwrap(),
-            kind,
-            item: ItemId::new(item).unwrap(),
-            occurred_at: Timestamp(at),
-            received_at: Timestamp(at),
-            ms_played: None,
-            recommendation: answer.then(|| Uuid::from_u128(1)),
-            shelf: None,
-            position: None,
-            session: None,
-            device: None,
-            market: Market::parse(market),
-        }
-    }
-
-    fn key(item: &str) -> ItemKey {
-        ItemKey::of(&ItemId::new(item).unwrap())
+    fn touch(kind: Kind, item: u32, at: i64, market: &str, answered: bool) -> Touch {
+        Touch { at: Timestamp(at), item, market: Market::parse(market).unwrap_or_default(), kind, answered }
     }
 
     #[test]
     fn rates_are_counts_drawn_to_the_mean() {
-        let mut items = vec![key("a"), key("b"), key("c")];
-        items.sort_unstable();
-        let row = |item: &str| items.iter().position(|known| *known == key(item)).unwrap() as u32;
-        let mut events = Vec::new();
+        let mut touches = Vec::new();
         for n in 0..40 {
-            events.push(event(EventKind::Impression, "a", NOW + n, "SE", true));
-            events.push(event(EventKind::Impression, "b", NOW + n, "US", true));
+            touches.push(touch(Kind::IMPRESSION, A, NOW + n, "SE", true));
+            touches.push(touch(Kind::IMPRESSION, B, NOW + n, "US", true));
         }
         for n in 0..20 {
-            events.push(event(EventKind::Play, "a", NOW + n, "SE", true));
+            touches.push(touch(Kind::PLAY, A, NOW + n, "SE", true));
             // Of their own accord: a play, but nothing that an impression brought.
-            events.push(event(EventKind::Play, "b", NOW + n, "US", false));
+            touches.push(touch(Kind::PLAY, B, NOW + n, "US", false));
         }
         for _ in 0..10 {
-            events.push(event(EventKind::Skip, "b", NOW + 18 * 3_600_000, "US", false));
+            touches.push(touch(Kind::SKIP, B, NOW + 18 * 3_600_000, "US", false));
         }
-        let entries = [(0, row("a"), 1.0), (1, row("a"), 1.0), (1, row("b"), 1.0)];
-        let listeners = Interactions::from_entries(2, 3, &entries).unwrap();
-        let rates = of(&items, &events, &listeners, None, 10);
-        let (a, b, c) = (rates.of(row("a")).unwrap(), rates.of(row("b")).unwrap(), rates.of(row("c")).unwrap());
+        let listeners = Interactions::from_entries(2, 3, &[(0, A, 1.0), (1, A, 1.0), (1, B, 1.0)]).unwrap();
+        let rates = of_touches(3, touches.iter(), &listeners, None, 10);
+        let (a, b, c) = (rates.of(A).unwrap(), rates.of(B).unwrap(), rates.of(C).unwrap());
         assert_eq!((rates.mean.play, rates.mean.skip), (0.25, 0.25));
         // (20 + 20 · 0.25) / (40 + 20) and (0 + 20 · 0.25) / (40 + 20).
         assert!((a.all.play - 25.0 / 60.0).abs() < 1e-6 && (b.all.play - 5.0 / 60.0).abs() < 1e-6);
@@ -242,24 +218,24 @@ mod tests {
         // The quarter in which the skips fell has more of them than the item, the first as many plays and no skip.
         assert!(b.quarter_skip[3] > b.quarter_skip[0] && b.quarter_skip[0] < b.all.skip);
         let se = rates.market(Market::parse("SE").unwrap()).unwrap();
-        assert!(se.of(row("a")).unwrap().play > a.all.play);
-        assert!(se.of(row("b")).is_none());
+        assert!(se.of(A).unwrap().play > a.all.play);
+        assert!(se.of(B).is_none());
         assert!((a.first_seen_days - (NOW as f64 / DAY as f64) as f32).abs() < 1e-2);
     }
 
     #[test]
     fn what_comes_after_the_moment_is_not_counted() {
-        let items = [key("a")];
-        let events: Vec<Event> = (0..60).map(|day| event(EventKind::Play, "a", NOW + day * DAY, "SE", false)).collect();
+        let touches: Vec<Touch> = (0..60).map(|day| touch(Kind::PLAY, A, NOW + day * DAY, "SE", false)).collect();
         let none = Interactions::from_entries(0, 1, &[]).unwrap();
-        let at = |days: i64| of(&items, &events, &none, Some(Timestamp(NOW + days * DAY)), 10).of(0).unwrap();
+        let until = |days: i64| Some(Timestamp(NOW + days * DAY));
+        let at = |days: i64| of_touches(1, touches.iter(), &none, until(days), 10).of(A).unwrap();
         assert_eq!(at(0), ItemRates::default());
         // Even plays have no momentum; those of a week alone have some.
         assert!(at(60).momentum.abs() < 0.02, "{}", at(60).momentum);
         assert!(at(7).momentum > 1.0);
         assert_eq!(
-            of(&items, &events[..3], &none, None, 10),
-            of(&items, &events, &none, Some(Timestamp(NOW + 3 * DAY)), 10)
+            of_touches(1, touches[..3].iter(), &none, None, 10),
+            of_touches(1, touches.iter(), &none, until(3), 10)
         );
     }
 }

@@ -4,11 +4,12 @@ use std::{collections::BTreeMap, fmt};
 
 use shared_models::{ReleaseId, Timestamp};
 
-use super::matrix::Table;
+use super::{scorer::Scored, table::Table};
 use crate::{
     evaluate::Interval,
+    events::Sample,
     gates::Verdict,
-    ranker::{ActionReport, Source, Trained, replay::Rows},
+    ranker::{ActionReport, Source, Trained},
 };
 
 /// How well held-out items are found, against always recommending the most popular.
@@ -64,6 +65,8 @@ pub struct TrainReport {
     pub scorer: Option<Trained>,
     /// What the scorer's rows were made of.
     pub scorer_source: Option<Source>,
+    /// Whose pages the scorer's rows are of; `None` when it was not tried.
+    pub scorer_listeners: Option<Sample>,
     /// The moment that separates what was trained on from what was measured.
     pub cut: Timestamp,
     /// How much there was.
@@ -72,22 +75,20 @@ pub struct TrainReport {
     pub notes: Vec<String>,
     /// Seconds by stage, in order; `all` is last.
     pub seconds: Vec<(&'static str, f64)>,
+    /// The most memory that the process held, in bytes, by stage; `all` is last. Empty where the system does not tell.
+    pub peaks: Vec<(&'static str, u64)>,
 }
 
 impl TrainReport {
-    pub(super) fn new(
-        table: &Table,
-        evaluation: Option<Evaluation>,
-        scorer: Option<Trained>,
-        rows: Option<&Rows>,
-        cut: Timestamp,
-    ) -> Self {
+    pub(super) fn new(table: &Table, evaluation: Option<Evaluation>, scored: &Scored, cut: Timestamp) -> Self {
+        let Scored { scorer, rows, listeners } = scored;
+        let rows = rows.as_ref();
         let mut counts = BTreeMap::new();
         let mut count = |name: &str, number: u64| counts.insert(name.to_owned(), number);
         count("items", table.items.len() as u64);
-        count("users", table.users as u64);
-        count("interactions", table.touches.len() as u64);
-        count("impressions", table.impressions);
+        count("users", table.users.len() as u64);
+        count("interactions", table.len() as u64);
+        count("impressions", table.impressions());
         count("plays", table.plays);
         count("events_on_unknown_items", table.unknown);
         count("events_on_unplayed_items", table.unplayed);
@@ -120,12 +121,14 @@ impl TrainReport {
             promoted: false,
             verdict: None,
             evaluation,
-            scorer,
+            scorer: scorer.clone(),
             scorer_source: rows.map(|rows| rows.source),
+            scorer_listeners: *listeners,
             cut,
             counts,
             notes,
             seconds: Vec::new(),
+            peaks: Vec::new(),
         }
     }
 
@@ -195,6 +198,10 @@ impl fmt::Display for TrainReport {
         }
         let seconds: Vec<String> =
             self.seconds.iter().map(|(name, seconds)| format!("{name} {seconds:.1} s")).collect();
-        writeln!(f, "{}", seconds.join(", "))
+        writeln!(f, "{}", seconds.join(", "))?;
+        let gibibytes = |bytes: u64| bytes as f64 / f64::from(1 << 30);
+        let peaks: Vec<String> =
+            self.peaks.iter().map(|(name, bytes)| format!("{name} {:.2} GiB", gibibytes(*bytes))).collect();
+        if peaks.is_empty() { Ok(()) } else { writeln!(f, "peak memory: {}", peaks.join(", ")) }
     }
 }

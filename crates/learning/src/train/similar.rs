@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use releases::Neighbours;
 
-use super::{Config, Error, LENGTH, matrix::Table};
+use super::{Config, LENGTH};
 use crate::{
     ease,
     evaluate::{measure, metrics::mean},
@@ -13,7 +13,6 @@ use crate::{
     neighbours::{self, NeighbourScorer},
     progress::{Progress, Unit},
 };
-use shared_models::Timestamp;
 
 /// What was chosen.
 pub(super) struct Chosen {
@@ -52,22 +51,20 @@ impl Way {
     }
 }
 
-/// The neighbours of all items, by the way that finds most of what happened from `cut` on.
+/// The neighbours of all items, by the way that of what was seen finds most of what was held out.
 pub(super) fn nearest(
-    table: &Table,
+    seen: &Interactions,
+    held_out: &Interactions,
     all: &Interactions,
-    cut: Timestamp,
     config: &Config,
     progress: &dyn Progress,
-) -> Result<Chosen, Error> {
+) -> Chosen {
     let stage = progress.stage("neighbours", Unit::Steps, Some(Way::ALL.len() as u64 + 1));
-    let seen = table.matrix(Some(cut)).map_err(Error::Factors)?;
-    let held_out = if seen.is_empty() { seen.clone() } else { table.held_out(&seen, cut).map_err(Error::Factors)? };
     let mut reached: Vec<(Way, f64)> = Vec::new();
     for way in Way::ALL {
-        if let Some(neighbours) = way.nearest(&seen, config, progress).filter(|_| !held_out.is_empty()) {
-            let scorer = NeighbourScorer { neighbours, given: Cow::Borrowed(&seen) };
-            let at = measure(&scorer, &seen, &held_out, &[LENGTH]);
+        if let Some(neighbours) = way.nearest(seen, config, progress).filter(|_| !held_out.is_empty()) {
+            let scorer = NeighbourScorer { neighbours, given: Cow::Borrowed(seen) };
+            let at = measure(&scorer, seen, held_out, &[LENGTH]);
             reached.push((way, at.first().map_or(0.0, |at| mean(&at.recall))));
         }
         stage.advance(1);
@@ -87,5 +84,5 @@ pub(super) fn nearest(
         reached.iter().map(|(way, recall)| format!("{} recall@{LENGTH} {recall:.4}", way.name())).collect();
     let told = format!("{} of: {}", way.name(), if recalls.is_empty() { "-".to_owned() } else { recalls.join(", ") });
     stage.finish(&format!("{} pairs, {told}", neighbours.items.len()));
-    Ok(Chosen { neighbours, told })
+    Chosen { neighbours, told }
 }

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use candidate_generation::profiles::counted_at;
 use learning::{
     progress::{Progress, Silent, Unit},
     ranker::{
         Rows, Settings, Source,
         facts::Catalogue,
         replay::{Input, replay},
+        trend::Trends,
     },
     world::{Config, World, generate},
 };
@@ -36,7 +38,10 @@ fn rows(world: &World, events: &[Event], from: Timestamp) -> Rows {
     let tenant = TenantId::new("demo").unwrap();
     let stage = Silent.stage("replay", Unit::Rows, None);
     let settings = Settings { rows: usize::MAX, ..Settings::default() };
-    replay(Input { tenant: &tenant, events, catalogue: &catalogue, release: &release, from }, &settings, stage.as_ref())
+    let plays = events.iter().filter(|event| event.kind == EventKind::Play);
+    let trends = Trends::of(plays.map(|play| (play.item_key(), counted_at(play))), settings.trend_half_life);
+    let input = Input { tenant: &tenant, events, trends: &trends, catalogue: &catalogue, release: &release, from };
+    replay(input, &settings, stage.as_ref())
 }
 
 #[test]

@@ -6,7 +6,7 @@ use learning::{
     train::{self, Config, train},
     world::{self, World, generate},
 };
-use ranking::{features::schema_hash, scorers::LinearModel};
+use ranking::{features::schema_hash, scorers::Model};
 use releases::Store;
 use shared_models::{Seed, TenantId, Timestamp, component::Action, event::EventKind};
 
@@ -45,7 +45,7 @@ fn a_world_becomes_a_live_release_that_finds_more_than_popularity() {
     assert!(release.manifest.metrics.values().zip(told.values()).all(|(kept, told)| (kept - told).abs() < 1e-12));
     assert!(release.neighbours.is_some() && release.factors.is_some());
     assert!(release.popularity.as_ref().unwrap().markets.len() > 5);
-    LinearModel::from_json(release.scorer.as_ref().unwrap()).unwrap();
+    Model::of(&release).unwrap().unwrap();
     let evaluation = report.evaluation.unwrap();
     assert!(evaluation.recall.mean > evaluation.popularity_recall.mean, "{evaluation}");
     assert_eq!(report.scorer_source, Some(Source::Impressions));

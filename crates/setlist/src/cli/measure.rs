@@ -26,7 +26,10 @@ pub(super) const ABOUT_WORLD: &str = "\
 Describe the generated world, in figures and pictures.
 
 Makes the world that `setlist demo` makes from the same numbers, prints its shapes beside those a music service has, \
-and draws them. Where a demo of that world has trained a release, the space of its factors is drawn as well.";
+and draws them. Where a demo of that world has trained a release, the space of its factors is drawn as well.
+
+With --into the world is not described but put into a data folder, of any size: its events are written into the archive as \
+they are made. `setlist learn --once --data <folder>` then trains on them, and `setlist serve --data <folder>` serves.";
 
 /// `setlist evaluate`.
 #[derive(Clone, Debug, Args)]
@@ -143,4 +146,10 @@ pub struct World {
     /// The folder of a demo of the same world, for its release.
     #[arg(long, value_name = "FOLDER", default_value = ".setlist/demo")]
     pub data: PathBuf,
+    /// Put the world into this data folder, which must be new, instead of describing it.
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["plot", "json"])]
+    pub into: Option<PathBuf>,
+    /// With --into: the events of so many listeners go through the stream, so that these have profiles.
+    #[arg(long, default_value_t = 100)]
+    pub profiles: usize,
 }

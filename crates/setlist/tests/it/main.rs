@@ -4,6 +4,7 @@ mod export;
 mod measures;
 mod operators;
 mod releases;
+mod scale;
 
 use std::{
     path::Path,

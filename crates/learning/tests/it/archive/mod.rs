@@ -7,6 +7,7 @@ mod history;
 mod landing;
 mod recommendations;
 mod s3;
+mod stream;
 
 use std::path::{Path, PathBuf};
 
