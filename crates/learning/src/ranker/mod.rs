@@ -227,7 +227,11 @@ pub fn fit(rows: &Rows, settings: &Settings) -> Result<Trained, Error> {
             }
         })
         .collect();
-    Ok(Trained { model: Model::Linear(model), actions, rows: [trained_on, calibrated_on - trained_on, count - calibrated_on] })
+    Ok(Trained {
+        model: Model::Linear(model),
+        actions,
+        rows: [trained_on, calibrated_on - trained_on, count - calibrated_on],
+    })
 }
 
 /// Mean and deviation of each column; a column that never changes has the deviation 1.

@@ -67,22 +67,38 @@ pub(super) fn train(
         let paged = ranker::pages::Settings::default();
         let at = std::time::Instant::now();
         let plays = table.plays_since(Timestamp(cut.0 - 30 * 86_400_000));
-        let input = ranker::pages::Input { tenant, items, events: &events, plays: &plays, release: &release, from: cut };
+        let input =
+            ranker::pages::Input { tenant, items, events: &events, plays: &plays, release: &release, from: cut };
         let all = ranker::pages::pages(input, &paged, stage.as_ref());
-        println!("PAGES {} in {:?}, {} candidates", all.len(), at.elapsed(), all.iter().map(|p| p.items.len()).sum::<usize>() / all.len().max(1));
+        println!(
+            "PAGES {} in {:?}, {} candidates",
+            all.len(),
+            at.elapsed(),
+            all.iter().map(|p| p.items.len()).sum::<usize>() / all.len().max(1)
+        );
         let (learnt, judged) = all.split_at(all.len() * 4 / 5);
         let objective = shared_models::plan::Objective { play: 1.0, ..Default::default() };
         if let Ok(t) = ranker::fit(&rows, &settings) {
-            println!("SHOWN {:?}", ranker::effect::measure(judged, &t.model, objective, config.seed).map(|e| (e.to_string(), e.found)));
+            println!(
+                "SHOWN {:?}",
+                ranker::effect::measure(judged, &t.model, objective, config.seed).map(|e| (e.to_string(), e.found))
+            );
         }
         for others in [10, 50] {
             let rows = ranker::pages::rows(learnt, others, config.seed);
             match ranker::fit(&rows, &settings) {
-                Ok(t) => println!("PAGED {others} {:?}", ranker::effect::measure(judged, &t.model, objective, config.seed).map(|e| (e.to_string(), e.found))),
+                Ok(t) => println!(
+                    "PAGED {others} {:?}",
+                    ranker::effect::measure(judged, &t.model, objective, config.seed).map(|e| (e.to_string(), e.found))
+                ),
                 Err(e) => println!("{e}"),
             }
         }
-        println!("COLD {:?}", ranker::effect::measure(judged, ranking::scorers::cold::model(), objective, config.seed).map(|e| (e.to_string(), e.found)));
+        println!(
+            "COLD {:?}",
+            ranker::effect::measure(judged, ranking::scorers::cold::model(), objective, config.seed)
+                .map(|e| (e.to_string(), e.found))
+        );
     }
     let stage = progress.stage("scorer", Unit::Steps, None);
     let scored = |scorer| Scored { scorer, rows: None, listeners: Some(sample) };

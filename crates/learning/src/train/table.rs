@@ -210,9 +210,8 @@ impl Table {
     /// Everybody's plays from a moment on, in time order.
     pub(super) fn plays_since(&self, from: Timestamp) -> Vec<(Timestamp, ItemKey)> {
         let plays = self.touches.iter().filter(|touch| touch.kind == Kind::PLAY && touch.at >= from);
-        let mut plays: Vec<(Timestamp, ItemKey)> = plays
-            .filter_map(|touch| Some((touch.at, *self.items.get(touch.item as usize)?)))
-            .collect();
+        let mut plays: Vec<(Timestamp, ItemKey)> =
+            plays.filter_map(|touch| Some((touch.at, *self.items.get(touch.item as usize)?))).collect();
         plays.par_sort_unstable();
         plays
     }

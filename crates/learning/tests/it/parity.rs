@@ -20,6 +20,7 @@ use learning::{
         Settings,
         facts::Catalogue,
         replay::{Input, replay},
+        trend::Trends,
     },
     world::{Config, World, generate},
 };
@@ -208,8 +209,17 @@ async fn what_serving_computed_training_computes_again() {
     items.truncate(CARDS);
     let events = [past, shown(&world, &user, &items, now)].concat();
     let (tenant, catalogue, stage) = (tenant(), Catalogue::of(&world.items), Silent.stage("replay", Unit::Rows, None));
-    let input = Input { tenant: &tenant, events: &events, catalogue: &catalogue, release: &release, from: now };
     let settings = Settings { rows: usize::MAX, ..Settings::default() };
+    let plays = events.iter().filter(|event| event.kind == EventKind::Play);
+    let trends = Trends::of(plays.map(|play| (play.item_key(), counted_at(play))), settings.trend_half_life);
+    let input = Input {
+        tenant: &tenant,
+        events: &events,
+        trends: &trends,
+        catalogue: &catalogue,
+        release: &release,
+        from: now,
+    };
     let rows = replay(input, &settings, stage.as_ref());
     assert_eq!((rows.len(), rows.pages), (CARDS, 1));
 

@@ -17,13 +17,15 @@
 //! Heads from `trees` share its borders, so that a page is binned once. A `file` is another artefact of the release. An
 //! action without a head is predicted as 0, and whoever weighs it is told (`missing`).
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use releases::Release;
 use serde::{Deserialize, Serialize};
 use shared_models::{ErrorCode, component::Action};
 
-use super::{ACTIONS, Head, LinearModel, Predictions, Scorer, Trees, calibration::Calibration, imported, linear, trees};
+use super::{
+    ACTIONS, Head, LinearModel, Predictions, Scorer, Trees, calibration::Calibration, imported, linear, trees,
+};
 use crate::features::{COLUMNS, Column, Matrix, SCHEMA, schema_hash};
 
 /// The version of the form with heads.
@@ -179,7 +181,7 @@ impl Error {
 }
 
 /// A scorer that has been read and checked.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Model {
     /// Of form 1.
     Linear(LinearModel),
@@ -188,10 +190,11 @@ pub enum Model {
 }
 
 /// The heads of a scorer, ready to be asked.
+#[derive(Clone)]
 pub struct Heads {
     document: Document,
     /// The models that came from files, in the order of the document's heads.
-    files: Vec<Option<Box<dyn Head>>>,
+    files: Vec<Option<Arc<dyn Head>>>,
 }
 
 impl fmt::Debug for Heads {
@@ -327,10 +330,11 @@ impl Heads {
                 From::File { format, file: name, output } => {
                     let bytes = file(name).ok_or_else(|| Error::NoFile { action, file: name.clone() })?;
                     let unusable = |source| Error::File { action, file: name.clone(), source };
-                    Some(match output {
+                    let head = match output {
                         Some(output) => imported::read_output(*format, bytes, *output).map_err(unusable)?,
                         None => imported::read(*format, bytes).map_err(unusable)?,
-                    })
+                    };
+                    Some(Arc::from(head))
                 }
             });
         }

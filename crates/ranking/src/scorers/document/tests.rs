@@ -64,7 +64,9 @@ fn what_is_written_is_read() {
     let Model::Heads(heads) = read(&document).unwrap() else { panic!("a document of heads") };
     assert_eq!(*heads.document(), document);
     let linear = crate::scorers::cold::model();
-    assert!(matches!(Model::read(&linear.to_json().unwrap(), |_| None).unwrap(), Model::Linear(read) if read == *linear));
+    assert!(
+        matches!(Model::read(&linear.to_json().unwrap(), |_| None).unwrap(), Model::Linear(read) if read == *linear)
+    );
 }
 
 #[test]
@@ -76,7 +78,10 @@ fn what_cannot_be_used_is_refused_with_where_and_why() {
     assert!(refused(|document| document.heads.push(play())).contains("two for play"));
     assert!(refused(|document| document.trees = None).contains("number 0 of the trees, which have 0"));
     let from = |file: &str| From::File { format: imported::Format::Lightgbm, file: file.to_owned(), output: None };
-    assert!(refused(|document| document.heads[0].from = from("gone.txt")).contains("\"gone.txt\", which the release does not"));
+    assert!(
+        refused(|document| document.heads[0].from = from("gone.txt"))
+            .contains("\"gone.txt\", which the release does not")
+    );
     let slope = Calibration::Platt { slope: -1.0, offset: 0.0 };
     assert!(refused(|document| document.heads[0].calibration = slope).contains("slope is negative"));
     let broken = Document::new(None, vec![head(Action::Play, from("broken.txt"))]).to_json().unwrap();
