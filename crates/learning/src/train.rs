@@ -216,8 +216,11 @@ pub fn train_on(
     // What was known before the hold-out is measured on what came after.
     let cut = table.moment_for_share(config.hold_out_share);
     let seen = table.matrix(Some(cut)).map_err(Error::Factors)?;
-    let held_out =
-        if seen.is_empty() { seen.clone() } else { table.held_out(&seen, cut, MEASURED).map_err(Error::Factors)? };
+    let held_out = if seen.is_empty() {
+        seen.clone()
+    } else {
+        table.held_out(&seen, cut, measured_of(table.items.len())).map_err(Error::Factors)?
+    };
     let (measured, evaluation) = if seen.is_empty() {
         (None, None)
     } else {
@@ -307,6 +310,11 @@ pub fn train_on(
     stages.end();
     (report.seconds, report.peaks) = (stages.seconds, stages.peaks);
     Ok(report)
+}
+
+/// How many listeners are measured on a catalogue of so many items.
+fn measured_of(items: usize) -> usize {
+    (SCORES / items.max(1)).clamp(MEASURED / 10, MEASURED)
 }
 
 fn checkpoints(config: &Config) -> Option<factors::Checkpoints> {

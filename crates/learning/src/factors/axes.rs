@@ -104,14 +104,18 @@ fn eigen(matrix: &mut [f64], n: usize) -> Option<(Vec<f64>, Vec<f64>)> {
     values.iter().all(|value| value.is_finite()).then_some((values, vectors))
 }
 
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
 /// Makes the matrix tridiagonal by reflections, which `vectors` takes part in; answers what stands beside the diagonal.
 fn reduce(matrix: &mut [f64], vectors: &mut [f64], n: usize) -> Vec<f64> {
     let mut beside = vec![0.0; n.max(1)];
     let (mut mirror, mut product) = (vec![0.0; n], vec![0.0; n]);
     for at in 0..n.saturating_sub(1) {
         let below = at + 1;
-        for row in below..n {
-            mirror[row] = matrix[row * n + at];
+        for (mirror, row) in mirror[below..].iter_mut().zip(matrix.chunks_exact(n).skip(below)) {
+            *mirror = row[at];
         }
         let length = mirror[below..].iter().map(|value| value * value).sum::<f64>().sqrt();
         let outside = mirror[below + 1..].iter().map(|value| value * value).sum::<f64>();
@@ -124,34 +128,29 @@ fn reduce(matrix: &mut [f64], vectors: &mut [f64], n: usize) -> Vec<f64> {
         mirror[below] -= end;
         let scale = 2.0 / mirror[below..].iter().map(|value| value * value).sum::<f64>();
         // What is left becomes A - v wᵀ - w vᵀ.
-        for row in below..n {
-            let along: f64 =
-                matrix[row * n + below..(row + 1) * n].iter().zip(&mirror[below..]).map(|(a, b)| a * b).sum();
-            product[row] = scale * along;
+        for (product, row) in product[below..].iter_mut().zip(matrix.chunks_exact(n).skip(below)) {
+            *product = scale * dot(&row[below..], &mirror[below..]);
         }
-        let along: f64 = product[below..].iter().zip(&mirror[below..]).map(|(a, b)| a * b).sum();
-        let half = 0.5 * scale * along;
-        for row in below..n {
-            product[row] -= half * mirror[row];
+        let half = 0.5 * scale * dot(&product[below..], &mirror[below..]);
+        for (product, mirror) in product[below..].iter_mut().zip(&mirror[below..]) {
+            *product -= half * mirror;
         }
-        for row in below..n {
-            let (v, w) = (mirror[row], product[row]);
-            let columns = &mut matrix[row * n + below..(row + 1) * n];
-            for ((value, mirror), product) in columns.iter_mut().zip(&mirror[below..]).zip(&product[below..]) {
+        let rows = matrix.chunks_exact_mut(n).skip(below);
+        for ((row, v), w) in rows.zip(&mirror[below..]).zip(&product[below..]) {
+            for ((value, mirror), product) in row[below..].iter_mut().zip(&mirror[below..]).zip(&product[below..]) {
                 *value -= v * product + w * mirror;
             }
         }
         // The reflection from the left on the vectors.
-        let sums = &mut product[..n];
-        sums.fill(0.0);
-        for row in below..n {
-            for (sum, value) in sums.iter_mut().zip(&vectors[row * n..(row + 1) * n]) {
-                *sum += mirror[row] * value;
+        product.fill(0.0);
+        for (row, v) in vectors.chunks_exact(n).skip(below).zip(&mirror[below..]) {
+            for (sum, value) in product.iter_mut().zip(row) {
+                *sum += v * value;
             }
         }
-        for row in below..n {
-            for (value, sum) in vectors[row * n..(row + 1) * n].iter_mut().zip(&*sums) {
-                *value -= scale * mirror[row] * sum;
+        for (row, v) in vectors.chunks_exact_mut(n).skip(below).zip(&mirror[below..]) {
+            for (value, sum) in row.iter_mut().zip(&product) {
+                *value -= scale * v * sum;
             }
         }
     }

@@ -60,7 +60,9 @@ fn prepare(folder: &Path) -> anyhow::Result<Loaded> {
     }
     std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
     devkey::ensure(folder, &TenantId::new(super::TENANT)?)?;
-    Ok(config::load(&Options::default(), folder))
+    // Nobody asks this command how it is: any free port will do.
+    let set = vec![("ops.listen".to_owned(), "127.0.0.1:0".to_owned())];
+    Ok(config::load(&Options { set, ..Options::default() }, folder))
 }
 
 /// What takes the events of one listener after another.
