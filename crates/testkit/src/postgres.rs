@@ -330,7 +330,7 @@ fn candidates() -> Vec<PathBuf> {
     if let Some(told) = std::env::var_os(VARIABLE).filter(|value| !value.is_empty()) {
         return vec![Path::new(&told).join("postgres")];
     }
-    let mut found = vec![tools::target().join("tools/postgres/bin/postgres")];
+    let mut found = vec![tools::target().join("tools/postgres/pgserver/pginstall/bin/postgres")];
     found.extend(tools::find("postgres", VARIABLE));
     for root in ["/usr/lib/postgresql", "/usr/pgsql"] {
         found.extend(fs::read_dir(root).into_iter().flatten().flatten().map(|entry| entry.path().join("bin/postgres")));
