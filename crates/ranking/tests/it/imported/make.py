@@ -109,7 +109,7 @@ def lightgbm_cases(w, small):
         return
     case("lightgbm-no-missing", 20, objective="binary", num_leaves=31, use_missing=False)
     case("lightgbm-regression", 15, grades=True, objective="regression", num_leaves=200)
-    case("lightgbm-many-leaves", 5, grades=True, objective="regression", num_leaves=600, min_data_in_leaf=1)
+    case("lightgbm-many-leaves", 5, grades=True, objective="regression", num_leaves=1400, min_data_in_leaf=1)
     case("lightgbm-cross-entropy", 15, objective="cross_entropy", num_leaves=15)
     case("lightgbm-dart", 15, objective="binary", boosting="dart", num_leaves=15)
     case("lightgbm-sigmoid", 15, objective="binary", num_leaves=15, sigmoid=2.0, expected=lambda m, x, raw: 2 * raw)

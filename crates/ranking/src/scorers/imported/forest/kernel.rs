@@ -8,6 +8,9 @@ use super::{
     plan::{Group, LEAF, Laid, Lane, Plan, ROWS, Shape, Test},
 };
 
+/// How many leaves a byte can number.
+const BYTES: u32 = 256;
+
 /// The raw number of every row.
 pub(super) fn evaluate(plan: &Plan, sum: Sum, columns: &[&[f32]], raw: &mut [f64]) {
     let mut bytes = vec![[0_u8; ROWS]; plan.bins.len()];
@@ -40,7 +43,13 @@ impl WithSimd for Block<'_> {
             let found = match tree.shape {
                 Shape::Masks { first, end, tests } => {
                     let groups = plan.groups.get(first as usize..end as usize).unwrap_or(&[]);
-                    masks(groups, tests as usize, &plan.tests, bytes)
+                    let (left, group) = masks(groups, tests as usize, &plan.tests, bytes);
+                    if tree.places > BYTES {
+                        let leaves = plan.leaves.get(tree.leaves as usize..).unwrap_or(&[]);
+                        add_wide(leaves, &left, &group, sums, single);
+                        continue;
+                    }
+                    joined(&left, &group)
                 }
                 Shape::Levels { first, end } => {
                     levels(plan.tests.get(first as usize..end as usize).unwrap_or(&[]), bytes)
@@ -66,11 +75,11 @@ fn all(is_so: bool) -> u8 {
     u8::from(is_so).wrapping_neg()
 }
 
-/// The leaf of each row, as a byte.
+/// The first eight leaves of which some are left for a row: which of them, and which eight.
 #[inline(always)]
-fn masks(groups: &[Group], mut start: usize, tests: &[Test], bytes: &[Lane]) -> Lane {
-    let (mut left, mut base) = ([0_u8; ROWS], [0_u8; ROWS]);
-    for (byte, group) in groups.iter().enumerate() {
+fn masks(groups: &[Group], mut start: usize, tests: &[Test], bytes: &[Lane]) -> (Lane, Lane) {
+    let (mut left, mut first) = ([0_u8; ROWS], [0_u8; ROWS]);
+    for (number, group) in groups.iter().enumerate() {
         let (above, below) = (group.above as usize, group.below as usize);
         let mut here = [0xff_u8; ROWS];
         for test in tests.get(start..above).unwrap_or(&[]) {
@@ -85,21 +94,26 @@ fn masks(groups: &[Group], mut start: usize, tests: &[Test], bytes: &[Lane]) -> 
                 *here &= test.bits | all(*byte > test.at);
             }
         }
-        // The first byte with a leaf left is the row's.
-        let number = (byte * 8) as u8;
-        for ((left, base), here) in left.iter_mut().zip(&mut base).zip(&here) {
+        let number = number as u8;
+        for ((left, first), here) in left.iter_mut().zip(&mut first).zip(&here) {
             let none = all(*left == 0);
-            *base = (*base & !none) | (number & none);
+            *first = (*first & !none) | (number & none);
             *left |= here & none;
         }
         start = below;
     }
+    (left, first)
+}
+
+/// The first leaf that is left, as a byte.
+#[inline(always)]
+fn joined(left: &Lane, group: &Lane) -> Lane {
     let mut found = [0; ROWS];
-    for ((found, left), base) in found.iter_mut().zip(&left).zip(&base) {
+    for ((found, left), group) in found.iter_mut().zip(left).zip(group) {
         // The place of the lowest bit: it is alone after this, and then each of these says one digit of its place.
         let lowest = left & left.wrapping_neg();
         let digit = |mask: u8, digit: u8| all(lowest & mask != 0) & digit;
-        *found = base | digit(0xaa, 1) | digit(0xcc, 2) | digit(0xf0, 4);
+        *found = (group << 3) | digit(0xaa, 1) | digit(0xcc, 2) | digit(0xf0, 4);
     }
     found
 }
@@ -143,7 +157,17 @@ fn add_of<const PLACES: usize>(
     }
 }
 
-/// Follows a tree that is too large for bytes.
+/// Adds the first leaf that is left, of more than a byte can number.
+#[inline(always)]
+fn add_wide(leaves: &[f64], left: &Lane, group: &Lane, sums: &mut [f64; ROWS], single: bool) {
+    for ((sum, left), group) in sums.iter_mut().zip(left).zip(group) {
+        let found = usize::from(*group) * 8 + left.trailing_zeros() as usize;
+        let next = *sum + leaves.get(found).copied().unwrap_or(0.0);
+        *sum = if single { f64::from(next as f32) } else { next };
+    }
+}
+
+/// Follows a tree that is too large for masks.
 #[inline(always)]
 fn walk(plan: &Plan, tree: &Laid, root: u32, bytes: &[Lane], sums: &mut [f64; ROWS], single: bool) {
     for (row, sum) in sums.iter_mut().enumerate() {

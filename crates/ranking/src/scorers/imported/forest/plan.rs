@@ -1,6 +1,6 @@
 //! How each tree is laid out for evaluation. It must not know instructions.
 //!
-//! A tree of up to 256 leaves is laid out by masks, after QuickScorer (Lucchese et al., "QuickScorer: a Fast Algorithm to
+//! A tree of up to 1,024 leaves is laid out by masks, after QuickScorer (Lucchese et al., "QuickScorer: a Fast Algorithm to
 //! Rank Documents with Additive Ensembles of Regression Trees", 2015): a test that fails strikes out the leaves of its
 //! first branch, and the first leaf that is left when all tests have been asked is the row's. As in RapidScorer (Ye et
 //! al., 2018) a row's leaves are bits that lie eight to a byte, a byte of 64 rows is a register, and a test touches
@@ -18,7 +18,7 @@ pub(super) const ROWS: usize = 128;
 pub(super) type Lane = [u8; ROWS];
 
 /// How many leaves a tree of masks may have.
-const MOST_LEAVES: usize = 256;
+const MOST_LEAVES: usize = 1024;
 /// How many questions a tree of levels may have; deeper ones are spread.
 const MOST_LEVELS: usize = 8;
 /// What marks a leaf in [`Node::next`].

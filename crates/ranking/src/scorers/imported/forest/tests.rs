@@ -59,7 +59,7 @@ fn levels() -> impl Strategy<Value = Tree> {
 }
 
 fn tree() -> impl Strategy<Value = Tree> {
-    prop_oneof![4 => binary(64), 2 => binary(256), 1 => binary(600), 2 => levels()]
+    prop_oneof![4 => binary(64), 2 => binary(256), 1 => binary(600), 1 => binary(1400), 2 => levels()]
 }
 
 proptest! {
