@@ -5,12 +5,14 @@
 pub mod calibration;
 pub mod cold;
 pub mod linear;
+pub mod trees;
 
 use shared_models::component::Action;
 
 use crate::features::Matrix;
 
 pub use linear::LinearModel;
+pub use trees::Trees;
 
 /// How many actions there are.
 pub const ACTIONS: usize = Action::ALL.len();
