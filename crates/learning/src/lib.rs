@@ -28,6 +28,7 @@ pub mod transitions;
 pub mod evaluate;
 
 pub mod ranker;
+pub mod trees;
 
 pub mod gates;
 

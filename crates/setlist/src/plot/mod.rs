@@ -7,6 +7,7 @@ mod axis;
 
 pub mod comparison;
 pub mod space;
+pub mod training;
 pub mod world;
 
 use std::path::Path;
