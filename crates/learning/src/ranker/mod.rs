@@ -1,6 +1,6 @@
 //! The scorer: what a listener does with a card, learnt from what listeners did. It replays events in
 //! time order through the profile fold and the facts of candidate-generation and the features of
-//! ranking, the same code that serves, and fits one calibrated logistic model for each action.
+//! ranking, the same code that serves, and fits calibrated trees or logistic models for each action.
 //!
 //! It must not know archives or the release store. Its promise: no row sees anything that happened
 //! after the card was shown; factors and popularity come from a release of the time before.
@@ -8,26 +8,22 @@
 mod calibrate;
 pub mod effect;
 pub mod facts;
+mod heads;
+mod linear;
 mod logistic;
 pub mod metrics;
 pub mod pages;
 pub mod replay;
 pub mod trend;
 
-use std::{fmt, time::Duration};
+use std::{fmt, ops::Range, time::Duration};
 
-use ranking::{
-    features::{COLUMNS, Matrix, SCHEMA},
-    scorers::{
-        LinearModel, Model, Scorer,
-        calibration::Calibration,
-        linear::{self, ActionModel},
-    },
-};
-use rayon::prelude::*;
+use ranking::scorers::{Model, Predictions, Scorer, document};
 use shared_models::{ErrorCode, Seed, component::Action};
 
 pub use replay::{Rows, Source};
+
+use crate::trees;
 
 /// How many actions there are.
 const ACTIONS: usize = Action::ALL.len();
@@ -47,6 +43,8 @@ pub struct Settings {
     pub trend_half_life: Duration,
     /// Cards that are made up for each play, where a data set has no impressions.
     pub negatives: usize,
+    /// About how many pages of the past to learn from and to measure on.
+    pub pages: usize,
     /// The source of every draw.
     pub seed: Seed,
 }
@@ -59,6 +57,7 @@ impl Default for Settings {
             train_share: 0.7,
             trend_half_life: Duration::from_secs(86_400),
             negatives: 4,
+            pages: 3_000,
             seed: Seed(1),
         }
     }
@@ -83,7 +82,10 @@ pub enum Error {
     },
     /// The weights make no model.
     #[error("the weights make no scorer")]
-    Model(#[source] linear::Error),
+    Model(#[source] document::Error),
+    /// No trees could be grown.
+    #[error("no trees could be grown")]
+    Trees(#[source] trees::Error),
 }
 
 impl Error {
@@ -92,6 +94,7 @@ impl Error {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::TooFew { .. } => ErrorCode::InvalidArgument,
+            Self::Trees(source) => source.code(),
             Self::Singular { .. } | Self::Model(_) => ErrorCode::Internal,
         }
     }
@@ -151,7 +154,30 @@ pub struct Trained {
     pub rows: [usize; 3],
 }
 
-/// Fits the scorer to rows in time order.
+/// Which rows are for what, in time order.
+#[derive(Clone, Debug)]
+struct Parts {
+    trained: Range<usize>,
+    calibrated: Range<usize>,
+    tested: Range<usize>,
+}
+
+impl Parts {
+    fn of(count: usize, train_share: f64) -> Self {
+        let trained = ((count as f64 * train_share.clamp(0.1, 0.9)) as usize).clamp(1, count - 2);
+        let calibrated = trained + (count - trained) / 2;
+        Self { trained: 0..trained, calibrated: trained..calibrated, tested: calibrated..count }
+    }
+}
+
+/// A model with the kind of each action's calibration.
+struct Fitted {
+    model: Model,
+    calibrations: Vec<&'static str>,
+}
+
+/// Fits scorers to rows in time order, and gives the one that says best what happened on the rows that calibrated:
+/// trees where there is enough to grow them from, else a linear model.
 ///
 /// # Errors
 /// When there are too few rows or the weights cannot be solved for.
@@ -160,96 +186,64 @@ pub fn fit(rows: &Rows, settings: &Settings) -> Result<Trained, Error> {
     if count < FEWEST {
         return Err(Error::TooFew { rows: count, needed: FEWEST });
     }
-    let trained_on = ((count as f64 * settings.train_share.clamp(0.1, 0.9)) as usize).clamp(1, count - 2);
-    let calibrated_on = trained_on + (count - trained_on) / 2;
-    let (means, scales) = standardisation(&rows.features[..trained_on * COLUMNS]);
-    let standardised = logistic::standardise(&rows.features[..trained_on * COLUMNS], &means, &scales);
-    let fitted: Result<Vec<ActionModel>, Error> = Action::ALL
-        .par_iter()
-        .enumerate()
-        .map(|(index, action)| {
-            let labels: Vec<bool> = rows.labels[..trained_on].iter().map(|labels| labels[index]).collect();
-            let positives = labels.iter().filter(|label| **label).count();
-            let (bias, weights) = if positives < FEWEST_POSITIVES || trained_on - positives < FEWEST_POSITIVES {
-                (logistic::logit_of_rate(positives, trained_on), vec![0.0; COLUMNS])
-            } else {
-                logistic::fit(&standardised, &labels, settings.l2).ok_or(Error::Singular { action: *action })?
-            };
-            Ok(ActionModel {
-                action: *action,
-                bias: bias as f32,
-                weights: weights.into_iter().map(|weight| weight as f32).collect(),
-                calibration: Calibration::default(),
-            })
-        })
-        .collect();
-    let mut model = LinearModel::new(means, scales, fitted?).map_err(Error::Model)?;
-    let held = |range: std::ops::Range<usize>| {
-        Matrix::from_rows(&rows.features[range.start * COLUMNS..range.end * COLUMNS]).unwrap_or_default()
+    let parts = Parts::of(count, settings.train_share);
+    let loss = |fitted: &Fitted| {
+        let predictions = fitted.model.predict(&rows.matrix(parts.calibrated.clone()));
+        let of = |index| metrics::log_loss(&examples(&predictions, rows, &parts.calibrated, index));
+        (0..ACTIONS).map(of).sum::<f64>()
     };
-    // Calibrated on the numbers that serving computes, to the bit: the model's own.
-    let logits = model.logits(&held(trained_on..calibrated_on));
-    let mut kinds = Vec::with_capacity(ACTIONS);
-    for (index, action) in model.actions.iter_mut().enumerate() {
-        let examples: Vec<(f32, bool)> = logits
-            .iter()
-            .zip(&rows.labels[trained_on..calibrated_on])
-            .map(|(logits, labels)| (logits[index], labels[index]))
-            .collect();
-        let is_flat = action.weights.iter().all(|weight| *weight == 0.0);
-        let (kind, calibration) =
-            if is_flat { ("rate only", Calibration::default()) } else { calibrate::fit(examples) };
-        action.calibration = calibration;
-        kinds.push(kind);
+    let mut best = linear::fit(rows, &parts, settings)?;
+    if let Some(trees) = heads::fit(rows, &parts, settings)?
+        && loss(&trees) < loss(&best)
+    {
+        best = trees;
     }
-    // Read back as ranking reads it: a model that ranking would refuse is never handed on.
-    let model = LinearModel::new(model.means, model.scales, model.actions).map_err(Error::Model)?;
-    let predictions = model.predict(&held(calibrated_on..count));
-    let actions = Action::ALL
-        .iter()
-        .enumerate()
-        .map(|(index, action)| {
-            let examples: Vec<(f32, bool)> = predictions
-                .iter()
-                .zip(&rows.labels[calibrated_on..])
-                .map(|(predicted, labels)| (predicted[index], labels[index]))
-                .collect();
-            let positives = rows.labels[..trained_on].iter().filter(|labels| labels[index]).count();
+    Ok(best.tested(rows, &parts))
+}
+
+/// The same scorer with its probabilities fitted to other rows: what is learnt from one kind of rows says in which order
+/// cards stand, and what was shown says how often what happens.
+///
+/// # Errors
+/// When there are too few rows.
+pub fn recalibrated(trained: &Trained, rows: &Rows, settings: &Settings) -> Result<Trained, Error> {
+    let count = rows.len();
+    if count < FEWEST {
+        return Err(Error::TooFew { rows: count, needed: FEWEST });
+    }
+    let parts = Parts::of(count, settings.train_share);
+    let fitted = match &trained.model {
+        Model::Linear(model) => linear::calibrated(model.clone(), rows, &parts)?,
+        Model::Heads(heads) => heads::calibrated(heads.document().clone(), rows, &parts)?,
+    };
+    Ok(Trained { rows: trained.rows, ..fitted.tested(rows, &parts) })
+}
+
+impl Fitted {
+    /// The model with how good it is on rows that nothing was fitted to.
+    fn tested(self, rows: &Rows, parts: &Parts) -> Trained {
+        let predictions = self.model.predict(&rows.matrix(parts.tested.clone()));
+        let actions = Action::ALL.iter().zip(self.calibrations).enumerate().map(|(index, (action, calibration))| {
+            let examples = examples(&predictions, rows, &parts.tested, index);
+            let rate = rows.positives(&parts.trained, index) as f64 / parts.trained.len() as f64;
             ActionReport {
                 action: *action,
                 rows: examples.len(),
                 positives: examples.iter().filter(|example| example.1).count(),
                 log_loss: metrics::log_loss(&examples),
-                base_log_loss: metrics::log_loss_of_rate(&examples, positives as f64 / trained_on as f64),
+                base_log_loss: metrics::log_loss_of_rate(&examples, rate),
                 auc: metrics::auc(&examples),
                 calibration_error: metrics::calibration_error(&examples, 10),
-                calibration: kinds[index],
+                calibration,
             }
-        })
-        .collect();
-    Ok(Trained {
-        model: Model::Linear(model),
-        actions,
-        rows: [trained_on, calibrated_on - trained_on, count - calibrated_on],
-    })
+        });
+        let actions = actions.collect();
+        Trained { model: self.model, actions, rows: [parts.trained.len(), parts.calibrated.len(), parts.tested.len()] }
+    }
 }
 
-/// Mean and deviation of each column; a column that never changes has the deviation 1.
-fn standardisation(features: &[f32]) -> (Vec<f32>, Vec<f32>) {
-    let rows = (features.len() / COLUMNS).max(1) as f64;
-    let (mut sums, mut squares) = (vec![0.0_f64; SCHEMA.len()], vec![0.0_f64; SCHEMA.len()]);
-    for row in features.chunks_exact(COLUMNS) {
-        for ((sum, square), value) in sums.iter_mut().zip(&mut squares).zip(row) {
-            *sum += f64::from(*value);
-            *square += f64::from(*value) * f64::from(*value);
-        }
-    }
-    let means: Vec<f64> = sums.iter().map(|sum| sum / rows).collect();
-    let scales = squares
-        .iter()
-        .zip(&means)
-        .map(|(square, mean)| (square / rows - mean * mean).max(0.0).sqrt())
-        .map(|deviation| if deviation < 1e-4 { 1.0 } else { deviation as f32 });
-    let scales = scales.collect();
-    (means.into_iter().map(|mean| mean as f32).collect(), scales)
+/// What was predicted of an action, and whether it happened.
+fn examples(predictions: &[Predictions], rows: &Rows, part: &Range<usize>, action: usize) -> Vec<(f32, bool)> {
+    let labels = rows.labels.get(part.clone()).unwrap_or(&[]);
+    predictions.iter().zip(labels).map(|(predicted, labels)| (predicted[action], labels[action])).collect()
 }

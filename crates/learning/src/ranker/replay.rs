@@ -12,7 +12,7 @@ use candidate_generation::{
     profiles::{Profile, context, counted_at, fold_in},
 };
 use rand::RngExt;
-use ranking::features::{self, COLUMNS};
+use ranking::features::{self, COLUMNS, Matrix};
 use rayon::prelude::*;
 use releases::Release;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -90,6 +90,18 @@ impl Rows {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
+    }
+
+    /// Some of them, as ranking reads them; nothing past the end.
+    #[must_use]
+    pub fn matrix(&self, part: std::ops::Range<usize>) -> Matrix {
+        let numbers = self.features.get(part.start * COLUMNS..part.end * COLUMNS);
+        numbers.and_then(Matrix::from_rows).unwrap_or_default()
+    }
+
+    /// How many of some of them have an action, by its place in `Action::ALL`.
+    pub(super) fn positives(&self, part: &std::ops::Range<usize>, action: usize) -> usize {
+        self.labels.get(part.clone()).unwrap_or(&[]).iter().filter(|labels| labels[action]).count()
     }
 }
 

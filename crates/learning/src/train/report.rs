@@ -9,7 +9,7 @@ use crate::{
     evaluate::Interval,
     events::Sample,
     gates::Verdict,
-    ranker::{ActionReport, Source, Trained},
+    ranker::{ActionReport, Source, Trained, effect::Effect},
 };
 
 /// How well held-out items are found, against always recommending the most popular.
@@ -67,6 +67,8 @@ pub struct TrainReport {
     pub scorer_source: Option<Source>,
     /// Whose pages the scorer's rows are of; `None` when it was not tried.
     pub scorer_listeners: Option<Sample>,
+    /// What the scorer does to pages of the past; `None` where there is no scorer, or nobody played anything.
+    pub effect: Option<Effect>,
     /// The moment that separates what was trained on from what was measured.
     pub cut: Timestamp,
     /// How much there was.
@@ -81,7 +83,7 @@ pub struct TrainReport {
 
 impl TrainReport {
     pub(super) fn new(table: &Table, evaluation: Option<Evaluation>, scored: &Scored, cut: Timestamp) -> Self {
-        let Scored { scorer, rows, listeners } = scored;
+        let Scored { scorer, rows, listeners, effect } = scored;
         let rows = rows.as_ref();
         let mut counts = BTreeMap::new();
         let mut count = |name: &str, number: u64| counts.insert(name.to_owned(), number);
@@ -111,9 +113,7 @@ impl TrainReport {
             }
             _ => {}
         }
-        if scorer.is_some() {
-            notes.push("events do not tell the sources' ranks and scores: the scorer gives them no weight".to_owned());
-        } else {
+        if scorer.is_none() {
             notes.push("there were too few rows for a scorer: ranking serves its cold model".to_owned());
         }
         Self {
@@ -124,6 +124,7 @@ impl TrainReport {
             scorer: scorer.clone(),
             scorer_source: rows.map(|rows| rows.source),
             scorer_listeners: *listeners,
+            effect: *effect,
             cut,
             counts,
             notes,
@@ -153,6 +154,12 @@ impl TrainReport {
                 put(format!("{name}@{}_high", e.k), interval.high);
             }
             put(format!("coverage@{}", e.k), e.coverage);
+        }
+        if let Some(Effect { before, after, .. }) = self.effect {
+            put("page_ndcg@20".to_owned(), after.mean);
+            put("page_ndcg@20_low".to_owned(), after.low);
+            put("page_ndcg@20_high".to_owned(), after.high);
+            put("page_ndcg@20_of_sources".to_owned(), before.mean);
         }
         for ActionReport { action, log_loss, base_log_loss, auc, calibration_error, .. } in
             self.scorer.iter().flat_map(|trained| &trained.actions)
@@ -186,11 +193,17 @@ impl fmt::Display for TrainReport {
         if let Some(trained) = &self.scorer {
             writeln!(
                 f,
-                "scorer of {} rows, calibrated on {}, tested on {}:",
-                trained.rows[0], trained.rows[1], trained.rows[2]
+                "scorer ({}) of {} rows, calibrated on {}, tested on {}:",
+                trained.model.kind(),
+                trained.rows[0],
+                trained.rows[1],
+                trained.rows[2]
             )?;
             for action in &trained.actions {
                 writeln!(f, "  {action}")?;
+            }
+            if let Some(effect) = &self.effect {
+                writeln!(f, "  {effect}")?;
             }
         }
         for note in &self.notes {

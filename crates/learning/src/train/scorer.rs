@@ -1,29 +1,44 @@
 //! The scorer of a release: of which listeners it learns, and what it is given. It must not know how rows are made or
 //! fitted.
 
+use std::sync::Arc;
+
 use ranking::golden::is_constant;
 use releases::{Meta, Parts, Release};
 use rustc_hash::FxHashSet;
-use shared_models::{ItemKey, TenantId, Timestamp, event::Event, item::Item};
+use shared_models::{ItemKey, TenantId, Timestamp, event::Event, item::Item, plan::Objective};
 
 use super::{Config, Error, RATES_OF_MARKET, TOP_OF_MARKET, rates, table::Table};
 use crate::{
     events::{Events, Sample},
     factors, neighbours,
     progress::{Progress, Unit},
-    ranker::{self, facts::Catalogue, replay, trend::Trends},
+    ranker::{
+        self, Rows,
+        effect::{self, Effect},
+        facts::Catalogue,
+        pages::Page,
+        replay,
+        trend::Trends,
+    },
 };
 
 /// How many cards are at hand for each one that the scorer learns from: listeners are drawn until there are so many.
 const AT_HAND: f64 = 1.5;
+/// Cards beside those that were played that a page of the past teaches by.
+const OTHERS: usize = 50;
+/// Plays from longer before are forgotten by what is trending.
+const REMEMBERED_MS: i64 = 30 * 86_400_000;
 
 /// A scorer and what it was trained on.
 #[derive(Default)]
 pub(super) struct Scored {
     pub(super) scorer: Option<ranker::Trained>,
-    pub(super) rows: Option<replay::Rows>,
+    pub(super) rows: Option<Rows>,
     /// Whose pages the rows are of.
     pub(super) listeners: Option<Sample>,
+    /// What the scorer does to pages that nothing was fitted to.
+    pub(super) effect: Option<Effect>,
 }
 
 /// Trains a scorer on what was shown from the cut on, with a model of what was known before.
@@ -49,7 +64,7 @@ pub(super) fn train(
     };
     let release = Release::in_memory(tenant.clone(), Meta::default(), parts)
         .map_err(|source| Error::Release { action: "made", source })?;
-    let release = std::sync::Arc::new(release);
+    let release = Arc::new(release);
     let catalogue = Catalogue::of(items);
     let settings = ranker::Settings { seed: config.seed, ..config.scorer.clone() };
     // Whole lives of some listeners, as many as rows are wanted of; their plays are not all that make a trend.
@@ -63,63 +78,80 @@ pub(super) fn train(
         replay::Input { tenant, events: &events, trends: &trends, catalogue: &catalogue, release: &release, from: cut };
     let rows = replay::replay(input, &settings, stage.as_ref());
     stage.finish(&format!("{} rows of {} pages, from {}", rows.len(), rows.pages, rows.source.as_str()));
-    {
-        let paged = ranker::pages::Settings::default();
-        let at = std::time::Instant::now();
-        let plays = table.plays_since(Timestamp(cut.0 - 30 * 86_400_000));
-        let input =
-            ranker::pages::Input { tenant, items, events: &events, plays: &plays, release: &release, from: cut };
-        let all = ranker::pages::pages(input, &paged, stage.as_ref());
-        println!(
-            "PAGES {} in {:?}, {} candidates",
-            all.len(),
-            at.elapsed(),
-            all.iter().map(|p| p.items.len()).sum::<usize>() / all.len().max(1)
-        );
-        let (learnt, judged) = all.split_at(all.len() * 4 / 5);
-        let objective = shared_models::plan::Objective { play: 1.0, ..Default::default() };
-        if let Ok(t) = ranker::fit(&rows, &settings) {
-            println!(
-                "SHOWN {:?}",
-                ranker::effect::measure(judged, &t.model, objective, config.seed).map(|e| (e.to_string(), e.found))
-            );
-        }
-        for others in [10, 50] {
-            let rows = ranker::pages::rows(learnt, others, config.seed);
-            match ranker::fit(&rows, &settings) {
-                Ok(t) => println!(
-                    "PAGED {others} {:?}",
-                    ranker::effect::measure(judged, &t.model, objective, config.seed).map(|e| (e.to_string(), e.found))
-                ),
-                Err(e) => println!("{e}"),
-            }
-        }
-        println!(
-            "COLD {:?}",
-            ranker::effect::measure(judged, ranking::scorers::cold::model(), objective, config.seed)
-                .map(|e| (e.to_string(), e.found))
-        );
-    }
+    let paged = ranker::pages::Settings {
+        pages: settings.pages,
+        trend_half_life: settings.trend_half_life,
+        seed: config.seed,
+        ..ranker::pages::Settings::default()
+    };
+    let stage = progress.stage("pages of the past", Unit::Steps, Some(paged.pages as u64));
+    let plays = table.plays_since(Timestamp(cut.0.saturating_sub(REMEMBERED_MS)));
+    let input = ranker::pages::Input { tenant, items, events: &events, plays: &plays, release: &release, from: cut };
+    let pages = ranker::pages::pages(input, &paged, stage.as_ref());
+    stage.finish(&format!("{} pages", pages.len()));
+    drop((plays, events));
+
     let stage = progress.stage("scorer", Unit::Steps, None);
-    let scored = |scorer| Scored { scorer, rows: None, listeners: Some(sample) };
-    let scored = match ranker::fit(&rows, &settings) {
-        // Nothing that it was shown told one card from another: the cold model does better.
-        Ok(trained) if is_constant(&trained.model) => {
-            stage.finish("no feature tells cards apart: the release has no scorer");
-            scored(None)
-        }
-        Ok(trained) => {
-            stage.finish(&format!("{} rows", rows.len()));
-            scored(Some(trained))
+    let chosen = choose(&rows, &pages, &settings)?;
+    stage.finish(&chosen.as_ref().map_or_else(
+        || "too few rows, or no feature tells cards apart: the release has no scorer".to_owned(),
+        |chosen| format!("{}, learnt from {}", chosen.trained.model.kind(), chosen.source.as_str()),
+    ));
+    Ok(match chosen {
+        Some(Chosen { trained, source, effect }) => {
+            Scored { scorer: Some(trained), rows: Some(Rows { source, ..rows }), listeners: Some(sample), effect }
         }
         // A release without scorer serves: ranking falls back to its cold model and says so.
-        Err(ranker::Error::TooFew { .. }) => {
-            stage.finish("too few rows: the release has no scorer");
-            scored(None)
-        }
-        Err(error) => return Err(Error::Scorer(error)),
-    };
-    Ok(Scored { rows: Some(rows), ..scored })
+        None => Scored { scorer: None, rows: Some(rows), listeners: Some(sample), effect: None },
+    })
+}
+
+struct Chosen {
+    trained: ranker::Trained,
+    source: replay::Source,
+    effect: Option<Effect>,
+}
+
+/// Fits a scorer to cards that were shown and one to pages of the past, and takes the one that orders later pages
+/// better. Both say how often what happens by the cards that were shown, where any were.
+fn choose(shown: &Rows, pages: &[Page], settings: &ranker::Settings) -> Result<Option<Chosen>, Error> {
+    let (earlier, tested) = pages.split_at(pages.len() * 4 / 5);
+    let (learnt, judged) = earlier.split_at(earlier.len() * 4 / 5);
+    let mut fitted: Vec<(ranker::Trained, replay::Source)> = Vec::new();
+    if let Some(trained) = fit(shown, settings)? {
+        fitted.push((trained, shown.source));
+    }
+    if let Some(trained) = fit(&ranker::pages::rows(learnt, OTHERS, settings.seed), settings)? {
+        let trained = match shown.source {
+            replay::Source::Impressions => ranker::recalibrated(&trained, shown, settings).or_else(too_few(trained))?,
+            replay::Source::SampledNegatives | replay::Source::Pages => trained,
+        };
+        fitted.push((trained, replay::Source::Pages));
+    }
+    let by_plays = Objective { play: 1.0, ..Objective::default() };
+    let effect_on =
+        |pages: &[Page], trained: &ranker::Trained| effect::measure(pages, &trained.model, by_plays, settings.seed);
+    let order = |trained: &ranker::Trained| effect_on(judged, trained).map_or(0.0, |effect| effect.after.mean);
+    let best = fitted.into_iter().max_by(|(a, _), (b, _)| order(a).total_cmp(&order(b)));
+    Ok(best.map(|(trained, source)| Chosen { effect: effect_on(tested, &trained), trained, source }))
+}
+
+/// A scorer of these rows; `None` where there are too few, or nothing that it was shown told one card from another: then
+/// the cold model does better.
+fn fit(rows: &Rows, settings: &ranker::Settings) -> Result<Option<ranker::Trained>, Error> {
+    match ranker::fit(rows, settings) {
+        Ok(trained) => Ok(Some(trained).filter(|trained| !is_constant(&trained.model))),
+        Err(ranker::Error::TooFew { .. }) => Ok(None),
+        Err(error) => Err(Error::Scorer(error)),
+    }
+}
+
+/// What was trained, where there were too few rows to fit its probabilities to.
+fn too_few(trained: ranker::Trained) -> impl FnOnce(ranker::Error) -> Result<ranker::Trained, Error> {
+    move |error| match error {
+        ranker::Error::TooFew { .. } => Ok(trained),
+        error => Err(Error::Scorer(error)),
+    }
 }
 
 /// About how many cards there are to learn from: those that were shown from the cut on; where none ever was, the later
