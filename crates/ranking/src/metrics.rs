@@ -108,7 +108,7 @@ impl RankingMetrics {
         }
         self.explored.inc_by(explored);
         self.unscored.inc_by(unscored);
-        self.cold.inc_by(u64::from(page.degraded.iter().any(|stage| stage.stage.starts_with("scorer.linear"))));
+        self.cold.inc_by(u64::from(page.degraded.iter().any(|stage| stage.stage.starts_with("scorer.release"))));
     }
 
     pub(crate) fn passed_over(&self, rows: usize) {

@@ -12,6 +12,7 @@ use contracts::{Deadline, Failure, Ranking, ReleaseControl, ServingRelease};
 use service_runtime::TaskGroup;
 use shared_models::{
     ReleaseId, TenantId,
+    component::Action,
     degraded::{DegradedCause, DegradedStage},
     plan::{RankQuery, ShelfRankPlan},
     slate::{RankedPage, Slate},
@@ -26,6 +27,7 @@ use crate::{
     metrics::RankingMetrics,
     models::Models,
     pipeline::{Page, Pipeline},
+    scorers::{ACTIONS, Scorer},
     skew::Skew,
 };
 
@@ -69,6 +71,9 @@ impl Ranker {
             self.sample(&page, &slates);
         }
         let mut degraded = ranked.degraded;
+        if !degraded.iter().any(|stage| stage.cause == DegradedCause::NoRelease) {
+            degraded.extend(unpredicted(&page));
+        }
         if let Some(kept) = kept {
             degraded.push(DegradedStage::new(FIRST_PASS, DegradedCause::Skipped));
             for card in slates.iter_mut().flat_map(|slate| &mut slate.cards) {
@@ -118,6 +123,18 @@ impl Ranker {
         let narrowed = first_pass::narrowed(query, &kept);
         Some((kept, narrowed))
     }
+}
+
+/// The actions that a shelf weighs and the scorer says nothing of.
+fn unpredicted(page: &Page) -> impl Iterator<Item = DegradedStage> {
+    let scorer = page.serving.as_ref().and_then(|serving| serving.scorer.as_ref());
+    let missing = scorer.map_or([false; ACTIONS], Scorer::missing);
+    let is_weighed = |action: usize| page.query.shelves.iter().any(|shelf| shelf.objective.weights()[action] != 0.0);
+    Action::ALL
+        .iter()
+        .zip(missing)
+        .filter(move |(action, missing)| *missing && is_weighed(**action as usize))
+        .map(|(action, _)| DegradedStage::new(format!("scorer.{action}"), DegradedCause::NoRelease))
 }
 
 /// No page takes longer, whatever its caller allows.

@@ -95,7 +95,7 @@ fn a_page_is_scored_by_the_live_release() {
 fn without_a_release_cold_scores_answer_and_say_so() {
     let service = service(false);
     let page = rank(&service, pages::page(100, 2, 4, None)).unwrap();
-    assert_eq!(page.degraded, [DegradedStage::new("scorer.linear", DegradedCause::NoRelease)]);
+    assert_eq!(page.degraded, [DegradedStage::new("scorer.release", DegradedCause::NoRelease)]);
     assert_eq!(page.release, None);
     assert_eq!(page.slates.iter().map(|slate| slate.cards.len()).sum::<usize>(), 40);
 }

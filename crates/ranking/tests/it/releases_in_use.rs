@@ -3,10 +3,24 @@
 use std::{sync::Arc, time::Duration};
 
 use contracts::Deadline;
-use ranking::{App, Config, config::DEFAULTS};
+use ranking::{
+    App, Config,
+    config::DEFAULTS,
+    features::{COLUMNS, Column},
+    scorers::{
+        Trees,
+        calibration::Calibration,
+        document::{Document, From, HeadForm},
+        trees::{self, Borders, Definition, Ensemble, Level, Tree},
+    },
+};
 use releases::Store;
 use service_runtime::Runtime;
-use shared_models::{ErrorCode, ReleaseId, SystemClock, degraded::DegradedCause};
+use shared_models::{
+    ErrorCode, ReleaseId, SystemClock,
+    component::Action,
+    degraded::{DegradedCause, DegradedStage},
+};
 
 use crate::pages;
 
@@ -115,4 +129,31 @@ async fn a_promoted_release_is_followed() {
     assert_eq!(detail, Some(format!("demo: {id}")));
     assert_eq!(service.app.release_control().status(&pages::tenant(), soon()).await.unwrap().live, Some(id));
     assert_eq!(service.runtime.drain(Duration::from_secs(5)).await, 0);
+}
+
+#[tokio::test]
+async fn an_action_that_the_scorer_says_nothing_of_is_told_where_a_shelf_weighs_it() {
+    let service = running(|_| {}).await;
+    let column = Column::ItemLiked as usize;
+    let trees = Trees::new(Definition {
+        form: trees::FORM,
+        width: COLUMNS,
+        columns: vec![Borders { column, borders: vec![0.5] }],
+        heads: vec![Ensemble {
+            bias: -1.0,
+            trees: vec![Tree { levels: vec![Level { column: 0, border: 0 }], leaves: vec![-1.0, 1.0] }],
+        }],
+    });
+    let head = |action| HeadForm { action, from: From::Trees { head: 0 }, calibration: Calibration::default() };
+    let heads = [Action::Play, Action::Complete, Action::Skip].map(head).to_vec();
+    let scorer = Document::new(Some(trees.unwrap()), heads).to_json().unwrap();
+    let parts = releases::Parts { scorer: Some(scorer), ..pages::parts(8, None) };
+    let id = service.store.write(&pages::tenant(), &parts, pages::meta()).unwrap();
+    service.app.release_control().activate(&pages::tenant(), &id, soon()).await.unwrap();
+    let mut query = pages::page(30, 1, 1, None);
+    let page = service.app.ranking().rank(query.clone(), soon()).await.unwrap();
+    assert_eq!(page.degraded, [DegradedStage::new("scorer.like", DegradedCause::NoRelease)]);
+    assert!(page.slates[0].cards.iter().all(|card| card.predictions[Action::Like as usize] == 0.0));
+    query.shelves[0].objective.like = 0.0;
+    assert_eq!(service.app.ranking().rank(query, soon()).await.unwrap().degraded, []);
 }
