@@ -34,6 +34,7 @@ pub mod rates;
 pub mod golden;
 
 pub mod linear;
+pub mod tiles;
 pub mod vectors;
 
 pub mod watch;
@@ -49,5 +50,6 @@ pub use popularity::Popularity;
 pub use rates::Rates;
 pub use release::{Parts, Release};
 pub use store::Store;
+pub use tiles::Tiles;
 pub use watch::Watch;
 pub use writer::Writer;

@@ -3,9 +3,9 @@
 //! What is the same for all rows is computed once and repeated; the rest goes column by column, so that each loop is
 //! short and plain. It must never know a model or a shelf.
 
-use std::f64::consts::TAU;
+use std::{borrow::Cow, f64::consts::TAU};
 
-use releases::vectors;
+use releases::{Tiles, vectors};
 use shared_models::{
     candidates::CandidateTable,
     component::{Fact, SourceName},
@@ -92,6 +92,45 @@ fn listener(matrix: &mut Matrix, query: &RankQuery) {
     put(Column::DeviceScreen, is(&["tv", "console"]));
 }
 
+/// What the candidates are compared with, and which columns that goes to.
+#[derive(Default)]
+struct Asked<'a> {
+    queries: Vec<Cow<'a, [f32]>>,
+    /// Columns that hold the product with one query.
+    plain: Vec<(Column, usize)>,
+    /// Columns that hold the largest of the products with several.
+    largest: Vec<(Column, std::ops::Range<usize>)>,
+}
+
+impl<'a> Asked<'a> {
+    fn one(&mut self, column: Column, query: Cow<'a, [f32]>) {
+        self.plain.push((column, self.queries.len()));
+        self.queries.push(query);
+    }
+
+    /// The mean cosine with the first `most` items: the cosine with their mean, one product instead of one for each.
+    fn mean(&mut self, column: Column, near: &Units, most: usize) {
+        let known: Vec<usize> = (0..near.len().min(most)).filter(|index| near.is_known(*index)).collect();
+        if known.is_empty() {
+            return;
+        }
+        let mut mean = vec![0.0; near.stride()];
+        for index in &known {
+            vectors::axpy(1.0 / known.len() as f32, near.unit(*index), &mut mean);
+        }
+        self.one(column, Cow::Owned(mean));
+    }
+
+    /// The nearest of the first `most` that are known; gives how many products stand before each of them.
+    fn nearest(&mut self, column: Column, near: &'a Units, most: usize) -> (usize, Vec<usize>) {
+        let start = self.queries.len();
+        let known: Vec<usize> = (0..near.len()).filter(|index| near.is_known(*index)).take(most).collect();
+        self.queries.extend(known.iter().map(|index| Cow::Borrowed(near.unit(*index))));
+        self.largest.push((column, start..self.queries.len()));
+        (start, known)
+    }
+}
+
 fn similarities(matrix: &mut Matrix, query: &RankQuery, gathered: &Gathered) {
     let candidates = &gathered.candidates;
     if candidates.stride() == 0 {
@@ -100,61 +139,44 @@ fn similarities(matrix: &mut Matrix, query: &RankQuery, gathered: &Gathered) {
     for (place, length) in matrix.column_mut(Column::FactorsKnown).iter_mut().zip(candidates.lengths()) {
         *place = flag(*length > 0.0);
     }
-    if gathered.listener.len() == candidates.stride() {
-        vectors::dot_many(&gathered.listener, candidates.values(), matrix.column_mut(Column::UserCosine));
-        let length = gathered.listener_length;
-        let products: Vec<f32> = matrix
-            .column(Column::UserCosine)
-            .iter()
-            .zip(candidates.lengths())
-            .map(|(cosine, candidate)| cosine * candidate * length)
-            .collect();
-        fill(matrix, Column::UserDot, &products);
-    }
-    if gathered.recent.is_known(0) {
-        vectors::dot_many(gathered.recent.unit(0), candidates.values(), matrix.column_mut(Column::LatestSimilarity));
+    let mut asked = Asked::default();
+    let is_known = gathered.listener.len() == candidates.stride();
+    if is_known {
+        asked.one(Column::UserCosine, Cow::Borrowed(&gathered.listener));
     }
     let of_session = (query.listener.session_items as usize).min(gathered.recent.len());
-    let mut cosines = vec![0.0_f32; matrix.rows()];
-    mean(matrix, candidates, &gathered.recent, usize::MAX, Column::RecentMean);
-    mean(matrix, candidates, &gathered.recent, of_session, Column::SessionMean);
-    recent_max(matrix, candidates, &gathered.recent, of_session, &mut cosines);
+    asked.mean(Column::RecentMean, &gathered.recent, usize::MAX);
+    asked.mean(Column::SessionMean, &gathered.recent, of_session);
+    let (start, recent) = asked.nearest(Column::RecentMax, &gathered.recent, NEAREST_OF);
+    if recent.first() == Some(&0) {
+        asked.plain.push((Column::LatestSimilarity, start));
+    }
+    // Those of this session come first.
+    let of_session = recent.iter().filter(|index| **index < of_session).count();
+    asked.largest.push((Column::SessionMax, start..start + of_session));
     for (near, most, columns) in [
         (&gathered.seeds, NEAREST_OF, (Column::SeedMean, Column::SeedMax)),
         (&gathered.favourites, NEAREST_OF_OTHERS, (Column::FavouriteMean, Column::FavouriteMax)),
         (&gathered.skipped, NEAREST_OF_OTHERS, (Column::SkippedMean, Column::SkippedMax)),
     ] {
-        mean(matrix, candidates, near, usize::MAX, columns.0);
-        let known = (0..near.len()).filter(|index| near.is_known(*index)).take(most);
-        for (count, index) in known.enumerate() {
-            vectors::dot_many(near.unit(index), candidates.values(), &mut cosines);
-            raise(matrix.column_mut(columns.1), &cosines, count == 0);
+        asked.mean(columns.0, near, usize::MAX);
+        asked.nearest(columns.1, near, most);
+    }
+    let queries: Vec<&[f32]> = asked.queries.iter().map(|query| &**query).collect();
+    let products = Tiles::of(candidates.values(), candidates.stride()).products(&queries);
+    for (column, query) in asked.plain {
+        matrix.column_mut(column).copy_from_slice(products.of(query));
+    }
+    for (column, queries) in asked.largest {
+        for (count, query) in queries.enumerate() {
+            raise(matrix.column_mut(column), products.of(query), count == 0);
         }
     }
-}
-
-/// The mean cosine with the first `most` items: the cosine with their mean, one pass instead of one for each item.
-fn mean(matrix: &mut Matrix, candidates: &Units, near: &Units, most: usize, column: Column) {
-    let known: Vec<usize> = (0..near.len().min(most)).filter(|index| near.is_known(*index)).collect();
-    if known.is_empty() {
-        return;
-    }
-    let mut mean = vec![0.0; near.stride()];
-    for index in &known {
-        vectors::axpy(1.0 / known.len() as f32, near.unit(*index), &mut mean);
-    }
-    vectors::dot_many(&mean, candidates.values(), matrix.column_mut(column));
-}
-
-/// The nearest of the recent items, and on the way there the nearest of those of this session: they come first.
-fn recent_max(matrix: &mut Matrix, candidates: &Units, recent: &Units, of_session: usize, cosines: &mut [f32]) {
-    let known = (0..recent.len()).filter(|index| recent.is_known(*index)).take(NEAREST_OF);
-    for (count, index) in known.enumerate() {
-        vectors::dot_many(recent.unit(index), candidates.values(), cosines);
-        raise(matrix.column_mut(Column::RecentMax), cosines, count == 0);
-        if index < of_session {
-            raise(matrix.column_mut(Column::SessionMax), cosines, count == 0);
-        }
+    if is_known {
+        let lengths = candidates.lengths().iter().map(|length| length * gathered.listener_length);
+        let dots: Vec<f32> =
+            matrix.column(Column::UserCosine).iter().zip(lengths).map(|(cosine, length)| cosine * length).collect();
+        fill(matrix, Column::UserDot, &dots);
     }
 }
 
