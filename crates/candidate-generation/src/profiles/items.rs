@@ -221,7 +221,7 @@ mod tests {
         let day = |days: i64| Timestamp(days * 86_400_000);
         for days in [[10, 13, 22], [22, 10, 13]] {
             let mut item = ItemHistory::default();
-            days.map(|at| item.play(day(at)));
+            days.into_iter().for_each(|at| item.play(day(at)));
             assert_eq!(
                 (item.cycle_days(), item.first_played, item.last_played),
                 (Some(6.0), Some(day(10)), Some(day(22)))

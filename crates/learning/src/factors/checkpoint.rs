@@ -188,8 +188,8 @@ mod tests {
         let state = checkpoint.read(3, 5, 7).unwrap();
         assert_eq!((state.epochs, state.users.values(), state.items.values()), (2, users.values(), items.values()));
         // Other threads are the same training; another seed, another alpha or other data are another.
-        assert!(of(&matrix, &Settings { threads: 3, ..settings.clone() }).read(3, 5, 7).is_some());
-        assert!(of(&matrix, &Settings { alpha: 1.0, ..settings.clone() }).read(3, 5, 7).is_none());
+        assert!(of(&matrix, &Settings { threads: 3, ..settings }).read(3, 5, 7).is_some());
+        assert!(of(&matrix, &Settings { alpha: 1.0, ..settings }).read(3, 5, 7).is_none());
         let other = Interactions::from_entries(3, 5, &[(0, 1, 1.0), (2, 4, 2.5)]).unwrap();
         assert!(of(&other, &settings).read(3, 5, 7).is_none());
         // Damaged or cut short, it is nothing.

@@ -102,8 +102,6 @@ impl Error {
 
 /// The fewest rows a scorer is trained on.
 pub const FEWEST: usize = 500;
-/// The fewest positives a weight is fitted to; below, the action's rate alone is learnt.
-const FEWEST_POSITIVES: usize = 20;
 
 /// How good one action's predictions are, on the latest rows, which nothing was fitted to.
 #[derive(Clone, Debug, PartialEq)]

@@ -205,13 +205,13 @@ fn drawn_visits<'a>(input: &Input<'a>, settings: &Settings) -> Vec<Visit<'a>> {
     openers.retain(|_| random.random::<f64>() < keep);
     let trending = Trending::new(settings.trend_half_life);
     let mut plays = input.plays.iter().peekable();
-    let (mut trends, mut as_of) = (Arc::<Trends>::default(), i64::MIN);
+    let (mut trends, mut as_of) = (Arc::<Trends>::default(), None);
     let with_trends = openers.into_iter().map(|opener| {
-        if opener.occurred_at.0 - as_of > TRENDS_MS {
+        if as_of.is_none_or(|as_of: Timestamp| opener.occurred_at.0 - as_of.0 > TRENDS_MS) {
             let before = std::iter::from_fn(|| plays.next_if(|(at, _)| *at < opener.occurred_at));
             trending.add(before.map(|(at, key)| (*key, 1.0, *at)));
             trending.refresh();
-            (trends, as_of) = (trending.trends(), opener.occurred_at.0);
+            (trends, as_of) = (trending.trends(), Some(opener.occurred_at));
         }
         Visit { user: &opener.user, opener, trends: Arc::clone(&trends) }
     });

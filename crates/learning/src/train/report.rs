@@ -105,6 +105,12 @@ impl TrainReport {
             notes.push(format!("{} events are on items that the catalogue does not hold", table.unknown));
         }
         match rows {
+            Some(rows) if rows.source == Source::Pages && table.impressions() == 0 => {
+                notes.push(
+                    "the data have no impressions: the scorer's probabilities are relative to what sources offer"
+                        .to_owned(),
+                );
+            }
             Some(rows) if rows.source == Source::SampledNegatives => {
                 notes.push("the data have no impressions: the scorer's negatives are items drawn at random, and its probabilities are relative to that draw".to_owned());
             }

@@ -5,6 +5,7 @@
 mod archive;
 mod evaluate;
 mod gates;
+mod pages;
 mod parity;
 mod replay;
 mod train;

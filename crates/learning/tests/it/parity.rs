@@ -96,7 +96,7 @@ fn release(items: &[shared_models::item::Item]) -> Release {
 fn somebody(world: &World) -> (UserId, Timestamp) {
     let of = |user: &UserId| world.events.iter().filter(|event| event.user == *user).count();
     let user = world.users.iter().map(|user| user.id.clone()).max_by_key(|user| of(user)).unwrap();
-    let last = world.events.iter().filter(|event| event.user == user && event.kind == EventKind::Play).next_back();
+    let last = world.events.iter().rfind(|event| event.user == user && event.kind == EventKind::Play);
     (user, Timestamp(counted_at(last.unwrap()).0 + 60_000))
 }
 

@@ -48,7 +48,10 @@ fn a_world_becomes_a_live_release_that_finds_more_than_popularity() {
     Model::of(&release).unwrap().unwrap();
     let evaluation = report.evaluation.unwrap();
     assert!(evaluation.recall.mean > evaluation.popularity_recall.mean, "{evaluation}");
-    assert_eq!(report.scorer_source, Some(Source::Impressions));
+    // What the scorer has to order are the sources' candidates, and pages of the past hold them all.
+    assert_eq!(report.scorer_source, Some(Source::Pages));
+    let effect = report.effect.unwrap();
+    assert!(effect.lift() > 0.2 && effect.gain.low > 0.1 * effect.before.mean, "{effect}");
 }
 
 #[test]
@@ -81,7 +84,7 @@ fn the_same_data_give_the_same_release_on_any_number_of_threads() {
 }
 
 #[test]
-fn without_impressions_negatives_are_drawn_and_the_manifest_says_so() {
+fn without_impressions_pages_of_the_past_teach_and_the_manifest_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).unwrap();
     let mut world = small(4);
@@ -90,7 +93,7 @@ fn without_impressions_negatives_are_drawn_and_the_manifest_says_so() {
     let report = train(&tenant(), &world.items, &world.events, &store, &config(), &Silent).unwrap();
     println!("{report}");
     let manifest = store.manifest(&tenant(), &report.release.unwrap()).unwrap();
-    assert_eq!(manifest.lineage["scorer_rows"], "sampled negatives");
+    assert_eq!(manifest.lineage["scorer_rows"], "pages of the past");
     assert!(manifest.notes.contains("the data have no impressions"), "{}", manifest.notes);
 }
 
