@@ -24,6 +24,7 @@ fn config() -> Config {
     let mut config = Config::new(NOW);
     config.factors.epochs = 6;
     config.factors.dimensions = 16;
+    config.scorer.pages = 600;
     config
 }
 

@@ -1,6 +1,6 @@
 //! Models of other tools, served as they are: LightGBM's text, XGBoost's and CatBoost's JSON, small ONNX networks.
 //!
-//! A reader turns the file into a [`Forest`] or a [`network::Network`] and maps the model's features to the schema's
+//! A reader turns the file into a [`Forest`] or a network and maps the model's features to the schema's
 //! columns by name; everything after that is common. What cannot be served equal to the original is refused with the
 //! reason, at load. `docs/models.md` lists both. It must not know which action a model speaks of.
 
