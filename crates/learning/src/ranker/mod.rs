@@ -57,7 +57,7 @@ impl Default for Settings {
             train_share: 0.7,
             trend_half_life: Duration::from_secs(86_400),
             negatives: 4,
-            pages: 3_000,
+            pages: 2_000,
             seed: Seed(1),
         }
     }

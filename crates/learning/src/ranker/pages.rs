@@ -61,10 +61,10 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            pages: 3_000,
+            pages: 2_000,
             window: Duration::from_secs(86_400),
             of_source: 200,
-            candidates: 500,
+            candidates: 400,
             trend_half_life: Duration::from_secs(86_400),
             seed: Seed(1),
         }

@@ -1,3 +1,5 @@
+//! The forms of a scorer: what is read, what is refused, what a page gets.
+
 use super::*;
 use crate::scorers::trees::{Borders, Definition, Ensemble, Level, Tree};
 
