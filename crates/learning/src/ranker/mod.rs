@@ -12,6 +12,7 @@ mod heads;
 mod linear;
 mod logistic;
 pub mod metrics;
+mod moment;
 pub mod pages;
 pub mod replay;
 pub mod trend;

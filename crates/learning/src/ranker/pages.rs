@@ -24,13 +24,15 @@ use shared_models::{
     ItemKey, Seed, ShelfId, TenantId, Timestamp, UserId,
     component::{Action, SourceName, SourceParams},
     event::{Event, EventKind},
-    item::{Item, Market},
-    plan::{
-        CandidatePlan, CandidateQuery, RankQuery, RequestContext, ShelfCandidatePlan, ShelfOrder, SourcePlan, SourceUse,
-    },
+    item::Item,
+    plan::{CandidatePlan, CandidateQuery, RankQuery, ShelfCandidatePlan, ShelfOrder, SourcePlan, SourceUse},
 };
 
-use super::{ACTIONS, Rows, Source, facts::Catalogue};
+use super::{
+    ACTIONS, Rows, Source,
+    facts::Catalogue,
+    moment::{action_of, request_at},
+};
 use crate::progress::Stage;
 
 /// After a pause as long as this, what a listener plays is a new visit: they would have opened the page.
@@ -252,7 +254,9 @@ impl Maker<'_> {
 
     /// A page, where a source finds anything.
     async fn page(&self, visit: &Visit<'_>, profile: Profile, rest: &[&Event]) -> Option<Page> {
-        let request = request_at(visit.opener, self.settings.seed);
+        let (opener, seed) = (visit.opener, self.settings.seed);
+        let (market, device) = (opener.market.unwrap_or_default(), opener.device.as_deref().unwrap_or_default());
+        let request = request_at(counted_at(opener), market, device, seed);
         let asked = CandidateQuery {
             tenant: self.input.tenant.clone(),
             user: Some(visit.user.clone()),
@@ -310,31 +314,5 @@ impl Maker<'_> {
             }
         }
         (labels, played.len())
-    }
-}
-
-/// What an event says the listener did with a card, when it says so.
-pub(super) fn action_of(kind: &EventKind) -> Option<Action> {
-    match kind {
-        EventKind::Play => Some(Action::Play),
-        EventKind::Complete => Some(Action::Complete),
-        EventKind::Like | EventKind::Save | EventKind::PlaylistAdd => Some(Action::Like),
-        EventKind::Skip => Some(Action::Skip),
-        _ => None,
-    }
-}
-
-/// The moment and place of an event, as the edge would have told it.
-pub(super) fn request_at(event: &Event, seed: Seed) -> RequestContext {
-    let now = counted_at(event);
-    RequestContext {
-        now,
-        local_hour: (now.0.div_euclid(3_600_000).rem_euclid(24)) as u8,
-        // 1970-01-01 was a Thursday, which is 3 from Monday.
-        local_weekday: (now.0.div_euclid(86_400_000) + 3).rem_euclid(7) as u8,
-        market: event.market.unwrap_or(Market::UNKNOWN),
-        device: event.device.clone().unwrap_or_default(),
-        session: None,
-        seed,
     }
 }

@@ -23,13 +23,14 @@ use shared_models::{
     event::{Event, EventKind},
     item::Market,
     listener::ListenerContext,
-    plan::{RankQuery, RequestContext, ShelfOrder},
+    plan::{RankQuery, ShelfOrder},
 };
 use uuid::Uuid;
 
 use super::{
     ACTIONS, Settings,
     facts::{Catalogue, Popularities},
+    moment::{action_of, request_at},
     trend::Trends,
 };
 use crate::progress::Stage;
@@ -266,13 +267,7 @@ impl Replayer<'_> {
         let mut labels = vec![[false; ACTIONS]; items.len()];
         let until = scene.at.0 + ATTRIBUTION_MS;
         for event in events.iter().take_while(|event| counted_at(event).0 <= until) {
-            let action = match event.kind {
-                EventKind::Play => Action::Play,
-                EventKind::Complete => Action::Complete,
-                EventKind::Like | EventKind::Save | EventKind::PlaylistAdd => Action::Like,
-                EventKind::Skip => Action::Skip,
-                _ => continue,
-            };
+            let Some(action) = action_of(&event.kind) else { continue };
             let is_ours = match (scene.recommendation, event.recommendation) {
                 (Some(shown), Some(acted)) => shown == acted,
                 (Some(_), None) => false,
@@ -299,19 +294,9 @@ impl Replayer<'_> {
         let vector = fold_in(profile, self.input.release);
         let listener: ListenerContext =
             context(profile, &recent, Some(&vector), |key| self.popularities.everywhere(key), scene.at);
-        let day = scene.at.0.div_euclid(86_400_000);
         RankQuery {
             tenant: self.input.tenant.clone(),
-            context: RequestContext {
-                now: scene.at,
-                local_hour: (scene.at.0.div_euclid(3_600_000).rem_euclid(24)) as u8,
-                // 1970-01-01 was a Thursday, which is 3 from Monday.
-                local_weekday: (day + 3).rem_euclid(7) as u8,
-                market: scene.market,
-                device: scene.device.to_owned(),
-                session: None,
-                seed: self.settings.seed,
-            },
+            context: request_at(scene.at, scene.market, scene.device, self.settings.seed),
             seed_items: Vec::new(),
             listener: Arc::new(listener),
             table: Arc::new(self.table(profile, scene, items)),
