@@ -132,6 +132,7 @@ fn generate(criterion: &mut Criterion) {
         seed_items: Vec::new(),
         exclude: Vec::new(),
         plan: Arc::new(plan()),
+        whole: false,
     };
     let pipeline = Pipeline::new(StageMetrics::register(&Metrics::new(), "candidates"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

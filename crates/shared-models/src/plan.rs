@@ -102,6 +102,8 @@ pub struct CandidateQuery {
     pub exclude: Vec<ItemKey>,
     /// What to gather.
     pub plan: Arc<CandidatePlan>,
+    /// Whether the answer is recorded whole: then it also tells which candidates were dropped.
+    pub whole: bool,
 }
 
 /// How much each action is worth on a shelf. The blended score is `Σ weight · P(action)`.
@@ -195,4 +197,7 @@ pub struct RankQuery {
     pub shelves: Vec<ShelfRankPlan>,
     /// How they are ordered.
     pub order: ShelfOrder,
+    /// Whether the answer is recorded whole: then it also tells the scores of all candidates and the features of the
+    /// cards.
+    pub whole: bool,
 }

@@ -46,6 +46,8 @@ pub struct Ask {
     pub shape: Shape,
     /// How long the answer may take, when the client says so.
     pub budget: Option<Duration>,
+    /// Whether the answer is recorded whole, with all candidates.
+    pub whole: bool,
 }
 
 /// A surface compiled for one shape: everything that does not change from request to request.
@@ -100,6 +102,7 @@ impl Blueprint {
             seed_items: ask.seed_items.clone(),
             exclude: ask.exclude.clone(),
             plan,
+            whole: ask.whole,
         }
     }
 
@@ -115,6 +118,7 @@ impl Blueprint {
             table: Arc::clone(&set.table),
             shelves,
             order: self.order,
+            whole: ask.whole,
         }
     }
 

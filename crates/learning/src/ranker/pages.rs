@@ -264,6 +264,7 @@ impl Maker<'_> {
             seed_items: Vec::new(),
             exclude: Vec::new(),
             plan: Arc::clone(&self.plan),
+            whole: false,
         };
         let listener = Arc::new(ServingProfile::new(1, profile, None));
         let query = PageQuery::new(
@@ -287,6 +288,7 @@ impl Maker<'_> {
             table: set.table,
             shelves: Vec::new(),
             order: ShelfOrder::default(),
+            whole: false,
         };
         let computed = features::compute(&ranked, Some(self.input.release));
         let ordered: Vec<f32> = order.iter().flat_map(|row| computed.row(*row as usize)).collect();

@@ -149,6 +149,7 @@ async fn served(
         seed_items: Vec::new(),
         exclude: Vec::new(),
         plan: Arc::new(plan()),
+        whole: false,
     };
     let listener = Arc::new(ServingProfile::new(1, profile, None));
     let page = PageQuery::new(asked, snapshot, Some(Arc::clone(&serving)), listener, trending.trends());
@@ -167,6 +168,7 @@ async fn served(
         table: answer.table,
         shelves: Vec::new(),
         order: ShelfOrder::default(),
+        whole: false,
     };
     let matrix = features::compute(&query, Some(release));
     (query.table.items.clone(), matrix)

@@ -50,6 +50,7 @@ fn service(has_release: bool) -> Service {
     models.refresh();
     let release = models.serving(&pages::tenant()).map(|serving| Arc::clone(&serving.release));
     let pipeline = stages::build(Duration::from_secs(5), pipeline::StageMetrics::register(&metrics, "ranking"));
+    let tasks = service_runtime::Runtime::new(Arc::new(SystemClock)).tasks.intake.clone();
     // No page is short of time here.
     let pages = ranking::config::Pages {
         max_candidates: 2_000,
@@ -58,7 +59,7 @@ fn service(has_release: bool) -> Service {
         least_scored: 2_000,
         sampled_one_in: 1,
     };
-    Service { _folder: folder, ranker: Ranker::new(models, pipeline, pages, ours), release, metrics }
+    Service { _folder: folder, ranker: Ranker::new(models, pipeline, pages, tasks, ours), release, metrics }
 }
 
 fn rank(service: &Service, query: RankQuery) -> Result<RankedPage, Failure> {

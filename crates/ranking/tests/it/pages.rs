@@ -228,5 +228,6 @@ pub(crate) fn page(rows: usize, shelves: usize, seed: u64, release: Option<&Rele
         table: Arc::new(table(rows, seed)),
         shelves,
         order: ShelfOrder::ByScore,
+        whole: false,
     }
 }
