@@ -89,6 +89,13 @@ pub struct Ranked<S, M, P> {
     pub degraded: Vec<DegradedStage>,
 }
 
+/// What arranging gives: the slates, each group's scored rows, and how many rows the slates show.
+struct Arranged<S> {
+    slates: Vec<(usize, S)>,
+    scored: Vec<Vec<Scored>>,
+    shown: usize,
+}
+
 /// The runner.
 pub struct RankingPipeline<Q, M, P, A> {
     /// Features.
@@ -114,7 +121,7 @@ impl<Q: Send + Sync, M: Send + Sync, P: Send + Sync, A: Arrange<Q, P>> RankingPi
         let matrix = self.timed("features", self.features.name(), rows, compute, |_| rows)?;
         let predictions = self.predict(query, &matrix, rows, deadline, &mut degraded).await?;
         let arrange = || Ok(self.arrange(query, &predictions));
-        let (slates, scored, _) = self.timed("select", "all", rows, arrange, |(.., chosen)| *chosen)?;
+        let Arranged { slates, scored, .. } = self.timed("select", "all", rows, arrange, |arranged| arranged.shown)?;
         Ok(Ranked { slates, scored, matrix, predictions, degraded })
     }
 
@@ -188,8 +195,7 @@ impl<Q: Send + Sync, M: Send + Sync, P: Send + Sync, A: Arrange<Q, P>> RankingPi
         predictions
     }
 
-    /// The slates, each group's scored rows, and how many rows the slates show.
-    fn arrange(&self, query: &Q, predictions: &[P]) -> (Vec<(usize, A::Slate)>, Vec<Vec<Scored>>, usize) {
+    fn arrange(&self, query: &Q, predictions: &[P]) -> Arranged<A::Slate> {
         let groups = self.arrange.groups(query);
         let mut unscored = vec![0_u32; groups];
         let mut ranked: Vec<Vec<Scored>> = Vec::with_capacity(groups);
@@ -224,7 +230,7 @@ impl<Q: Send + Sync, M: Send + Sync, P: Send + Sync, A: Arrange<Q, P>> RankingPi
             }
             slates.push((group, slate));
         }
-        (slates, ranked, shown)
+        Arranged { slates, scored: ranked, shown }
     }
 }
 

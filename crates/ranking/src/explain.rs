@@ -20,7 +20,7 @@ use crate::{
     error::Error,
     models::{Models, Serving},
     pipeline::{self as stages, Page, Pipeline},
-    scorers::{Scorer, cold},
+    scorers::cold,
     server,
 };
 
@@ -69,8 +69,10 @@ impl Explainer {
         let matrix = ranked.matrix;
         let work = self.tasks.blocking("explain-scores", move || {
             let scorer = page.serving.as_ref().and_then(|serving| serving.scorer.as_ref()).filter(|_| !is_cold);
-            let scorer: &dyn Scorer = scorer.map_or(cold::model(), |scorer| scorer);
-            contributions::explain(scorer, &matrix, &rows)
+            match scorer {
+                Some(scorer) => contributions::explain(scorer, &matrix, &rows),
+                None => contributions::explain(cold::model(), &matrix, &rows),
+            }
         });
         let rows = within(deadline, work).await?;
         Ok(Explanation { page: answer, features: contributions::features(), rows })

@@ -92,7 +92,7 @@ pub struct Models {
     tenants: RwLock<BTreeMap<TenantId, Arc<Tenant>>>,
     /// Releases that pages were ranked again with, the last asked for at the end. The lock is held while one is read, so
     /// that none is read twice at once.
-    pinned: Mutex<Vec<((TenantId, ReleaseId), Arc<Serving>)>>,
+    pinned: Mutex<Vec<(TenantId, Arc<Serving>)>>,
 }
 
 /// How many releases that do not serve are kept for pages that are ranked again.
@@ -167,9 +167,9 @@ impl Models {
         if let Some(serving) = self.serving(tenant).filter(|serving| serving.release.id() == id) {
             return Ok(serving);
         }
-        let of_tenant = (tenant.clone(), id.clone());
         let mut kept = self.pinned.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(at) = kept.iter().position(|(known, _)| *known == of_tenant) {
+        let is_it = |(of, serving): &(TenantId, Arc<Serving>)| of == tenant && serving.release.id() == id;
+        if let Some(at) = kept.iter().position(is_it) {
             let found = kept.remove(at);
             let serving = Arc::clone(&found.1);
             kept.push(found);
@@ -184,7 +184,7 @@ impl Models {
         if kept.len() == PINNED {
             kept.remove(0);
         }
-        kept.push((of_tenant, Arc::clone(&serving)));
+        kept.push((tenant.clone(), Arc::clone(&serving)));
         Ok(serving)
     }
 

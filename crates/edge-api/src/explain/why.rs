@@ -193,7 +193,7 @@ pub(super) async fn explain(
         recommendation_id: record.id.to_string(),
         item: names.name(key),
         outcome,
-        text: text(record, outcome, best, names.title(key)),
+        text: text(record, outcome, best, &names.title(key)),
         candidates: from,
         ranked_again: page::ranked_again(&again),
         asked: asked(record, &again.query, known, &dropped, key),
@@ -304,14 +304,14 @@ fn asked(
             limit: plan.limit,
             returned: report.map_or(0, |report| report.returned),
             degraded: report.and_then(|report| report.degraded).map(shared_models::degraded::DegradedCause::as_str),
-            rank: words.iter().find(is_its).map(|word| word.rank).or(of_dropped.map(|dropped| dropped.rank)),
+            rank: words.iter().find(is_its).map(|word| word.rank).or_else(|| of_dropped.map(|dropped| dropped.rank)),
             last_score: last.map(|word| word.score),
         }
     };
     record.candidate_plan.sources.iter().enumerate().map(of).collect()
 }
 
-fn text(record: &RecommendationRecord, outcome: Outcome, best: Option<&ShelfOutcome>, title: String) -> String {
+fn text(record: &RecommendationRecord, outcome: Outcome, best: Option<&ShelfOutcome>, title: &str) -> String {
     let Some(best) = best else {
         return format!("{title} could not be chosen: the answer stands on the rung {}.", record.level.as_str());
     };
