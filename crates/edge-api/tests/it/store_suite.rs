@@ -33,9 +33,9 @@ fn record(of: &str, number: u64) -> Kept {
         tenant: tenant(of),
         id: RecommendationId(Uuid::from_u64_pair(number, 7)),
         made_at: Timestamp(number as i64),
-        surface: SurfaceId::new(if number % 4 == 0 { "radio" } else { "home" }).unwrap(),
-        user: (number % 3 != 0).then(|| user(&format!("u{}", number % 3))),
-        whole: number % 2 == 0,
+        surface: SurfaceId::new(if number.is_multiple_of(4) { "radio" } else { "home" }).unwrap(),
+        user: (!number.is_multiple_of(3)).then(|| user(&format!("u{}", number % 3))),
+        whole: number.is_multiple_of(2),
         version: 1,
         payload: Bytes::from(format!("record {number} ").repeat(100)),
     }
