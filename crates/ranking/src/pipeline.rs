@@ -145,7 +145,12 @@ impl Arrange<Page, Predictions> for ShelfRules {
         unscored: u32,
     ) -> Option<Slate> {
         let shelf = page.shelf(group)?;
-        let rules = Rules { plan: &shelf.slate, table: &page.query.table, units: &page.gathered.candidates };
+        let rules = Rules {
+            plan: &shelf.slate,
+            table: &page.query.table,
+            units: &page.gathered.candidates,
+            crowd: page.gathered.crowd.as_deref(),
+        };
         let mut rng = page.query.context.seed.stream(&format!("explore/{}", shelf.shelf));
         let chosen = slate::select(rules, ranked, &mut rng);
         let cards: Vec<RankedCard> = chosen.into_iter().map(|chosen| card(page, shelf, predictions, chosen)).collect();
@@ -171,7 +176,8 @@ fn card(page: &Page, shelf: &ShelfRankPlan, predictions: &[Predictions], chosen:
     RankedCard {
         row,
         score: chosen.scored.score.value(),
-        propensity: chosen.propensity,
+        propensity: chosen.propensity.value,
+        propensity_error: chosen.propensity.error,
         predictions: predictions.get(row as usize).copied().unwrap_or_default(),
         explored: chosen.explored,
         reason: if chosen.pinned {

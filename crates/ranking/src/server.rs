@@ -232,10 +232,11 @@ fn validate_plan(shelf: &ShelfRankPlan) -> Result<(), Error> {
     if !(1..=100).contains(&slate.size) {
         return problem("size", slate.size.to_string(), "1 to 100");
     }
-    for (key, share) in [("diversity", slate.diversity), ("explore", slate.explore)] {
-        if !(0.0..=1.0).contains(&share) {
-            return problem(key, share.to_string(), "0 to 1");
-        }
+    if !(0.0..=1.0).contains(&slate.diversity) {
+        return problem("diversity", slate.diversity.to_string(), "0 to 1");
+    }
+    if let Some((key, given, expected)) = slate.explore.out_of_range() {
+        return problem(key, given.to_string(), expected);
     }
     match shelf.objective.weights().iter().find(|weight| !weight.is_finite()) {
         Some(weight) => problem("objective", weight.to_string(), "finite weights"),

@@ -100,6 +100,20 @@ names!(
 );
 
 names!(
+    /// How the positions of a shelf are drawn.
+    ExplorePolicy, "exploration policy", {
+        /// The best card, always.
+        None = "none",
+        /// Now and then any card.
+        Epsilon = "epsilon",
+        /// Better cards oftener, by the distance of their values.
+        Softmax = "softmax",
+        /// Each card as often as it may be the best, by what is known of it.
+        Thompson = "thompson",
+    }
+);
+
+names!(
     /// Why a candidate is not on a shelf.
     DropReason, "drop reason", {
         /// By [`FilterName::AvailableInMarket`].

@@ -10,6 +10,7 @@ use crate::{
     ItemKey, Seed, ShelfId, TenantId, Timestamp, UserId,
     candidates::CandidateTable,
     component::{FilterName, FilterParams, SourceName, SourceParams},
+    explore::Explore,
     item::Market,
     listener::ListenerContext,
 };
@@ -144,8 +145,8 @@ pub struct SlatePlan {
     pub max_per_artist: u16,
     /// 0..=1: the share of maximal marginal relevance that speaks for difference.
     pub diversity: f32,
-    /// 0..=1: the share of positions drawn at random from the eligible pool.
-    pub explore: f32,
+    /// How positions are left to chance.
+    pub explore: Explore,
     /// Cards set at a place.
     pub pins: Vec<Pin>,
 }

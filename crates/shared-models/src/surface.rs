@@ -11,6 +11,7 @@ use serde::{
 use crate::{
     ItemId, ShelfId, SurfaceId,
     component::{FilterName, FilterParams, SourceName, SourceParams},
+    explore::ShelfExplore,
     plan::{FilterPlan, Objective, ShelfOrder},
 };
 
@@ -199,16 +200,15 @@ pub struct ShelfSlate {
     /// 0..=1: how much difference counts against score.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub diversity: f32,
-    /// 0..=1: the share of positions drawn at random.
-    #[schemars(range(min = 0.0, max = 1.0))]
-    pub explore: f32,
+    /// How positions are left to chance: a share of them, or a policy.
+    pub explore: ShelfExplore,
     /// Cards set at a place.
     pub pins: Vec<ShelfPin>,
 }
 
 impl Default for ShelfSlate {
     fn default() -> Self {
-        Self { size: 20, max_per_artist: 0, diversity: 0.0, explore: 0.0, pins: Vec::new() }
+        Self { size: 20, max_per_artist: 0, diversity: 0.0, explore: ShelfExplore::default(), pins: Vec::new() }
     }
 }
 

@@ -4,6 +4,7 @@ use shared_models::{
     ItemKey,
     candidates::CandidateTable,
     component::Action,
+    explore::Explore,
     plan::{Objective, Pin, RankQuery, ShelfRankPlan, SlatePlan},
     slate::{RankedCard, RankedPage, Reason, Slate},
 };
@@ -16,7 +17,10 @@ use super::{
     },
     required, same_length,
 };
-use crate::{convert::names::Name, generated::ranking::v1 as wire};
+use crate::{
+    convert::names::Name,
+    generated::ranking::v1::{self as wire, slate_plan::Draw},
+};
 
 const ACTIONS: usize = Action::ALL.len();
 
@@ -78,8 +82,16 @@ pub(crate) fn plan_to_wire(plan: ShelfRankPlan) -> wire::ShelfRankPlan {
             size: plan.slate.size.into(),
             max_per_artist: plan.slate.max_per_artist.into(),
             diversity: plan.slate.diversity,
-            explore: plan.slate.explore,
+            explore: match plan.slate.explore {
+                Explore::Epsilon { share } => share,
+                Explore::None | Explore::Softmax { .. } | Explore::Thompson { .. } => 0.0,
+            },
             pins: plan.slate.pins.iter().map(pin).collect(),
+            draw: match plan.slate.explore {
+                Explore::None | Explore::Epsilon { .. } => None,
+                Explore::Softmax { temperature } => Some(Draw::Softmax(wire::Softmax { temperature })),
+                Explore::Thompson { prior, spread } => Some(Draw::Thompson(wire::Thompson { prior, spread })),
+            },
         }),
         pinned_slot: plan.pinned_slot.map(u32::from),
     }
@@ -108,7 +120,12 @@ pub(crate) fn plan_from_wire(plan: wire::ShelfRankPlan, table: &CandidateTable) 
             size: narrow(slate.size, "slate.size")?,
             max_per_artist: narrow(slate.max_per_artist, "slate.max_per_artist")?,
             diversity: slate.diversity,
-            explore: slate.explore,
+            explore: match slate.draw {
+                Some(Draw::Softmax(wire::Softmax { temperature })) => Explore::Softmax { temperature },
+                Some(Draw::Thompson(wire::Thompson { prior, spread })) => Explore::Thompson { prior, spread },
+                None if slate.explore == 0.0 => Explore::None,
+                None => Explore::Epsilon { share: slate.explore },
+            },
             pins: each(slate.pins, "slate.pins", |pin| {
                 Ok(Pin { item: ItemKey(pin.item), position: narrow(pin.position, "position")? })
             })?,
@@ -133,7 +150,11 @@ pub(crate) fn slate_to_wire(slate: &Slate) -> wire::Slate {
         reason_evidence: Vec::with_capacity(cards),
         reserve: slate.reserve,
         unscored: slate.unscored,
+        propensity_errors: Vec::new(),
     };
+    if slate.cards.iter().any(|card| card.propensity_error != 0.0) {
+        to.propensity_errors.extend(slate.cards.iter().map(|card| card.propensity_error));
+    }
     for card in &slate.cards {
         to.rows.push(card.row);
         to.scores.push(card.score);
@@ -155,6 +176,10 @@ pub(crate) fn slate_from_wire(slate: wire::Slate, rows: usize) -> Result<Slate> 
     same_length(slate.explored.len(), count, "explored")?;
     same_length(slate.reasons.len(), count, "reasons")?;
     same_length(slate.reason_evidence_counts.len(), count, "reason_evidence_counts")?;
+    if !slate.propensity_errors.is_empty() {
+        same_length(slate.propensity_errors.len(), count, "propensity_errors")?;
+    }
+    let mut errors = slate.propensity_errors.iter();
     let stride = slate.actions.len();
     same_length(slate.predictions.len(), count * stride, "predictions")?;
     let ends = ends(slate.reason_evidence_counts, "reason_evidence_counts")?;
@@ -189,6 +214,7 @@ pub(crate) fn slate_from_wire(slate: wire::Slate, rows: usize) -> Result<Slate> 
             row: *row,
             score: *score,
             propensity: *propensity,
+            propensity_error: errors.next().copied().unwrap_or(0.0),
             predictions,
             explored: *explored,
             reason: Reason {
@@ -226,6 +252,7 @@ mod tests {
             reason_evidence: vec![5, 6],
             reserve: 1,
             unscored: 0,
+            propensity_errors: Vec::new(),
         }
     }
 
@@ -247,6 +274,7 @@ mod tests {
         check("rows: 3 is no row of a table of 3", &|slate| slate.rows[0] = 3);
         check("scores: has 1 values where 2 belong", &|slate| slate.scores.truncate(1));
         check("scores: inf is not finite", &|slate| slate.scores[0] = f32::INFINITY);
+        check("propensity_errors: has 1 values where 2 belong", &|slate| slate.propensity_errors.push(0.1));
         check("propensities: has 1 values where 2 belong", &|slate| slate.propensities.truncate(1));
         check("predictions: has 5 values where 6 belong", &|slate| slate.predictions.truncate(5));
         check("explored: has 1 values where 2 belong", &|slate| slate.explored.truncate(1));

@@ -5,7 +5,8 @@
 use std::{collections::HashSet, time::Duration};
 
 use shared_models::{
-    component::{FilterParams, SourceParams},
+    component::{ExplorePolicy, FilterParams, SourceParams},
+    explore::ShelfExplore,
     surface::{Shelf, ShelfFilter, ShelfSource, Surface},
 };
 
@@ -95,14 +96,13 @@ fn check_shelf(wrong: &mut Findings, at: &str, shelf: &Shelf) {
 
     let slate = &shelf.slate;
     wrong.range(|| format!("{at}.slate.size"), u32::from(slate.size), 1, 100);
-    for (name, share) in [("diversity", slate.diversity), ("explore", slate.explore)] {
-        wrong.unless(
-            (0.0..=1.0).contains(&share),
-            || format!("{at}.slate.{name}"),
-            || share.to_string(),
-            "a number from 0 to 1",
-        );
-    }
+    wrong.unless(
+        (0.0..=1.0).contains(&slate.diversity),
+        || format!("{at}.slate.diversity"),
+        || slate.diversity.to_string(),
+        "a number from 0 to 1",
+    );
+    check_explore(wrong, &format!("{at}.slate.explore"), slate.explore);
     let mut positions = HashSet::new();
     for (index, pin) in slate.pins.iter().enumerate() {
         let fits = pin.position < slate.size && positions.insert(pin.position);
@@ -113,6 +113,24 @@ fn check_shelf(wrong: &mut Findings, at: &str, shelf: &Shelf) {
             || format!("position {}", pin.position),
             expected,
         );
+    }
+}
+
+fn check_explore(wrong: &mut Findings, at: &str, explore: ShelfExplore) {
+    let policy = explore.0.policy;
+    let read = policy.params();
+    for name in explore.given().into_iter().filter(|name| !read.contains(name)) {
+        wrong.unread(format!("{at}.{name}"), policy.as_str(), name, read);
+    }
+    wrong.unless(
+        policy != ExplorePolicy::Epsilon || explore.0.share.is_some(),
+        || at.to_owned(),
+        || "epsilon without a share".to_owned(),
+        "`share`, a number from 0 to 1",
+    );
+    if let Some((key, given, expected)) = explore.plan().out_of_range() {
+        // A share alone has no key of its own: the position is that of `explore`.
+        wrong.unless(false, || format!("{at}.{key}"), || given.to_string(), expected);
     }
 }
 

@@ -13,7 +13,10 @@ use pipeline::ranking::Scored;
 use rand_xoshiro::rand_core::Rng;
 use shared_models::{ItemKey, candidates::CandidateTable, plan::SlatePlan};
 
-use crate::{explore, features::gather::Units};
+use crate::{
+    explore::{self, Chance},
+    features::gather::{Crowd, Units},
+};
 use pool::Pool;
 
 /// What the rules read of the page.
@@ -25,6 +28,8 @@ pub struct Rules<'a> {
     pub table: &'a CandidateTable,
     /// The candidates in factor space.
     pub units: &'a Units,
+    /// What everybody does with the candidates, where the release knows.
+    pub crowd: Option<&'a [Crowd]>,
 }
 
 /// One chosen card.
@@ -33,7 +38,7 @@ pub struct Chosen {
     /// What was chosen.
     pub scored: Scored,
     /// The probability with which the policy put it here, given the cards before.
-    pub propensity: f32,
+    pub propensity: Chance,
     /// Whether a random draw chose it.
     pub explored: bool,
     /// Whether the surface pinned it.
@@ -57,9 +62,9 @@ pub fn select(rules: Rules<'_>, ranked: &[Scored], rng: &mut impl Rng) -> Vec<Ch
             Some((_, scored)) => pinned(*scored),
             None => match pool.greedy() {
                 Some(greedy) => {
-                    let draw = explore::draw(rules.plan.explore, pool.eligible(), greedy, rng);
+                    let draw = explore::draw(rules.plan.explore, pool.choices(greedy), rng);
                     let Some(scored) = pool.take(draw.choice) else { break };
-                    Chosen { scored, propensity: draw.propensity, explored: draw.explored, pinned: false }
+                    Chosen { scored, propensity: draw.chance, explored: draw.explored, pinned: false }
                 }
                 None => match waiting.next() {
                     Some((_, scored)) => pinned(*scored),
@@ -76,7 +81,7 @@ pub fn select(rules: Rules<'_>, ranked: &[Scored], rng: &mut impl Rng) -> Vec<Ch
 }
 
 fn pinned(scored: Scored) -> Chosen {
-    Chosen { scored, propensity: 1.0, explored: false, pinned: true }
+    Chosen { scored, propensity: Chance::CERTAIN, explored: false, pinned: true }
 }
 
 /// The pins that are among the candidates, by position.
