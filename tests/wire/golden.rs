@@ -148,6 +148,7 @@ fn record() -> RecommendationRecord {
                 ],
                 limit: 500,
             }],
+            crowd: false,
         }),
         rank_shelves: vec![ShelfRankPlan {
             shelf: shelf(),
@@ -159,6 +160,7 @@ fn record() -> RecommendationRecord {
                 max_per_artist: 2,
                 diversity: 0.25,
                 explore: Explore::Epsilon { share: 0.0625 },
+                new_items: None,
                 pins: vec![Pin { item: ItemKey(2), position: 4 }],
             },
             pinned_slot: Some(1),

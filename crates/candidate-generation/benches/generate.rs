@@ -94,6 +94,7 @@ fn plan() -> CandidatePlan {
             shelf("popular", &[5, 2]),
             shelf("artists", &[6, 0]),
         ],
+        crowd: false,
     }
 }
 
@@ -132,6 +133,7 @@ fn generate(criterion: &mut Criterion) {
         seed_items: Vec::new(),
         exclude: Vec::new(),
         plan: Arc::new(plan()),
+        release: None,
     };
     let pipeline = Pipeline::new(StageMetrics::register(&Metrics::new(), "candidates"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -109,6 +109,7 @@ impl RecommendationRecord {
             seed_items: self.seed_items.clone(),
             exclude: self.exclude.clone(),
             plan: Arc::clone(&self.candidate_plan),
+            release: self.candidates_release.clone(),
         }
     }
 
@@ -123,6 +124,7 @@ impl RecommendationRecord {
             table: Arc::clone(&self.table),
             shelves: self.rank_shelves.clone(),
             order: self.order,
+            release: self.ranking_release.clone(),
         })
     }
 

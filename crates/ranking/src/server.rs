@@ -54,7 +54,7 @@ impl Ranker {
             return Err(Error::Deadline);
         }
         validate(&query, self.pages.max_candidates)?;
-        let serving = self.models.serving(&query.tenant);
+        let (serving, is_pinned) = self.models.serving_of(&query.tenant, query.release.as_ref());
         let release = serving.as_ref().map(|serving| serving.release.id().clone());
         let kept = self.kept(&query, deadline);
         let (kept, query) = match kept {
@@ -73,6 +73,9 @@ impl Ranker {
         let mut degraded = ranked.degraded;
         if !degraded.iter().any(|stage| stage.cause == DegradedCause::NoRelease) {
             degraded.extend(unpredicted(&page));
+        }
+        if !is_pinned {
+            degraded.push(DegradedStage::new(PINNED, DegradedCause::Skipped));
         }
         if let Some(kept) = kept {
             degraded.push(DegradedStage::new(FIRST_PASS, DegradedCause::Skipped));
@@ -139,6 +142,8 @@ fn unpredicted(page: &Page) -> impl Iterator<Item = DegradedStage> {
 
 /// No page takes longer, whatever its caller allows.
 const LONGEST: Duration = Duration::from_secs(60);
+/// What `degraded` says when another release answers than was asked for.
+const PINNED: &str = "release.pinned";
 /// What `degraded` calls the first pass.
 const FIRST_PASS: &str = "scorer.first_pass";
 
@@ -237,6 +242,9 @@ fn validate_plan(shelf: &ShelfRankPlan) -> Result<(), Error> {
     }
     if let Some((key, given, expected)) = slate.explore.out_of_range() {
         return problem(key, given.to_string(), expected);
+    }
+    if let Some((key, given, expected)) = slate.new_items.and_then(|rule| rule.out_of_range()) {
+        return problem(key, given, expected);
     }
     match shelf.objective.weights().iter().find(|weight| !weight.is_finite()) {
         Some(weight) => problem("objective", weight.to_string(), "finite weights"),

@@ -236,7 +236,11 @@ impl Client {
         answer.get("refused").and_then(Value::as_u64).context("the answer does not say how many items were refused")
     }
 
-    async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+    /// Posts a body to a path of the API.
+    ///
+    /// # Errors
+    /// As [`Client::page`].
+    pub async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
         let url = format!("{}{path}", self.base);
         let response = self.http.post(&url).bearer_auth(&self.key).json(body).send().await.with_context(|| {
             format!("{url} does not answer; is the platform running? (setlist demo, or setlist serve)")
@@ -246,7 +250,8 @@ impl Client {
         if !status.is_success() {
             let problem: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
             let word = |key: &str| problem.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-            bail!("{url} answered {status}: {} {}", word("title"), word("detail"));
+            let errors = problem.get("errors").map(Value::to_string).unwrap_or_default();
+            bail!("{url} answered {status}: {} {} {errors}", word("title"), word("detail"));
         }
         serde_json::from_str(&text).context("the answer is not JSON")
     }

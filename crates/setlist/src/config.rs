@@ -114,6 +114,8 @@ pub struct Edge {
     pub events: edge_api::config::Events,
     /// How decisions are recorded.
     pub records: edge_api::config::Records,
+    /// How cursors are made.
+    pub cursors: edge_api::cursors::Config,
 }
 
 /// Candidate generation's own sections.
@@ -196,7 +198,7 @@ impl Config {
     /// The edge's configuration.
     #[must_use]
     pub fn edge(&self) -> edge_api::Config {
-        let Edge { http, limits, quota, auth, surfaces, serving, events, records } = self.edge.clone();
+        let Edge { http, limits, quota, auth, surfaces, serving, events, records, cursors } = self.edge.clone();
         edge_api::Config {
             telemetry: self.telemetry.clone(),
             ops: self.ops.clone(),
@@ -215,6 +217,7 @@ impl Config {
             serving,
             events,
             records,
+            cursors,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Exploration: how a shelf leaves some of its positions to chance, as a surface writes it and as a plan carries it.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
@@ -64,6 +64,80 @@ impl Explore {
                     .or_else(|| bad("spread", spread, (0.0, 10.0), "a number from 0 to 10"))
             }
         }
+    }
+}
+
+/// Positions of a shelf that are kept for new items. An item that is shown often enough already, or is known to be worse
+/// than what the shelf shows otherwise, gets none.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewItems {
+    /// How many positions, 1..=20.
+    #[serde(default = "NewItems::slots")]
+    #[schemars(range(min = 1, max = 20))]
+    pub slots: u16,
+    /// The first of them, from 0.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 99))]
+    pub from: u16,
+    /// 0..=1: how often each of them goes to a new item.
+    #[serde(default = "NewItems::share")]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub share: f32,
+    /// An item is new for so long after it came out, such as `30d`,
+    #[serde(default = "NewItems::younger", with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub younger: Duration,
+    /// while it was shown less often than this.
+    #[serde(default = "NewItems::shown_below")]
+    #[schemars(range(min = 1.0, max = 1_000_000.0))]
+    pub shown_below: f32,
+    /// The budget: so many impressions an hour of one item; while it has more it gets no kept position.
+    #[serde(default = "NewItems::hourly")]
+    #[schemars(range(min = 0.1, max = 1_000_000.0))]
+    pub hourly: f32,
+}
+
+impl NewItems {
+    fn slots() -> u16 {
+        1
+    }
+
+    fn share() -> f32 {
+        0.5
+    }
+
+    fn younger() -> Duration {
+        Duration::from_secs(30 * 86_400)
+    }
+
+    fn shown_below() -> f32 {
+        200.0
+    }
+
+    fn hourly() -> f32 {
+        20.0
+    }
+
+    /// The first setting that is out of its range: its name, what is given, what would be right.
+    #[must_use]
+    pub fn out_of_range(&self) -> Option<(&'static str, String, &'static str)> {
+        let most = Duration::from_secs(366 * 86_400);
+        let Self { slots, from, share, younger, shown_below, hourly } = *self;
+        let all = [
+            ("slots", (1..=20).contains(&slots), slots.to_string(), "1 to 20"),
+            ("from", from < 100, from.to_string(), "0 to 99"),
+            ("share", (0.0..=1.0).contains(&share), share.to_string(), "a number from 0 to 1"),
+            (
+                "younger",
+                !younger.is_zero() && younger <= most,
+                format!("{younger:?}"),
+                "more than 0 and at most one year",
+            ),
+            ("shown_below", (1.0..=1e6).contains(&shown_below), shown_below.to_string(), "a number from 1 to 1000000"),
+            ("hourly", (0.1..=1e6).contains(&hourly), hourly.to_string(), "a number from 0.1 to 1000000"),
+        ];
+        all.into_iter().find(|(_, fits, _, _)| !fits).map(|(key, _, given, expected)| (key, given, expected))
     }
 }
 

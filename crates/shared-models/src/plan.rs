@@ -7,10 +7,10 @@ use std::{sync::Arc, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ItemKey, Seed, ShelfId, TenantId, Timestamp, UserId,
+    ItemKey, ReleaseId, Seed, ShelfId, TenantId, Timestamp, UserId,
     candidates::CandidateTable,
     component::{FilterName, FilterParams, SourceName, SourceParams},
-    explore::Explore,
+    explore::{Explore, NewItems},
     item::Market,
     listener::ListenerContext,
 };
@@ -86,6 +86,9 @@ pub struct CandidatePlan {
     pub sources: Vec<SourcePlan>,
     /// The page's shelves.
     pub shelves: Vec<ShelfCandidatePlan>,
+    /// Whether facts about what everybody was shown and took of late are wanted: exploration reads them.
+    #[serde(default)]
+    pub crowd: bool,
 }
 
 /// One page's question to candidate-generation.
@@ -103,6 +106,8 @@ pub struct CandidateQuery {
     pub exclude: Vec<ItemKey>,
     /// What to gather.
     pub plan: Arc<CandidatePlan>,
+    /// The release to answer with, while it is the live one or the one before.
+    pub release: Option<ReleaseId>,
 }
 
 /// How much each action is worth on a shelf. The blended score is `Σ weight · P(action)`.
@@ -147,6 +152,8 @@ pub struct SlatePlan {
     pub diversity: f32,
     /// How positions are left to chance.
     pub explore: Explore,
+    /// Positions that are kept for new items.
+    pub new_items: Option<NewItems>,
     /// Cards set at a place.
     pub pins: Vec<Pin>,
 }
@@ -196,4 +203,6 @@ pub struct RankQuery {
     pub shelves: Vec<ShelfRankPlan>,
     /// How they are ordered.
     pub order: ShelfOrder,
+    /// The release to answer with, while it is the live one or the one before.
+    pub release: Option<ReleaseId>,
 }

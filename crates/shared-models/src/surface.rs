@@ -11,7 +11,7 @@ use serde::{
 use crate::{
     ItemId, ShelfId, SurfaceId,
     component::{FilterName, FilterParams, SourceName, SourceParams},
-    explore::ShelfExplore,
+    explore::{NewItems, ShelfExplore},
     plan::{FilterPlan, Objective, ShelfOrder},
 };
 
@@ -202,13 +202,23 @@ pub struct ShelfSlate {
     pub diversity: f32,
     /// How positions are left to chance: a share of them, or a policy.
     pub explore: ShelfExplore,
+    /// Positions that are kept for new items.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub new_items: Option<NewItems>,
     /// Cards set at a place.
     pub pins: Vec<ShelfPin>,
 }
 
 impl Default for ShelfSlate {
     fn default() -> Self {
-        Self { size: 20, max_per_artist: 0, diversity: 0.0, explore: ShelfExplore::default(), pins: Vec::new() }
+        Self {
+            size: 20,
+            max_per_artist: 0,
+            diversity: 0.0,
+            explore: ShelfExplore::default(),
+            new_items: None,
+            pins: Vec::new(),
+        }
     }
 }
 

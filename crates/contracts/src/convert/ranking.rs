@@ -4,13 +4,13 @@ use shared_models::{
     ItemKey,
     candidates::CandidateTable,
     component::Action,
-    explore::Explore,
+    explore::{Explore, NewItems},
     plan::{Objective, Pin, RankQuery, ShelfRankPlan, SlatePlan},
     slate::{RankedCard, RankedPage, Reason, Slate},
 };
 
 use super::{
-    Malformed, Result, each, name, narrow,
+    Malformed, Result, duration_from_wire, duration_to_wire, each, name, narrow,
     page::{
         context_from_wire, context_to_wire, degraded_from_wire, degraded_to_wire, ends, keys_from_wire, keys_to_wire,
         listener_from_wire, listener_to_wire, release_from_wire, rows_below, table_from_wire, table_to_wire,
@@ -33,6 +33,7 @@ pub(crate) fn query_to_wire(query: RankQuery) -> wire::RankRequest {
         table: Some(table_to_wire(query.table)),
         shelves: query.shelves.into_iter().map(plan_to_wire).collect(),
         order: query.order.to_wire(),
+        release: query.release.map(|release| release.as_str().to_owned()),
     }
 }
 
@@ -46,6 +47,7 @@ pub(crate) fn query_from_wire(request: wire::RankRequest) -> Result<RankQuery> {
         shelves: each(request.shelves, "shelves", |shelf| plan_from_wire(shelf, &table))?,
         table,
         order: Name::from_wire(request.order, "order")?,
+        release: release_from_wire(request.release.as_deref(), "release")?,
     })
 }
 
@@ -87,6 +89,14 @@ pub(crate) fn plan_to_wire(plan: ShelfRankPlan) -> wire::ShelfRankPlan {
                 Explore::None | Explore::Softmax { .. } | Explore::Thompson { .. } => 0.0,
             },
             pins: plan.slate.pins.iter().map(pin).collect(),
+            new_items: plan.slate.new_items.map(|rule| wire::NewItems {
+                slots: rule.slots.into(),
+                from: rule.from.into(),
+                share: rule.share,
+                younger: Some(duration_to_wire(rule.younger)),
+                shown_below: rule.shown_below,
+                hourly: rule.hourly,
+            }),
             draw: match plan.slate.explore {
                 Explore::None | Explore::Epsilon { .. } => None,
                 Explore::Softmax { temperature } => Some(Draw::Softmax(wire::Softmax { temperature })),
@@ -126,11 +136,23 @@ pub(crate) fn plan_from_wire(plan: wire::ShelfRankPlan, table: &CandidateTable) 
                 None if slate.explore == 0.0 => Explore::None,
                 None => Explore::Epsilon { share: slate.explore },
             },
+            new_items: slate.new_items.map(new_items_from_wire).transpose()?,
             pins: each(slate.pins, "slate.pins", |pin| {
                 Ok(Pin { item: ItemKey(pin.item), position: narrow(pin.position, "position")? })
             })?,
         },
         pinned_slot: plan.pinned_slot.map(|slot| narrow(slot, "pinned_slot")).transpose()?,
+    })
+}
+
+fn new_items_from_wire(rule: wire::NewItems) -> Result<NewItems> {
+    Ok(NewItems {
+        slots: narrow(rule.slots, "new_items.slots")?,
+        from: narrow(rule.from, "new_items.from")?,
+        share: rule.share,
+        younger: duration_from_wire(required(rule.younger, "new_items.younger")?, "new_items.younger")?,
+        shown_below: rule.shown_below,
+        hourly: rule.hourly,
     })
 }
 

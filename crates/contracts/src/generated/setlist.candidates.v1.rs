@@ -84,6 +84,9 @@ pub struct CandidatePlan {
     /// The page's shelves.
     #[prost(message, repeated, tag = "2")]
     pub shelves: ::prost::alloc::vec::Vec<ShelfCandidatePlan>,
+    /// Whether facts about what everybody was shown and took of late are wanted.
+    #[prost(bool, tag = "20")]
+    pub crowd: bool,
 }
 /// One page's question. It holds the whole plan, so that the service needs to know no surface.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -106,6 +109,10 @@ pub struct GenerateRequest {
     /// What to gather.
     #[prost(message, optional, tag = "6")]
     pub plan: ::core::option::Option<CandidatePlan>,
+    /// The release to answer with, while it is the live one or the one before; another answers where it is neither, and
+    /// `degraded` says so.
+    #[prost(string, optional, tag = "20")]
+    pub release: ::core::option::Option<::prost::alloc::string::String>,
 }
 /// How many candidates were dropped for one reason.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

@@ -44,6 +44,28 @@ pub struct Thompson {
     #[prost(float, tag = "2")]
     pub spread: f32,
 }
+/// Positions of a shelf that are kept for new items.
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct NewItems {
+    /// How many positions.
+    #[prost(uint32, tag = "1")]
+    pub slots: u32,
+    /// The first of them, from 0.
+    #[prost(uint32, tag = "2")]
+    pub from: u32,
+    /// How often each of them goes to a new item, 0..=1.
+    #[prost(float, tag = "3")]
+    pub share: f32,
+    /// An item is new for so long after it came out,
+    #[prost(message, optional, tag = "4")]
+    pub younger: ::core::option::Option<::prost_types::Duration>,
+    /// while it was shown less often than this.
+    #[prost(float, tag = "5")]
+    pub shown_below: f32,
+    /// So many impressions an hour of one item are its budget.
+    #[prost(float, tag = "6")]
+    pub hourly: f32,
+}
 /// The rules of selection on one shelf.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SlatePlan {
@@ -62,6 +84,9 @@ pub struct SlatePlan {
     /// Cards set at a place.
     #[prost(message, repeated, tag = "5")]
     pub pins: ::prost::alloc::vec::Vec<Pin>,
+    /// Positions that are kept for new items.
+    #[prost(message, optional, tag = "8")]
+    pub new_items: ::core::option::Option<NewItems>,
     /// How positions are drawn where that is another policy than `explore`.
     #[prost(oneof = "slate_plan::Draw", tags = "6, 7")]
     pub draw: ::core::option::Option<slate_plan::Draw>,
@@ -174,6 +199,10 @@ pub struct RankRequest {
     /// How they are ordered.
     #[prost(enumeration = "super::super::common::v1::ShelfOrder", tag = "7")]
     pub order: i32,
+    /// The release to answer with, while it is the live one or the one before; another answers where it is neither, and
+    /// `degraded` says so.
+    #[prost(string, optional, tag = "20")]
+    pub release: ::core::option::Option<::prost::alloc::string::String>,
 }
 /// The page: slates in the order in which it shows them. Cards are rows of the request's table, which
 /// the caller still has.

@@ -13,7 +13,7 @@ use shared_models::{
     component::{Action, DropReason, Fact, FilterName, FilterParams, ReasonCode, SourceName, SourceParams},
     degraded::{DegradedCause, DegradedLevel, DegradedStage, SourceReport},
     event::{Event, EventKind},
-    explore::Explore,
+    explore::{Explore, NewItems},
     item::{DisplayItem, Item, ItemKind, Market},
     listener::{ListenerContext, UserAttributes, UserSummary},
     plan::{
@@ -250,7 +250,7 @@ impl Draw {
                 limit: self.number(),
             })
             .collect();
-        Arc::new(CandidatePlan { sources, shelves })
+        Arc::new(CandidatePlan { sources, shelves, crowd: self.yes() })
     }
 
     pub(crate) fn candidate_query(&mut self, shelves: usize) -> CandidateQuery {
@@ -261,6 +261,7 @@ impl Draw {
             seed_items: self.keys(3),
             exclude: self.keys(30),
             plan: self.candidate_plan(shelves),
+            release: self.maybe(Self::release),
         }
     }
 
@@ -298,6 +299,14 @@ impl Draw {
                     2 => Explore::Softmax { temperature: self.share() },
                     _ => Explore::Thompson { prior: self.share(), spread: self.share() },
                 },
+                new_items: self.maybe(|draw| NewItems {
+                    slots: draw.bits() as u16,
+                    from: draw.bits() as u16,
+                    share: draw.share(),
+                    younger: draw.span(),
+                    shown_below: draw.share(),
+                    hourly: draw.share(),
+                }),
                 pins: self.list(2, |draw| Pin { item: draw.key(), position: draw.bits() as u16 }),
             },
             pinned_slot: self.maybe(|draw| draw.bits() as u16),
@@ -314,6 +323,7 @@ impl Draw {
             shelves: (0..shelves).map(|_| self.rank_plan(&table)).collect(),
             table,
             order: self.pick(&[ShelfOrder::ByScore, ShelfOrder::Fixed]),
+            release: self.maybe(Self::release),
         }
     }
 

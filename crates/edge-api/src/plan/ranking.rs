@@ -40,6 +40,7 @@ impl ShelfRules {
                 max_per_artist: shelf.slate.max_per_artist,
                 diversity: shelf.slate.diversity,
                 explore: shelf.slate.explore.plan(),
+                new_items: shelf.slate.new_items,
                 pins,
             },
             slot: shelf.slot,
@@ -70,6 +71,7 @@ impl ShelfRules {
         }
         if !ask.explore {
             slate.explore = Explore::None;
+            slate.new_items = None;
         }
         Some(ShelfRankPlan {
             shelf: self.id.clone(),

@@ -29,6 +29,7 @@ use shared_models::{Clock, ErrorCode, ItemKey, SurfaceId, TenantId};
 
 use crate::{
     conduct::Conductor,
+    cursors::Cursors,
     event_sink::EventSink,
     limits::Admission,
     metrics::Metrics,
@@ -46,6 +47,7 @@ pub(crate) struct Edge {
     pub(crate) admission: Arc<Admission>,
     pub(crate) conductor: Conductor,
     pub(crate) recorder: Recorder,
+    pub(crate) cursors: Cursors,
     pub(crate) catalogue: Arc<dyn Catalogue>,
     pub(crate) profiles: Arc<dyn Profiles>,
     pub(crate) display: Arc<DisplayCache>,

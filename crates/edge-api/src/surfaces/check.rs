@@ -103,6 +103,19 @@ fn check_shelf(wrong: &mut Findings, at: &str, shelf: &Shelf) {
         "a number from 0 to 1",
     );
     check_explore(wrong, &format!("{at}.slate.explore"), slate.explore);
+    if let Some(rule) = &slate.new_items {
+        let at = format!("{at}.slate.new_items");
+        if let Some((key, given, expected)) = rule.out_of_range() {
+            wrong.unless(false, || format!("{at}.{key}"), || given, expected);
+        }
+        let last = u32::from(rule.from) + u32::from(rule.slots);
+        wrong.unless(
+            last <= u32::from(slate.size),
+            || format!("{at}.from"),
+            || format!("positions up to {}", last.saturating_sub(1)),
+            "positions below `size`",
+        );
+    }
     let mut positions = HashSet::new();
     for (index, pin) in slate.pins.iter().enumerate() {
         let fits = pin.position < slate.size && positions.insert(pin.position);

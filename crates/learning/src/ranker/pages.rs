@@ -181,7 +181,11 @@ fn plan(settings: &Settings) -> CandidatePlan {
         filters: Vec::new(),
         limit: settings.candidates,
     });
-    CandidatePlan { sources: SourceName::ALL.iter().map(source).collect(), shelves: shelf.into_iter().collect() }
+    CandidatePlan {
+        sources: SourceName::ALL.iter().map(source).collect(),
+        shelves: shelf.into_iter().collect(),
+        crowd: false,
+    }
 }
 
 /// A visit that becomes a page: whose, when, and what everybody played then.
@@ -264,6 +268,7 @@ impl Maker<'_> {
             seed_items: Vec::new(),
             exclude: Vec::new(),
             plan: Arc::clone(&self.plan),
+            release: None,
         };
         let listener = Arc::new(ServingProfile::new(1, profile, None));
         let query = PageQuery::new(
@@ -287,6 +292,7 @@ impl Maker<'_> {
             table: set.table,
             shelves: Vec::new(),
             order: ShelfOrder::default(),
+            release: None,
         };
         let computed = features::compute(&ranked, Some(self.input.release));
         let ordered: Vec<f32> = order.iter().flat_map(|row| computed.row(*row as usize)).collect();

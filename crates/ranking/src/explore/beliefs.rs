@@ -12,7 +12,7 @@
 //!
 //! It must never know where counts come from.
 
-use shared_models::candidates::CandidateTable;
+use shared_models::{candidates::CandidateTable, component::Fact};
 
 use crate::features::gather::Crowd;
 
@@ -57,8 +57,17 @@ pub struct Evidence<'a> {
 impl<'a> Evidence<'a> {
     /// What the page's facts and its release say.
     #[must_use]
-    pub fn of(_table: &'a CandidateTable, crowd: Option<&'a [Crowd]>) -> Self {
-        Self { shown: &[], taken: &[], crowd: crowd.unwrap_or(&[]) }
+    pub fn of(table: &'a CandidateTable, crowd: Option<&'a [Crowd]>) -> Self {
+        let column = |fact| table.fact(fact).unwrap_or(&[]);
+        let (shown, taken) = (column(Fact::CrowdShown), column(Fact::CrowdTaken));
+        Self { shown, taken, crowd: crowd.unwrap_or(&[]) }
+    }
+
+    /// How often a row's item was shown: by the release, or of late, whichever is more.
+    #[must_use]
+    pub fn shown(&self, row: u32) -> f32 {
+        let released = self.crowd.get(row as usize).map_or(0.0, |crowd| crowd.impressions);
+        released.max(self.shown.get(row as usize).copied().unwrap_or(0.0))
     }
 
     /// The rate of a row's item that the release knows.

@@ -23,10 +23,15 @@
 //! The noise is drawn anew at each position, because values change with the cards before. Thompson's probability is an
 //! integral that is computed to a stated error ([`best`]); its beliefs are those of [`beliefs`].
 //!
+//! A position that is kept for new items ([`newcomers`]) goes, with the rule's probability `s`, to one of those of the
+//! shelf that are welcome and free, evenly; else the policy chooses. So a card's probability there is `s / |N|` where it
+//! is one of these `N`, and `1 − s` of what the policy gives it.
+//!
 //! This module must never know an item.
 
 pub mod beliefs;
 pub mod best;
+pub mod newcomers;
 pub mod normal;
 
 use rand_xoshiro::rand_core::Rng;
@@ -73,6 +78,23 @@ pub struct Draw {
 pub fn draw(policy: Explore, choices: Choices<'_>, rng: &mut impl Rng) -> Draw {
     let (choice, explored) = choose(policy, choices, rng);
     Draw { choice, chance: chance(policy, choices, choice), explored }
+}
+
+/// One of `welcome` new items evenly, or none of them where the position is the policy's. Two numbers are drawn whatever
+/// they decide.
+pub fn newcomer(share: f64, welcome: usize, rng: &mut impl Rng) -> Option<usize> {
+    let (first, second) = (rng.next_u64(), rng.next_u64());
+    (welcome > 0 && unit(first) < share).then(|| evenly(second, welcome))
+}
+
+/// The probability of a card at a position that is kept with `share`: it is one of `welcome` new items or not, and the
+/// policy alone would choose it with `by_policy`.
+#[must_use]
+pub fn kept_chance(share: f64, welcome: usize, is_welcome: bool, by_policy: Option<Chance>) -> Chance {
+    let policy = by_policy.unwrap_or(Chance { value: 0.0, error: 0.0 });
+    let even = if is_welcome { share / welcome.max(1) as f64 } else { 0.0 };
+    let value = even + (1.0 - share) * f64::from(policy.value);
+    Chance { value: positive(value), error: ((1.0 - share) * f64::from(policy.error)) as f32 }
 }
 
 /// The place that the policy chooses, and whether chance did.

@@ -3,7 +3,7 @@
 
 use pipeline::ranking::Scored;
 use releases::vectors;
-use shared_models::{ItemKey, explore::Explore};
+use shared_models::{ItemKey, explore::Explore, plan::SlatePlan};
 
 use super::{Rules, artist_of};
 use crate::explore::{Choices, beliefs};
@@ -11,6 +11,11 @@ use crate::explore::{Choices, beliefs};
 /// The pool holds this many candidates for each card of the shelf: enough to find difference in, few
 /// enough that exploring them shows nothing absurd.
 const POOL_PER_CARD: usize = 4;
+
+/// How many candidates a filling of the pool takes.
+pub(super) fn filling(plan: &SlatePlan) -> usize {
+    usize::from(plan.size) * POOL_PER_CARD
+}
 
 pub(super) struct Pool<'a> {
     rules: Rules<'a>,
@@ -43,7 +48,7 @@ pub(super) struct Pool<'a> {
 
 impl<'a> Pool<'a> {
     pub(super) fn new(rules: Rules<'a>, ranked: &'a [Scored], pins: &[(u16, Scored)]) -> Self {
-        let filling = usize::from(rules.plan.size) * POOL_PER_CARD;
+        let filling = filling(rules.plan);
         let high = ranked.first().map_or(0.0, |scored| scored.score.value());
         let low = ranked.get(..filling).unwrap_or(ranked).last().map_or(0.0, |scored| scored.score.value());
         let mut pool = Self {
@@ -118,6 +123,29 @@ impl<'a> Pool<'a> {
         self.count_artist(scored.row);
         self.placed(scored.row);
         Some(scored)
+    }
+
+    /// Whether a candidate may still become a card.
+    pub(super) fn is_free(&self, row: u32) -> bool {
+        !self.cards.contains(&row) && !self.held.contains(&row) && !self.is_capped(artist_of(self.rules.table, row))
+    }
+
+    /// The place of a candidate among the eligible, where it is one.
+    pub(super) fn place_of(&self, row: u32) -> Option<usize> {
+        self.open.iter().position(|scored| scored.row == row)
+    }
+
+    /// Takes a free candidate as the next card, whether it is among the eligible yet or not.
+    pub(super) fn take_row(&mut self, scored: Scored) {
+        match self.place_of(scored.row) {
+            Some(place) => {
+                self.remove(place);
+            }
+            // It is passed over when the pool comes to it.
+            None => self.held.push(scored.row),
+        }
+        self.count_artist(scored.row);
+        self.placed(scored.row);
     }
 
     /// A card stands on the shelf: the rest is now measured against it too.

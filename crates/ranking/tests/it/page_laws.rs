@@ -22,7 +22,7 @@ use shared_models::{
     ErrorCode, SystemClock,
     component::Fact,
     degraded::{DegradedCause, DegradedStage},
-    explore::Explore,
+    explore::{Explore, NewItems},
     plan::{Pin, RankQuery, ShelfOrder},
     slate::RankedPage,
 };
@@ -58,7 +58,8 @@ pub(crate) fn sampling(has_release: bool, sampled_one_in: u64) -> Service {
     let models = Arc::new(Models::open(&config, Arc::new(SystemClock), ours.clone()).unwrap());
     models.refresh();
     let release = models.serving(&pages::tenant()).map(|serving| Arc::clone(&serving.release));
-    let pipeline = stages::build(Duration::from_secs(5), pipeline::StageMetrics::register(&metrics, "ranking"));
+    let mut pipeline = stages::build(Duration::from_secs(5), pipeline::StageMetrics::register(&metrics, "ranking"));
+    pipeline.arrange.counts = Some(ours.clone());
     // No page is short of time here.
     let pages = ranking::config::Pages {
         max_candidates: 2_000,
@@ -145,6 +146,8 @@ fn a_page_that_contradicts_itself_is_refused() {
     check(&|query| query.shelves[0].slate.explore = Explore::Epsilon { share: f32::NAN }, "invalid_plan");
     check(&|query| query.shelves[0].slate.explore = Explore::Softmax { temperature: 0.0 }, "invalid_plan");
     check(&|query| query.shelves[0].slate.explore = Explore::Thompson { prior: 1.0, spread: -1.0 }, "invalid_plan");
+    let kept = NewItems { slots: 0, ..propensities::new_items() };
+    check(&|query| query.shelves[0].slate.new_items = Some(kept), "invalid_plan");
     check(&|query| query.shelves[0].objective.like = f32::INFINITY, "invalid_plan");
     check(&|query| query.table = Arc::new(pages::table(2_001, 1)), "too_many_candidates");
 }
@@ -197,6 +200,7 @@ proptest! {
         rows in 0_usize..300,
         shelves in 1_usize..7,
         explore in prop::sample::select(propensities::policies()),
+        keeps: bool,
         diversity in prop::sample::select(vec![0.0_f32, 0.4]),
         cap in 0_u16..3,
         has_release: bool,
@@ -214,6 +218,7 @@ proptest! {
         let pin = query.table.items.get(pinned).map(|item| Pin { item: *item, position: 1 });
         for shelf in &mut query.shelves {
             shelf.slate.explore = explore;
+            shelf.slate.new_items = keeps.then(propensities::new_items);
             shelf.slate.diversity = diversity;
             shelf.slate.max_per_artist = cap;
             shelf.slate.pins.extend(pin);
@@ -251,7 +256,7 @@ proptest! {
         }
 
         // Another seed draws other cards only where the plan explores.
-        if explore.is_off() {
+        if explore.is_off() && !keeps {
             let mut other = query.clone();
             other.context.seed = shared_models::Seed(seed ^ 1);
             prop_assert_eq!(rows_of(&page), rows_of(&rank(&service, other).unwrap()));

@@ -118,7 +118,14 @@ pub(crate) fn shelf(name: &str, rows: Vec<u32>) -> ShelfRankPlan {
         rows,
         sources: (0..SourceName::ALL.len() as u16).collect(),
         objective: Objective { play: 1.0, complete: 2.0, like: 4.0, skip: -1.5 },
-        slate: SlatePlan { size: 20, max_per_artist: 0, diversity: 0.0, explore: Explore::None, pins: Vec::new() },
+        slate: SlatePlan {
+            size: 20,
+            max_per_artist: 0,
+            diversity: 0.0,
+            explore: Explore::None,
+            new_items: None,
+            pins: Vec::new(),
+        },
         pinned_slot: None,
     }
 }
@@ -229,5 +236,6 @@ pub(crate) fn page(rows: usize, shelves: usize, seed: u64, release: Option<&Rele
         table: Arc::new(table(rows, seed)),
         shelves,
         order: ShelfOrder::ByScore,
+        release: None,
     }
 }

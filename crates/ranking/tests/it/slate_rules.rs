@@ -34,7 +34,14 @@ fn shelf(rows: usize, size: u16, has_factors: bool) -> Shelf {
     let release = has_factors.then(|| pages::release(8));
     let query = pages::page(rows, 1, 5, release.as_deref());
     Shelf {
-        plan: SlatePlan { size, max_per_artist: 0, diversity: 0.0, explore: Explore::None, pins: Vec::new() },
+        plan: SlatePlan {
+            size,
+            max_per_artist: 0,
+            diversity: 0.0,
+            explore: Explore::None,
+            new_items: None,
+            pins: Vec::new(),
+        },
         table: (*query.table).clone(),
         units: Gathered::of(&query, release.as_deref()).candidates,
         ranked: (0..rows).map(|row| scored(row, 1.0 - row as f32 * 0.01)).collect(),
