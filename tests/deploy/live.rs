@@ -217,7 +217,7 @@ fn configure(folder: &Folder) -> Result<(Config, Key, Key)> {
     let Loaded::Run(mut config) = config::load(&options, folder.path()) else {
         anyhow::bail!("the configuration is refused")
     };
-    let everything = [Scope::Serve, Scope::Events, Scope::Catalog, Scope::Admin];
+    let everything = Scope::ALL;
     let (key, entry) = Key::generate(&TenantId::new("demo")?, &everything);
     let (bare, bare_entry) = Key::generate(&TenantId::new("bare")?, &everything);
     config.edge.auth.keys.extend([entry, bare_entry]);

@@ -13,11 +13,12 @@ use crate::{
 type Arrow = (String, String, u64);
 
 /// The arrows there are; whoever adds one adds it here, to the manifests and to docs/architecture.md.
-const ARROWS: [(&str, &str, u64); 19] = [
+const ARROWS: [(&str, &str, u64); 20] = [
     ("edge-api", "candidate-generation", 7101),
     ("edge-api", "ranking", 7102),
     ("edge-api", "nats", 4222),
     ("edge-api", "nats", 8222),
+    ("edge-api", "postgresql", 5432),
     ("edge-api", "otel-collector", 4317),
     ("candidate-generation", "nats", 4222),
     ("candidate-generation", "nats", 8222),

@@ -9,3 +9,4 @@ mod story;
 mod swap;
 mod three_processes;
 mod traces;
+mod understand;

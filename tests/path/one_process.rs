@@ -20,7 +20,7 @@ use setlist::{
 use shared_models::{Clock, Seed, SystemClock, TenantId};
 use testkit::{folder::Folder, otlp::Collector};
 
-use crate::{story, traces};
+use crate::{story, traces, understand};
 
 /// A platform that serves a small world in this process.
 pub struct Stand {
@@ -44,8 +44,7 @@ pub fn configure(folder: &Folder, set: &[(&str, String)]) -> Result<(Config, Key
     let Loaded::Run(mut config) = config::load(&options, folder.path()) else {
         anyhow::bail!("the configuration is refused")
     };
-    let (key, entry) =
-        Key::generate(&TenantId::new("demo")?, &[Scope::Serve, Scope::Events, Scope::Catalog, Scope::Admin]);
+    let (key, entry) = Key::generate(&TenantId::new("demo")?, &Scope::ALL);
     config.edge.auth.keys.push(entry);
     Ok((*config, key))
 }
@@ -91,6 +90,7 @@ async fn one_process_serves_learns_from_a_play_and_traces_it() -> Result<()> {
 
     let stand = Stand::start(false, &config, &key, folder).await?;
     let told = story::tell(&stand.client, &stand.user).await?;
+    understand::check(&stand.client, &stand.user).await?;
     stand.stop().await?;
     telemetry.shutdown().await;
 
@@ -104,5 +104,6 @@ async fn loopback_grpc_answers_as_in_process() -> Result<()> {
     let (config, key) = configure(&folder, &[])?;
     let stand = Stand::start(true, &config, &key, folder).await?;
     story::tell(&stand.client, &stand.user).await?;
+    understand::check(&stand.client, &stand.user).await?;
     stand.stop().await
 }

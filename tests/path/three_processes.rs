@@ -11,7 +11,7 @@ use tests::stock::Stock;
 
 use crate::{
     story::{self, eventually},
-    traces,
+    traces, understand,
 };
 
 fn start(binary: &Path, service: &str, folder: &Folder, arguments: Vec<String>) -> Result<Process> {
@@ -39,8 +39,7 @@ async fn three_processes_on_nats_serve_learn_trace_and_survive_the_death_of_rank
     let nats = NatsServer::start().await?;
     let stock = Stock::small(11).await?;
     let user = stock.world.users.first().context("an empty world")?.id.to_string();
-    let (key, entry) =
-        Key::generate(&TenantId::new("demo")?, &[Scope::Serve, Scope::Events, Scope::Catalog, Scope::Admin]);
+    let (key, entry) = Key::generate(&TenantId::new("demo")?, &Scope::ALL);
     let releases = folder.join("releases");
     stock.put_release(&releases)?;
 
@@ -72,7 +71,7 @@ async fn three_processes_on_nats_serve_learn_trace_and_survive_the_death_of_rank
     std::fs::write(
         &keys,
         format!(
-            "[[auth.keys]]\nid = {:?}\nsha256 = {:?}\ntenant = {:?}\nscopes = [\"serve\", \"events\", \"catalog\", \"admin\"]\n",
+            "[[auth.keys]]\nid = {:?}\nsha256 = {:?}\ntenant = {:?}\nscopes = [\"serve\", \"events\", \"catalog\", \"explain\"]\n",
             entry.id, entry.sha256, entry.tenant
         ),
     )?;
@@ -82,6 +81,7 @@ async fn three_processes_on_nats_serve_learn_trace_and_survive_the_death_of_rank
         ("http.listen", http.clone()),
         ("services.candidates", format!("http://{candidates}")),
         ("services.ranking", format!("http://{ranking}")),
+        ("store.url", format!("sqlite://{}", folder.join("edge.db").display())),
     ]);
     let mut arguments = vec!["--config".to_owned(), keys.display().to_string()];
     arguments.extend(set(&settings));
@@ -97,6 +97,8 @@ async fn three_processes_on_nats_serve_learn_trace_and_survive_the_death_of_rank
     // Looked at before anything is killed: what a killed process had not yet exported is gone with it.
     traces::check_page(&collector, &told, true).await?;
     traces::check_event(&collector, "nats", "sqlite").await?;
+
+    understand::check(&client, &user).await?;
 
     // Ranking dies: pages go on in source order, and say so. It comes back: pages are whole again.
     ranking_process.kill()?;

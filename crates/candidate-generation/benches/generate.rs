@@ -133,6 +133,7 @@ fn generate(criterion: &mut Criterion) {
         seed_items: Vec::new(),
         exclude: Vec::new(),
         plan: Arc::new(plan()),
+        whole: false,
         release: None,
     };
     let pipeline = Pipeline::new(StageMetrics::register(&Metrics::new(), "candidates"));

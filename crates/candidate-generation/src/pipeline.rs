@@ -5,12 +5,12 @@ use std::{sync::Arc, time::Duration};
 
 use ::pipeline::{
     Need, StageMetrics, Step,
-    candidates::{CandidatePipeline, Filter, Group, Run, Source, SourceStep},
+    candidates::{CandidatePipeline, Dropped, Filter, Group, Merged, Run, Source, SourceStep},
 };
 use service_runtime::deadline::Deadline;
 use shared_models::{
     ItemKey, ReleaseId,
-    candidates::{CandidateSet, CandidateTable, Evidence, ShelfCandidates},
+    candidates::{CandidateSet, CandidateTable, DroppedItem, Evidence, ShelfCandidates},
     degraded::{DegradedStage, SourceReport},
     listener::ListenerContext,
     plan::{CandidatePlan, ShelfCandidatePlan},
@@ -136,6 +136,14 @@ impl Gathered {
     }
 }
 
+fn dropped_items(merged: &Merged<Handle>, group: &::pipeline::candidates::Gathered) -> Vec<DroppedItem> {
+    let of = |dropped: &Dropped| {
+        let item = merged.keys.get(dropped.row as usize)?.key;
+        Some(DroppedItem { item, reason: dropped.reason, source: dropped.source, rank: dropped.rank })
+    };
+    group.dropped_rows.iter().filter_map(of).collect()
+}
+
 /// Rows that no shelf keeps are counted in the shelves' drops, and not sent.
 fn gathered(query: &PageQuery, plan: &CandidatePlan, run: Run<Handle, Facts>) -> Gathered {
     const UNUSED: u32 = u32::MAX;
@@ -190,6 +198,7 @@ fn gathered(query: &PageQuery, plan: &CandidatePlan, run: Run<Handle, Facts>) ->
         .map(|(shelf, group)| ShelfCandidates {
             shelf: shelf.shelf.clone(),
             rows: group.kept.iter().filter_map(|row| new_row.get(*row as usize).copied()).collect(),
+            dropped_items: if query.asked.whole { dropped_items(&merged, &group) } else { Vec::new() },
             dropped: group.dropped,
         })
         .collect();

@@ -8,7 +8,7 @@ use service_runtime::{deadline, trace};
 use shared_models::{
     candidates::CandidateSet,
     plan::{CandidateQuery, RankQuery},
-    slate::RankedPage,
+    slate::{ExplainQuery, Explanation, RankedPage},
 };
 use tracing::Instrument as _;
 
@@ -30,6 +30,11 @@ impl Ranking for Traced<dyn Ranking> {
     async fn rank(&self, query: RankQuery, deadline: Deadline) -> Result<RankedPage, Failure> {
         let method = "setlist.ranking.v1.RankingService/Rank";
         kept("ranking", method, deadline, self.0.rank(query, deadline)).await
+    }
+
+    async fn explain(&self, query: ExplainQuery, deadline: Deadline) -> Result<Explanation, Failure> {
+        let method = "setlist.ranking.v1.RankingService/Explain";
+        kept("ranking", method, deadline, self.0.explain(query, deadline)).await
     }
 }
 

@@ -6,13 +6,13 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use prost::Message as _;
 use shared_models::{
-    ItemKey, RecommendationId, ReleaseId, ShelfId, SurfaceId, TenantId, UserId,
-    candidates::CandidateTable,
+    ItemKey, RecommendationId, ReleaseId, ShelfId, SurfaceId, TenantId, Timestamp, UserId,
+    candidates::{CandidateTable, DroppedItem},
     component::DropReason,
     degraded::{DegradedLevel, DegradedStage, SourceReport},
     listener::ListenerContext,
     plan::{CandidatePlan, CandidateQuery, RankQuery, RequestContext, ShelfOrder, ShelfRankPlan},
-    slate::Slate,
+    slate::{RankDetail, Slate},
 };
 
 pub use crate::payload::Error;
@@ -33,6 +33,8 @@ pub struct ShelfSummary {
     pub kept: u32,
     /// How many were dropped, by reason.
     pub dropped: Vec<(DropReason, u32)>,
+    /// Which those were; empty unless the record is whole.
+    pub dropped_items: Vec<DroppedItem>,
 }
 
 /// An experiment's variant that an answer was in.
@@ -96,6 +98,14 @@ pub struct RecommendationRecord {
     pub elapsed: Duration,
     /// The trace of the request, when it was traced.
     pub trace_id: Option<String>,
+    /// What ranking said beyond the cards; `None` unless the record is whole.
+    pub detail: Option<RankDetail>,
+    /// Whether the answer was one flat slate.
+    pub flat: bool,
+    /// The most cards that the request allowed on a shelf.
+    pub limit: Option<u16>,
+    /// Whether the request let positions be drawn at random.
+    pub explore: bool,
 }
 
 impl RecommendationRecord {
@@ -109,6 +119,7 @@ impl RecommendationRecord {
             seed_items: self.seed_items.clone(),
             exclude: self.exclude.clone(),
             plan: Arc::clone(&self.candidate_plan),
+            whole: true,
             release: self.candidates_release.clone(),
         }
     }
@@ -124,6 +135,7 @@ impl RecommendationRecord {
             table: Arc::clone(&self.table),
             shelves: self.rank_shelves.clone(),
             order: self.order,
+            whole: true,
             release: self.ranking_release.clone(),
         })
     }
@@ -143,6 +155,10 @@ impl RecommendationRecord {
         }
         self.table = Arc::new(rows_of(&self.table, &rows));
         self.table_complete = false;
+        self.detail = None;
+        for shelf in &mut self.shelves {
+            shelf.dropped_items = Vec::new();
+        }
         self
     }
 }
@@ -201,6 +217,32 @@ pub fn encode_with(record: RecommendationRecord, plan: &EncodedPlan) -> Bytes {
     let _fits = convert::record_to_wire(record).encode(&mut bytes);
     bytes.extend_from_slice(&plan.0);
     bytes.into()
+}
+
+/// What a record is filed by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// The answer.
+    pub id: RecommendationId,
+    /// Whose listener.
+    pub tenant: TenantId,
+    /// The listener; `None` is somebody unknown.
+    pub user: Option<UserId>,
+    /// The surface that was asked for.
+    pub surface: SurfaceId,
+    /// When.
+    pub made_at: Timestamp,
+    /// Whether it holds all candidates.
+    pub whole: bool,
+}
+
+/// The head of a payload: the rest is skipped, not read.
+///
+/// # Errors
+/// As [`decode`], as far as the head goes.
+pub fn head(kind: &str, version: u32, payload: &[u8]) -> Result<Head, Error> {
+    let head = payload::decode(kind, version, payload, KIND, VERSION)?;
+    convert::head_from_wire(&head).map_err(|source| Error::Malformed { kind: KIND, source })
 }
 
 /// The record of a payload.

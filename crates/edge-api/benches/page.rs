@@ -24,7 +24,7 @@ use shared_models::{
     item::{DisplayItem, Item, ItemKind, Market},
     listener::{ListenerContext, UserAttributes, UserSummary},
     plan::{CandidateQuery, RankQuery},
-    slate::{RankedCard, RankedPage, Reason, Slate},
+    slate::{ExplainQuery, Explanation, RankedCard, RankedPage, Reason, Slate},
 };
 use smallvec::smallvec;
 use tower::ServiceExt as _;
@@ -77,6 +77,7 @@ impl Candidates for Instantly {
             shelf: shelf.shelf.clone(),
             rows: (0..ROWS as u32).filter(|row| *row as usize % 5 != index).take(300).collect(),
             dropped: Vec::new(),
+            dropped_items: Vec::new(),
         };
         let report = |name| SourceReport { name, returned: 100, degraded: None, elapsed: Duration::ZERO };
         Ok(CandidateSet {
@@ -110,7 +111,16 @@ impl Ranking for Instantly {
             });
             Slate { shelf: shelf.shelf.clone(), score: 1.0, cards: cards.collect(), reserve: 0, unscored: 0 }
         });
-        Ok(RankedPage { slates: slates.collect(), release: ReleaseId::new("r1").ok(), degraded: Vec::new() })
+        Ok(RankedPage {
+            slates: slates.collect(),
+            release: ReleaseId::new("r1").ok(),
+            degraded: Vec::new(),
+            detail: None,
+        })
+    }
+
+    async fn explain(&self, _: ExplainQuery, _: Deadline) -> Result<Explanation, Failure> {
+        Err(Failure::internal("not_asked", "the bench asks for pages only"))
     }
 }
 
@@ -186,6 +196,7 @@ fn edge(criterion: &mut Criterion) -> Result<(), Box<dyn std::error::Error>> {
         profiles: Arc::<Instantly>::clone(&world),
         ranking: Arc::<Instantly>::clone(&world),
         bus: world,
+        records: None,
     };
     let router = App::build(&config, &runtime, backends)?.router();
     let bearer = format!("Bearer {}", key.expose());

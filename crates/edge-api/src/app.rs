@@ -30,18 +30,20 @@ use crate::{
     config::Config,
     cursors::Cursors,
     event_sink::EventSink,
+    explain::Explainer,
     fallback::{self, Fallbacks, Snapshot},
     limits::{Admission, Bodies, Quotas},
     metrics::Metrics,
     page::DisplayCache,
     plan::{Blueprint, Shape},
     problem::Problem,
-    records::Recorder,
+    records::{Finder, Recorder, keep},
     routes::{
         Edge, Ready,
-        access::{self, ADMIN_SURFACE_MATCHED, SURFACE_ACTION},
-        admin, docs, events, health, items, openapi, surfaces, users,
+        access::{self, ADMIN_SURFACE_MATCHED, RECOMMENDATION, SURFACE_ACTION},
+        admin, docs, events, health, items, openapi, recommendations, surfaces, users,
     },
+    store::Store,
     surfaces::{self as surface_files, Surfaces},
     way::{self, Way},
 };
@@ -81,6 +83,8 @@ pub struct Backends {
     pub ranking: Arc<dyn Ranking>,
     /// Keeps events.
     pub bus: Arc<dyn EventBus>,
+    /// Keeps records of answers, for questions about them; without it there are none.
+    pub records: Option<Arc<dyn Store>>,
 }
 
 /// The edge, built and not yet serving.
@@ -136,14 +140,17 @@ impl App {
         let limits = &config.limits;
         let admission = Arc::new(Admission::new(limits, ready.len() * 2, &tenants, metrics.clone()));
         admission.start(limits, runtime);
+        if let Some(store) = &backends.records {
+            keep::start(Arc::clone(&backends.bus), store, config.store.keep, runtime);
+        }
         let (routes, openapi) = declared();
         let edge = Arc::new(Edge {
             ready,
             surfaces,
             admission: Arc::clone(&admission),
             conductor: Conductor {
-                candidates: backends.candidates,
-                ranking: backends.ranking,
+                candidates: Arc::clone(&backends.candidates),
+                ranking: Arc::clone(&backends.ranking),
                 display: Arc::clone(&display),
                 fallbacks,
                 shares,
@@ -155,6 +162,12 @@ impl App {
                 runtime,
                 metrics.clone(),
             ),
+            finder: Finder::new(backends.records.clone(), config.store.keep, Arc::clone(&runtime.clock)),
+            explainer: Explainer {
+                candidates: backends.candidates,
+                ranking: backends.ranking,
+                display: Arc::clone(&display),
+            },
             cursors: Cursors::new(&config.cursors),
             catalogue: backends.catalogue,
             profiles: backends.profiles,
@@ -231,6 +244,10 @@ fn declared() -> (Router<Arc<Edge>>, utoipa::openapi::OpenApi) {
         .routes(routes!(items::put, items::get, items::delete))
         .routes(routes!(items::batch))
         .routes(routes!(users::put, users::get))
+        .routes(routes!(recommendations::list))
+        .routes(routes!(recommendations::get))
+        .routes(routes!(recommendations::explain))
+        .routes(routes!(recommendations::explain_item))
         .routes(routes!(admin::list))
         .routes(routes!(docs::openapi))
         .routes(routes!(docs::surface_schema))
@@ -239,9 +256,10 @@ fn declared() -> (Router<Arc<Edge>>, utoipa::openapi::OpenApi) {
         .routes(routes!(health::livez))
         .routes(routes!(health::readyz))
         .split_for_parts();
-    // The router matches whole segments: these two are documented under their templates.
+    // The router matches whole segments: these are documented under their templates.
     let router = router
         .route(SURFACE_ACTION, post(surfaces::dispatch))
+        .route(RECOMMENDATION, post(recommendations::replay))
         .route(ADMIN_SURFACE_MATCHED, axum::routing::get(admin::get));
     openapi::complete(&mut document);
     (router, document)

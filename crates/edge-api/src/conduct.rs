@@ -16,7 +16,7 @@ use shared_models::{
     candidates::CandidateSet,
     degraded::{DegradedCause, DegradedLevel, DegradedStage},
     plan::RankQuery,
-    slate::{RankedPage, Slate},
+    slate::{RankDetail, RankedPage, Slate},
     surface::{Fallback, Surface},
 };
 
@@ -75,6 +75,7 @@ pub(crate) struct MadeOf {
     pub(crate) query: RankQuery,
     pub(crate) slates: Vec<Slate>,
     pub(crate) ranking_release: Option<ReleaseId>,
+    pub(crate) detail: Option<RankDetail>,
 }
 
 /// Conducts the services through one page.
@@ -196,14 +197,14 @@ impl Conductor {
         }
         let table = Arc::clone(&query.table);
         let until = end.sooner(budget.mul_f64((1.0 - self.shares.candidates - self.shares.ranking).max(0.0)));
-        let (slates, ranking_release, mut level) = match self.order(query.clone(), until).await {
+        let (slates, ranking_release, detail, mut level) = match self.order(query.clone(), until).await {
             Ok(page) => {
                 stages.extend(page.degraded);
-                (page.slates, page.release, DegradedLevel::None)
+                (page.slates, page.release, page.detail, DegradedLevel::None)
             }
             Err(cause) => {
                 stages.push(DegradedStage::new("ranking", cause));
-                (source_order(&query), None, DegradedLevel::SourceOrder)
+                (source_order(&query), None, None, DegradedLevel::SourceOrder)
             }
         };
         stages.extend(missing_pins(&query, &slates));
@@ -229,7 +230,7 @@ impl Conductor {
             release,
             level,
             stages: Vec::new(),
-            made_of: Some(MadeOf { set, query, slates, ranking_release }),
+            made_of: Some(MadeOf { set, query, slates, ranking_release, detail }),
         })
     }
 

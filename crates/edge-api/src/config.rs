@@ -13,7 +13,7 @@ use service_runtime::{
     telemetry,
 };
 
-use crate::{auth::KeyConfig, cursors};
+use crate::{auth::KeyConfig, cursors, store};
 
 /// The defaults, as they are documented.
 pub const DEFAULTS: &str = include_str!("../config.default.toml");
@@ -44,6 +44,8 @@ pub struct Config {
     pub events: Events,
     /// How decisions are recorded.
     pub records: Records,
+    /// Where decisions are kept for questions about answers.
+    pub store: store::Config,
     /// How cursors are made.
     pub cursors: cursors::Config,
     /// Where the other services are, when they are not in this process.
@@ -372,6 +374,7 @@ impl Validate for Config {
         problems.extend(within("stop", &self.stop));
         problems.extend(within("services.resilience", &services.resilience));
         problems.extend(within("bus", &self.bus));
+        problems.extend(within("store", &self.store));
         problems
     }
 }

@@ -32,6 +32,9 @@ pub mod page;
 
 mod fallback;
 mod records;
+pub mod store;
+
+mod explain;
 
 mod event_sink;
 

@@ -169,6 +169,12 @@ impl Problem {
         self
     }
 
+    /// Whether it is a problem of a code.
+    #[must_use]
+    pub fn is(&self, code: ErrorCode) -> bool {
+        self.code == code
+    }
+
     /// What is wrong, field by field.
     #[must_use]
     pub fn errors(&self) -> &[FieldError] {

@@ -9,7 +9,7 @@ use service_runtime::{
     process::{About, Listening},
 };
 
-use crate::{App, Backends, Config, config::DEFAULTS};
+use crate::{App, Backends, Config, config::DEFAULTS, store};
 
 /// What the process says of itself.
 pub const ABOUT: About = About {
@@ -35,6 +35,7 @@ pub async fn serve(config: Config, runtime: Runtime) -> anyhow::Result<Vec<Liste
         profiles: Arc::new(ProfilesClient::new(candidates)),
         ranking: Arc::new(RankingClient::new(ranking)),
         bus: event_bus::open(&config.bus, &runtime).await?,
+        records: store::open(&config.store).await?,
     };
     let app = App::build(&config, &runtime, backends)?;
     runtime.tasks.work.spawn("http", OnFailure::Stop, app.serve(listener));

@@ -160,6 +160,22 @@ pub struct Gathered {
     pub kept: Vec<u32>,
     /// How many were dropped, by reason.
     pub dropped: Vec<(DropReason, u32)>,
+    /// Which those were, in the order in which they came to the filters, with the source step that ranked each best and
+    /// its place in that source's list.
+    pub dropped_rows: Vec<Dropped>,
+}
+
+/// A row that a group dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dropped {
+    /// The row of [`Merged`].
+    pub row: u32,
+    /// Why.
+    pub reason: DropReason,
+    /// Index of the source step that ranked it best.
+    pub source: u16,
+    /// Its place in that source's list, from 0.
+    pub rank: u32,
 }
 
 /// What a run gives.
@@ -506,20 +522,25 @@ fn gather<Q, K: Key>(query: &Q, merged: &Merged<K>, group: &Group<'_, Q, K>, scr
 
     let mut counts = [0_u32; DropReason::ALL.len()];
     let mut kept = Vec::with_capacity(scratch.ranked.len().min(group.limit));
-    for (_, _, row) in &scratch.ranked {
+    let mut dropped_rows = Vec::new();
+    for (rank, place, row) in &scratch.ranked {
         let Some(key) = key_of(*row) else { continue };
         let dropped = group.filters.iter().find_map(|filter| match filter.judge(query, key) {
             Verdict::Keep => None,
             Verdict::Drop(reason) => Some(reason),
         });
+        let dropped = dropped.or_else(|| (kept.len() == group.limit).then_some(DropReason::OverLimit));
         match dropped {
-            Some(reason) => counts[reason as usize] += 1,
-            None if kept.len() == group.limit => counts[DropReason::OverLimit as usize] += 1,
+            Some(reason) => {
+                counts[reason as usize] += 1;
+                let source = group.sources.get(*place as usize).map_or(u16::MAX, |(source, _)| *source as u16);
+                dropped_rows.push(Dropped { row: *row, reason, source, rank: *rank });
+            }
             None => kept.push(*row),
         }
     }
     let dropped = DropReason::ALL.iter().copied().zip(counts).filter(|(_, count)| *count > 0).collect();
-    Gathered { kept, dropped }
+    Gathered { kept, dropped, dropped_rows }
 }
 
 #[cfg(test)]

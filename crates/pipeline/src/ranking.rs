@@ -76,9 +76,15 @@ pub trait Arrange<Q, P>: Send + Sync {
 
 /// What a run gives: slates in page order, with the index of their group.
 #[derive(Debug)]
-pub struct Ranked<S> {
+pub struct Ranked<S, M, P> {
     /// The slates.
     pub slates: Vec<(usize, S)>,
+    /// Each group's rows that could be scored, best first, before any group chose.
+    pub scored: Vec<Vec<Scored>>,
+    /// The features of all rows.
+    pub matrix: M,
+    /// The predictions of all rows.
+    pub predictions: Vec<P>,
     /// What was missing, slow or skipped.
     pub degraded: Vec<DegradedStage>,
 }
@@ -102,14 +108,14 @@ impl<Q: Send + Sync, M: Send + Sync, P: Send + Sync, A: Arrange<Q, P>> RankingPi
     ///
     /// # Errors
     /// When features cannot be computed, or not even the fallback predictor answers.
-    pub async fn run(&self, query: &Q, rows: usize, deadline: Deadline) -> Result<Ranked<A::Slate>, Failure> {
+    pub async fn run(&self, query: &Q, rows: usize, deadline: Deadline) -> Result<Ranked<A::Slate, M, P>, Failure> {
         let mut degraded = Vec::new();
         let compute = || self.features.compute(query);
         let matrix = self.timed("features", self.features.name(), rows, compute, |_| rows)?;
         let predictions = self.predict(query, &matrix, rows, deadline, &mut degraded).await?;
         let arrange = || Ok(self.arrange(query, &predictions));
-        let (slates, _) = self.timed("select", "all", rows, arrange, |(_, chosen)| *chosen)?;
-        Ok(Ranked { slates, degraded })
+        let (slates, scored, _) = self.timed("select", "all", rows, arrange, |(.., chosen)| *chosen)?;
+        Ok(Ranked { slates, scored, matrix, predictions, degraded })
     }
 
     fn timed<T>(
@@ -182,8 +188,8 @@ impl<Q: Send + Sync, M: Send + Sync, P: Send + Sync, A: Arrange<Q, P>> RankingPi
         predictions
     }
 
-    /// The slates, and how many rows they show.
-    fn arrange(&self, query: &Q, predictions: &[P]) -> (Vec<(usize, A::Slate)>, usize) {
+    /// The slates, each group's scored rows, and how many rows the slates show.
+    fn arrange(&self, query: &Q, predictions: &[P]) -> (Vec<(usize, A::Slate)>, Vec<Vec<Scored>>, usize) {
         let groups = self.arrange.groups(query);
         let mut unscored = vec![0_u32; groups];
         let mut ranked: Vec<Vec<Scored>> = Vec::with_capacity(groups);
@@ -203,10 +209,13 @@ impl<Q: Send + Sync, M: Send + Sync, P: Send + Sync, A: Arrange<Q, P>> RankingPi
         let mut taken = vec![false; predictions.len()];
         let mut slates = Vec::with_capacity(groups);
         let mut shown = 0;
+        let mut free = Vec::new();
         for group in self.arrange.order(query, &ranked) {
-            let Some(rows) = ranked.get_mut(group) else { continue };
-            rows.retain(|scored| !taken.get(scored.row as usize).copied().unwrap_or(true));
-            let slate = self.arrange.select(query, group, rows, predictions, unscored.get(group).copied().unwrap_or(0));
+            let Some(rows) = ranked.get(group) else { continue };
+            free.clear();
+            free.extend(rows.iter().filter(|scored| !taken.get(scored.row as usize).copied().unwrap_or(true)));
+            let slate =
+                self.arrange.select(query, group, &free, predictions, unscored.get(group).copied().unwrap_or(0));
             for row in self.arrange.chosen(&slate) {
                 shown += 1;
                 if let Some(slot) = taken.get_mut(row as usize) {
@@ -215,7 +224,7 @@ impl<Q: Send + Sync, M: Send + Sync, P: Send + Sync, A: Arrange<Q, P>> RankingPi
             }
             slates.push((group, slate));
         }
-        (slates, shown)
+        (slates, ranked, shown)
     }
 }
 

@@ -47,7 +47,7 @@ impl App {
         follow(&models, poll, runtime);
         let mut pipeline = stages::build(pages.scorer_budget, StageMetrics::register(&runtime.metrics, "ranking"));
         pipeline.arrange.counts = Some(metrics.clone());
-        let ranker = Ranker::new(Arc::clone(&models), pipeline, pages, metrics);
+        let ranker = Ranker::new(Arc::clone(&models), pipeline, pages, intake.clone(), metrics);
         Ok(Self { ranking: Arc::new(ranker), release_control: Arc::new(Releases::new(models, intake)) })
     }
 

@@ -58,6 +58,14 @@ pub enum Error {
         /// Which.
         shelf: ShelfId,
     },
+    /// A row is asked about that the table does not have.
+    #[error("rows holds {row}, which is past the table's {rows} rows")]
+    Unknown {
+        /// Which row.
+        row: u32,
+        /// How many there are.
+        rows: usize,
+    },
     /// The deadline passed.
     #[error("deadline passed before the page was ranked")]
     Deadline,
@@ -67,6 +75,9 @@ pub enum Error {
     /// A release cannot be used.
     #[error("release cannot be used")]
     Release(#[source] releases::Error),
+    /// A release's scorer cannot be used by this code.
+    #[error("scorer of the release cannot be used: {0}")]
+    Scorer(#[source] crate::scorers::document::Error),
     /// Work on the blocking pool broke off.
     #[error("background work broke off")]
     Background,
@@ -82,7 +93,9 @@ impl Error {
             | Self::Row { .. }
             | Self::Source { .. }
             | Self::Plan { .. }
+            | Self::Unknown { .. }
             | Self::Shelf { .. } => ErrorCode::InvalidArgument,
+            Self::Scorer(error) => error.code(),
             Self::Deadline => ErrorCode::DeadlineExceeded,
             Self::Stage(failure) => match failure.cause {
                 DegradedCause::Timeout | DegradedCause::Skipped => ErrorCode::DeadlineExceeded,
@@ -103,6 +116,8 @@ impl Error {
             Self::Row { .. } => "unknown_row",
             Self::Source { .. } => "unknown_source",
             Self::Plan { .. } => "invalid_plan",
+            Self::Unknown { .. } => "unknown_row",
+            Self::Scorer(_) => "unusable_scorer",
             Self::Shelf { .. } => "duplicate_shelf",
             Self::Deadline => "deadline_passed",
             Self::Stage(_) => "stage_failed",

@@ -23,6 +23,10 @@ pub mod slate;
 pub mod pipeline;
 pub mod skew;
 
+pub mod contributions;
+pub mod detail;
+mod explain;
+
 pub mod golden;
 pub mod models;
 

@@ -43,6 +43,7 @@ pub struct RankingMetrics {
     new_items: Family<OutcomeLabels, Counter>,
     unscored: Counter,
     passed_over: Counter,
+    explained: Family<OutcomeLabels, Counter>,
     cold: Counter,
     releases: Family<OutcomeLabels, Counter>,
     live: Family<ReleaseLabels, Gauge>,
@@ -63,6 +64,7 @@ impl RankingMetrics {
             new_items: Family::default(),
             unscored: Counter::default(),
             passed_over: Counter::default(),
+            explained: Family::default(),
             cold: Counter::default(),
             releases: Family::default(),
             live: Family::default(),
@@ -86,6 +88,11 @@ impl RankingMetrics {
             "setlist_ranking_passed_over_rows",
             "Candidates that were not scored for want of time",
             this.passed_over.clone(),
+        );
+        metrics.register(
+            "setlist_ranking_explanations",
+            "Pages ranked again for a question about them, by outcome",
+            this.explained.clone(),
         );
         metrics.register("setlist_ranking_cold_pages", "Pages scored without a trained scorer", this.cold.clone());
         metrics.register("setlist_ranking_releases", "Releases looked at, by outcome", this.releases.clone());
@@ -129,6 +136,11 @@ impl RankingMetrics {
 
     pub(crate) fn passed_over(&self, rows: usize) {
         self.passed_over.inc_by(rows as u64);
+    }
+
+    pub(crate) fn explained(&self, failure: Option<shared_models::ErrorCode>) {
+        let outcome = failure.map_or("explained", shared_models::ErrorCode::as_str);
+        self.explained.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
     pub(crate) fn failed(&self, code: shared_models::ErrorCode) {

@@ -20,6 +20,7 @@ use service_runtime::config::{Problem, Validate};
 use shared_models::{Clock, ReleaseId, TenantId};
 
 use crate::{
+    error::Error,
     features::schema_hash,
     golden,
     metrics::RankingMetrics,
@@ -91,7 +92,13 @@ pub struct Models {
     clock: Arc<dyn Clock>,
     metrics: RankingMetrics,
     tenants: RwLock<BTreeMap<TenantId, Arc<Tenant>>>,
+    /// Releases that pages were ranked again with, the last asked for at the end. The lock is held while one is read, so
+    /// that none is read twice at once.
+    pinned: Mutex<Vec<((TenantId, ReleaseId), Arc<Serving>)>>,
 }
+
+/// How many releases that do not serve are kept for pages that are ranked again.
+const PINNED: usize = 2;
 
 impl Models {
     /// Opens the store; nothing serves until the first [`Models::refresh`]. Blocks.
@@ -99,7 +106,13 @@ impl Models {
     /// # Errors
     /// When the folder of releases cannot be made.
     pub fn open(config: &Config, clock: Arc<dyn Clock>, metrics: RankingMetrics) -> Result<Self, releases::Error> {
-        Ok(Self { store: Store::open(&config.path)?, clock, metrics, tenants: RwLock::default() })
+        Ok(Self {
+            store: Store::open(&config.path)?,
+            clock,
+            metrics,
+            tenants: RwLock::default(),
+            pinned: Mutex::default(),
+        })
     }
 
     /// What serves a tenant now; `None` before its first release.
@@ -158,6 +171,36 @@ impl Models {
         adopt(&models);
         self.metrics.release_swapped();
         Ok(())
+    }
+
+    /// A release by id, whether it serves or not: for pages that are ranked again. Those that do not serve are read from
+    /// the store, and the last few are kept. Blocks.
+    ///
+    /// # Errors
+    /// When the release is not there, or is not one that this code can use.
+    pub fn pinned(&self, tenant: &TenantId, id: &ReleaseId) -> Result<Arc<Serving>, Error> {
+        if let Some(serving) = self.serving(tenant).filter(|serving| serving.release.id() == id) {
+            return Ok(serving);
+        }
+        let of_tenant = (tenant.clone(), id.clone());
+        let mut kept = self.pinned.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = kept.iter().position(|(known, _)| *known == of_tenant) {
+            let found = kept.remove(at);
+            let serving = Arc::clone(&found.1);
+            kept.push(found);
+            return Ok(serving);
+        }
+        let previous = self.known(tenant).and_then(|models| models.watch.previous());
+        let release = match previous.filter(|release| release.id() == id) {
+            Some(release) => release,
+            None => Arc::new(self.store.load(tenant, id).map_err(Error::Release)?),
+        };
+        let serving = Arc::new(Serving::new(release).map_err(Error::Scorer)?);
+        if kept.len() == PINNED {
+            kept.remove(0);
+        }
+        kept.push((of_tenant, Arc::clone(&serving)));
+        Ok(serving)
     }
 
     /// What serves a tenant, what served, what was refused.

@@ -15,14 +15,16 @@ use shared_models::{
     component::Action,
     degraded::{DegradedCause, DegradedStage},
     plan::{RankQuery, ShelfRankPlan},
-    slate::{RankedPage, Slate},
+    slate::{ExplainQuery, Explanation, RankedPage, Slate},
 };
 use tracing::field;
 
 use crate::{
     config::Pages,
+    detail,
     error::Error,
-    features,
+    explain::Explainer,
+    features::Matrix,
     first_pass::{self, Pace},
     metrics::RankingMetrics,
     models::Models,
@@ -38,15 +40,23 @@ pub struct Ranker {
     pages: Pages,
     pace: Pace,
     skew: Skew,
+    explainer: Explainer,
     metrics: RankingMetrics,
 }
 
 impl Ranker {
-    /// A ranker of the pages that `pages` allows.
+    /// A ranker of the pages that `pages` allows; questions about pages are answered in `tasks`.
     #[must_use]
-    pub fn new(models: Arc<Models>, pipeline: Pipeline, pages: Pages, metrics: RankingMetrics) -> Self {
+    pub fn new(
+        models: Arc<Models>,
+        pipeline: Pipeline,
+        pages: Pages,
+        tasks: TaskGroup,
+        metrics: RankingMetrics,
+    ) -> Self {
         let skew = Skew::new(pages.sampled_one_in, metrics.features.clone());
-        Self { models, pipeline, pages, pace: Pace::default(), skew, metrics }
+        let explainer = Explainer::new(Arc::clone(&models), &pages, tasks);
+        Self { models, pipeline, pages, pace: Pace::default(), skew, explainer, metrics }
     }
 
     async fn run(&self, query: RankQuery, deadline: Deadline) -> Result<RankedPage, Error> {
@@ -68,12 +78,13 @@ impl Ranker {
         self.pace.observe(rows, started.elapsed());
         let mut slates: Vec<Slate> = ranked.slates.into_iter().filter_map(|(_, slate)| slate).collect();
         if self.skew.wants(page.query.context.seed) {
-            self.sample(&page, &slates);
+            self.sample(&page, &ranked.matrix, &slates);
         }
         let mut degraded = ranked.degraded;
         if !degraded.iter().any(|stage| stage.cause == DegradedCause::NoRelease) {
             degraded.extend(unpredicted(&page));
         }
+        let mut detail = page.query.whole.then(|| detail::of(&page.query, &ranked.matrix, &ranked.scored, &slates));
         if !is_pinned {
             degraded.push(DegradedStage::new(PINNED, DegradedCause::Skipped));
         }
@@ -82,12 +93,15 @@ impl Ranker {
             for card in slates.iter_mut().flat_map(|slate| &mut slate.cards) {
                 card.row = kept.get(card.row as usize).copied().unwrap_or(card.row);
             }
+            if let Some(detail) = &mut detail {
+                detail::renumber(detail, &kept);
+            }
         }
-        Ok(RankedPage { slates, release, degraded })
+        Ok(RankedPage { slates, release, degraded, detail })
     }
 
-    /// Looks at the features of a page's cards. They are computed once more: one page in many pays for it.
-    fn sample(&self, page: &Page, slates: &[Slate]) {
+    /// Looks at the features of a page's cards.
+    fn sample(&self, page: &Page, matrix: &Matrix, slates: &[Slate]) {
         let cards = slates.iter().flat_map(|slate| &slate.cards).map(|card| card.row);
         let span = tracing::info_span!(
             "pipeline.feature_sample",
@@ -96,9 +110,8 @@ impl Ranker {
             features.skew = field::Empty
         );
         let _entered = span.enter();
-        let matrix = features::compute::compute(&page.query, &page.gathered);
         let release = page.serving.as_ref().map(|serving| &*serving.release);
-        if let Some(worst) = self.skew.observe(&page.query.tenant, release, &matrix, cards) {
+        if let Some(worst) = self.skew.observe(&page.query.tenant, release, matrix, cards) {
             span.record("features.moved_most", worst.feature);
             span.record("features.skew", worst.index);
         }
@@ -129,7 +142,7 @@ impl Ranker {
 }
 
 /// The actions that a shelf weighs and the scorer says nothing of.
-fn unpredicted(page: &Page) -> impl Iterator<Item = DegradedStage> {
+pub(crate) fn unpredicted(page: &Page) -> impl Iterator<Item = DegradedStage> {
     let scorer = page.serving.as_ref().and_then(|serving| serving.scorer.as_ref());
     let missing = scorer.map_or([false; ACTIONS], Scorer::missing);
     let is_weighed = |action: usize| page.query.shelves.iter().any(|shelf| shelf.objective.weights()[action] != 0.0);
@@ -137,11 +150,13 @@ fn unpredicted(page: &Page) -> impl Iterator<Item = DegradedStage> {
         .iter()
         .zip(missing)
         .filter(move |(action, missing)| *missing && is_weighed(**action as usize))
-        .map(|(action, _)| DegradedStage::new(format!("scorer.{action}"), DegradedCause::NoRelease))
+        .map(|(action, _)| DegradedStage::new(format!("{SCORER}{action}"), DegradedCause::NoRelease))
 }
 
 /// No page takes longer, whatever its caller allows.
 const LONGEST: Duration = Duration::from_secs(60);
+/// What `degraded` calls the scorer's parts begin with this.
+pub(crate) const SCORER: &str = "scorer.";
 /// What `degraded` says when another release answers than was asked for.
 const PINNED: &str = "release.pinned";
 /// What `degraded` calls the first pass.
@@ -161,6 +176,12 @@ impl Ranking for Ranker {
                 Err(error.into())
             }
         }
+    }
+
+    async fn explain(&self, query: ExplainQuery, deadline: Deadline) -> Result<Explanation, Failure> {
+        let explained = self.explainer.explain(query, deadline).await;
+        self.metrics.explained(explained.as_ref().err().map(Error::code));
+        Ok(explained?)
     }
 }
 
@@ -198,7 +219,7 @@ impl ReleaseControl for Releases {
 }
 
 /// Everything the stages take for granted.
-fn validate(query: &RankQuery, max_candidates: usize) -> Result<(), Error> {
+pub(crate) fn validate(query: &RankQuery, max_candidates: usize) -> Result<(), Error> {
     let rows = query.table.len();
     if rows > max_candidates {
         return Err(Error::TooMany { given: rows, limit: max_candidates });

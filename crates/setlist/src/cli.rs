@@ -1,5 +1,6 @@
 //! The command line: what can be asked of the binary, and nothing of how it is done.
 
+mod explain;
 mod features;
 mod measure;
 pub mod release;
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use service_runtime::cli::Options;
 
+pub use explain::{Explain, Replay};
 pub use features::{CostClass, Features};
 pub use measure::{Evaluate, Part, World};
 
@@ -60,6 +62,12 @@ pub enum Command {
     Features(Features),
     /// Draw a listener's page in the terminal, from a running platform.
     Page(Page),
+    /// Explain an answer of a running platform: why these cards, and why not another.
+    #[command(long_about = explain::ABOUT_EXPLAIN)]
+    Explain(Explain),
+    /// Make answers of a running platform again: the same, or with another release or surface.
+    #[command(long_about = explain::ABOUT_REPLAY)]
+    Replay(Replay),
     /// Measure how long a play takes to change the next page of a running platform.
     Freshness(Freshness),
     /// Make an API key for the edge's configuration.

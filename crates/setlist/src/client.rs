@@ -132,6 +132,21 @@ fn body_of(item: &Item) -> Value {
     })
 }
 
+/// A text as a part of a path or a query: what is no letter, digit, `-`, `.`, `_` or `~` becomes `%` and its bytes in
+/// hexadecimal (RFC 3986).
+#[must_use]
+pub fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            escaped.push(char::from(byte));
+        } else {
+            escaped += &format!("%{byte:02X}");
+        }
+    }
+    escaped
+}
+
 /// Something that a listener did, for [`Client::events`]. What is `None` is left out.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Told<'a> {
@@ -236,13 +251,44 @@ impl Client {
         answer.get("refused").and_then(Value::as_u64).context("the answer does not say how many items were refused")
     }
 
+    /// A page that is recorded whole, so that it can be explained in full and replayed bit for bit.
+    ///
+    /// # Errors
+    /// As [`Client::page`].
+    pub async fn page_recorded_whole(&self, surface: &str, user: &str) -> anyhow::Result<Page> {
+        let body = json!({ "user_id": user, "record_whole": true });
+        let answer = self.post(&format!("/v1/surfaces/{surface}:page"), &body).await?;
+        serde_json::from_value(answer).context("the page has another form than this client knows")
+    }
+
+    /// An answer made again.
+    ///
+    /// # Errors
+    /// As [`Client::page`].
+    pub async fn replay(&self, id: &str, body: &Value) -> anyhow::Result<Value> {
+        self.post(&format!("/v1/recommendations/{id}:replay"), body).await
+    }
+
+    /// Reads a path, with what follows its `?`.
+    ///
+    /// # Errors
+    /// As [`Client::page`].
+    pub async fn get(&self, path: &str) -> anyhow::Result<Value> {
+        let url = format!("{}{path}", self.base);
+        self.answer(&url, self.http.get(&url)).await
+    }
+
     /// Posts a body to a path of the API.
     ///
     /// # Errors
     /// As [`Client::page`].
     pub async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
         let url = format!("{}{path}", self.base);
-        let response = self.http.post(&url).bearer_auth(&self.key).json(body).send().await.with_context(|| {
+        self.answer(&url, self.http.post(&url).json(body)).await
+    }
+
+    async fn answer(&self, url: &str, request: reqwest::RequestBuilder) -> anyhow::Result<Value> {
+        let response = request.bearer_auth(&self.key).send().await.with_context(|| {
             format!("{url} does not answer; is the platform running? (setlist demo, or setlist serve)")
         })?;
         let status = response.status();

@@ -114,6 +114,8 @@ pub struct Edge {
     pub events: edge_api::config::Events,
     /// How decisions are recorded.
     pub records: edge_api::config::Records,
+    /// Where decisions are kept for questions about answers.
+    pub store: edge_api::store::Config,
     /// How cursors are made.
     pub cursors: edge_api::cursors::Config,
 }
@@ -181,8 +183,10 @@ impl Config {
                 *path = data.join(&*path);
             }
         }
-        if let Some(path) = self.candidates.store.url.strip_prefix(SQLITE) {
-            self.candidates.store.url = format!("{SQLITE}{}", data.join(path).display());
+        for url in [&mut self.candidates.store.url, &mut self.edge.store.url] {
+            if let Some(path) = url.strip_prefix(SQLITE) {
+                *url = format!("{SQLITE}{}", data.join(path).display());
+            }
         }
         self
     }
@@ -198,7 +202,7 @@ impl Config {
     /// The edge's configuration.
     #[must_use]
     pub fn edge(&self) -> edge_api::Config {
-        let Edge { http, limits, quota, auth, surfaces, serving, events, records, cursors } = self.edge.clone();
+        let Edge { http, limits, quota, auth, surfaces, serving, events, records, cursors, store } = self.edge.clone();
         edge_api::Config {
             telemetry: self.telemetry.clone(),
             ops: self.ops.clone(),
@@ -217,6 +221,7 @@ impl Config {
             serving,
             events,
             records,
+            store,
             cursors,
         }
     }
@@ -305,6 +310,7 @@ mod tests {
         let config = config.below(Path::new("/srv/setlist"));
         assert_eq!(config.bus.path, Path::new("/srv/setlist/events.db"));
         assert_eq!(config.candidates.store.url, "sqlite:///srv/setlist/candidates.db");
+        assert_eq!(config.edge.store.url, "sqlite:///srv/setlist/edge.db");
         assert_eq!(config.edge.serving.snapshot, Path::new("/srv/setlist/edge"));
         assert_eq!(config.candidates.releases.path, config.ranking.releases.path);
     }

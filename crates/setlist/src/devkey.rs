@@ -54,7 +54,7 @@ pub fn ensure(folder: &Path, tenant: &TenantId) -> anyhow::Result<KeyConfig> {
             .with_context(|| format!("{} is damaged; remove it and {}", entry.display(), text.display()));
     }
     std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
-    let (key, made) = Key::generate(tenant, &[Scope::Serve, Scope::Events, Scope::Catalog, Scope::Admin]);
+    let (key, made) = Key::generate(tenant, &Scope::ALL);
     write(&entry, &serde_json::to_vec(&made)?)?;
     write(&text, key.expose().as_bytes())?;
     Ok(made)

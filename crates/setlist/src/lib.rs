@@ -24,8 +24,10 @@ pub mod world;
 
 pub mod client;
 pub mod draw;
+pub mod explain;
 pub mod freshness;
 pub mod page;
+pub mod replay;
 pub mod tour;
 
 pub mod dead;

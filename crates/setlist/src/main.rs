@@ -25,6 +25,8 @@ fn main() -> ExitCode {
         Command::World(args) => setlist::world::run(&args),
         Command::Features(args) => setlist::features::run(&args),
         Command::Page(args) => setlist::page::run(&args),
+        Command::Explain(args) => setlist::explain::run(&args),
+        Command::Replay(args) => setlist::replay::run(&args),
         Command::Freshness(args) => setlist::freshness::run(&args),
         Command::Key(args) => setlist::keys::run(&args),
         Command::Streams(args) => setlist::streams::run(&args),

@@ -9,7 +9,7 @@ use contracts::{
     grpc::{CandidatesClient, CatalogueClient, ProfilesClient, RankingClient},
     in_process,
 };
-use edge_api::Backends;
+use edge_api::{Backends, store::Store};
 use event_bus::{EventBus, subjects};
 use learning::archive::{Archive, keeping};
 use service_runtime::{
@@ -106,8 +106,12 @@ impl Platform {
         let core = Core::build(config, runtime).await?;
         keeping::compact(&core.archive, &config.archive, runtime);
         let ranking = ranking::App::build(config.ranking(), runtime).await.context("ranking cannot be built")?;
-        let backends =
-            if loopback_grpc { over_loopback(&core, &ranking, runtime)? } else { in_this_process(&core, &ranking) };
+        let records = edge_api::store::open(&config.edge.store).await.context("the edge's store cannot be opened")?;
+        let backends = if loopback_grpc {
+            over_loopback(&core, &ranking, records, runtime)?
+        } else {
+            in_this_process(&core, &ranking, records)
+        };
         let edge = edge_api::App::build(&config.edge(), runtime, backends).context("the edge cannot be built")?;
         Ok(Self { core, ranking, edge })
     }
@@ -119,7 +123,7 @@ impl Platform {
     }
 }
 
-fn in_this_process(core: &Core, ranking: &ranking::App) -> Backends {
+fn in_this_process(core: &Core, ranking: &ranking::App, records: Option<Arc<dyn Store>>) -> Backends {
     let candidates: Arc<dyn Candidates> = Arc::new(in_process::Traced(core.candidates.candidates()));
     let ranking: Arc<dyn Ranking> = Arc::new(in_process::Traced(ranking.ranking()));
     Backends {
@@ -128,12 +132,18 @@ fn in_this_process(core: &Core, ranking: &ranking::App) -> Backends {
         profiles: core.candidates.profiles(),
         ranking,
         bus: Arc::clone(&core.bus),
+        records,
     }
 }
 
 /// The same services behind real gRPC on free ports of the loopback interface: what it costs, and
 /// that it answers alike, can be seen in one process.
-fn over_loopback(core: &Core, ranking: &ranking::App, runtime: &Runtime) -> anyhow::Result<Backends> {
+fn over_loopback(
+    core: &Core,
+    ranking: &ranking::App,
+    records: Option<Arc<dyn Store>>,
+    runtime: &Runtime,
+) -> anyhow::Result<Backends> {
     let candidates = loopback("candidate-generation", core.candidates.grpc_services(), runtime)?;
     let ranking = loopback("ranking", ranking.grpc_services(), runtime)?;
     Ok(Backends {
@@ -142,6 +152,7 @@ fn over_loopback(core: &Core, ranking: &ranking::App, runtime: &Runtime) -> anyh
         profiles: Arc::new(ProfilesClient::new(candidates)),
         ranking: Arc::new(RankingClient::new(ranking)),
         bus: Arc::clone(&core.bus),
+        records,
     })
 }
 

@@ -110,6 +110,21 @@ pub struct ShelfCandidates {
     pub rows: Vec<u32>,
     /// How many were dropped, by reason; reasons with none are left out.
     pub dropped: Vec<(DropReason, u32)>,
+    /// Which those were; empty unless the query asked for it.
+    pub dropped_items: Vec<DroppedItem>,
+}
+
+/// A candidate that a shelf dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DroppedItem {
+    /// Which.
+    pub item: ItemKey,
+    /// Why: each reason is one filter's, but for the limit's.
+    pub reason: DropReason,
+    /// The source that ranked it best: an index of [`CandidateTable::sources`].
+    pub source: u16,
+    /// Its place in that source's list, from 0.
+    pub rank: u32,
 }
 
 /// candidate-generation's answer.

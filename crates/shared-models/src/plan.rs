@@ -106,6 +106,8 @@ pub struct CandidateQuery {
     pub exclude: Vec<ItemKey>,
     /// What to gather.
     pub plan: Arc<CandidatePlan>,
+    /// Whether the answer is recorded whole: then it also tells which candidates were dropped.
+    pub whole: bool,
     /// The release to answer with, while it is the live one or the one before.
     pub release: Option<ReleaseId>,
 }
@@ -203,6 +205,9 @@ pub struct RankQuery {
     pub shelves: Vec<ShelfRankPlan>,
     /// How they are ordered.
     pub order: ShelfOrder,
+    /// Whether the answer is recorded whole: then it also tells the scores of all candidates and the features of the
+    /// cards.
+    pub whole: bool,
     /// The release to answer with, while it is the live one or the one before.
     pub release: Option<ReleaseId>,
 }

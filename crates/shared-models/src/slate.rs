@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use crate::{ItemKey, ReleaseId, ShelfId, component::ReasonCode, degraded::DegradedStage};
+use crate::{ItemKey, ReleaseId, ShelfId, component::ReasonCode, degraded::DegradedStage, plan::RankQuery};
 
 /// Why a card stands where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,4 +57,88 @@ pub struct RankedPage {
     pub release: Option<ReleaseId>,
     /// What was missing, slow or skipped.
     pub degraded: Vec<DegradedStage>,
+    /// What a whole record needs beyond the cards; `None` unless the query asked for it.
+    pub detail: Option<RankDetail>,
+}
+
+/// What a whole record keeps of ranking beyond the cards.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RankDetail {
+    /// The scores of each shelf's candidates, in plan order.
+    pub shelves: Vec<ShelfScores>,
+    /// The feature schema's hash.
+    pub schema: u64,
+    /// The rows whose features follow: those of the cards, in page order.
+    pub rows: Vec<u32>,
+    /// Their features, column after column: all rows' first feature, all rows' second, and so on.
+    pub features: Vec<f32>,
+}
+
+/// One shelf's candidates by score, before any rule of the slate: parallel arrays, best first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ShelfScores {
+    /// Which shelf.
+    pub shelf: ShelfId,
+    /// Rows of the candidate table; one that could not be scored is not among them.
+    pub rows: Vec<u32>,
+    /// Their blended scores, finite.
+    pub scores: Vec<f32>,
+}
+
+/// Which release a page is ranked with again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pinned {
+    /// The one that serves.
+    Live,
+    /// None: with cold scores.
+    Cold,
+    /// This one, live or not.
+    Release(ReleaseId),
+}
+
+/// A page that is to be ranked again and looked at closely.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExplainQuery {
+    /// What was asked, or is asked instead. Rows that stand on no shelf may be among the table's: they are scored, and
+    /// nothing else.
+    pub page: RankQuery,
+    /// With which release.
+    pub release: Pinned,
+    /// The rows to be looked at closely.
+    pub rows: Vec<u32>,
+}
+
+/// A page that was ranked again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Explanation {
+    /// The page, with its detail.
+    pub page: RankedPage,
+    /// What the features are.
+    pub features: Vec<FeatureInfo>,
+    /// What made the score of the rows that were asked for, in the order of the question.
+    pub rows: Vec<RowExplanation>,
+}
+
+/// What a feature is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeatureInfo {
+    /// Its name.
+    pub name: String,
+    /// Its unit, after its transformation.
+    pub unit: String,
+    /// What it says.
+    pub doc: String,
+}
+
+/// What made the score of one row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RowExplanation {
+    /// Which row.
+    pub row: u32,
+    /// Calibrated `P(action)` in the order of [`crate::component::Action::ALL`]; NaN where it could not be scored.
+    pub predictions: [f32; 4],
+    /// The features, as the model reads them.
+    pub values: Vec<f32>,
+    /// How far each feature moves each probability from that of a row of defaults.
+    pub contributions: Vec<[f32; 4]>,
 }

@@ -151,6 +151,7 @@ pub(crate) fn question(plan: CandidatePlan, market: Market) -> CandidateQuery {
         seed_items: Vec::new(),
         exclude: Vec::new(),
         plan: Arc::new(plan),
+        whole: false,
         release: None,
     }
 }

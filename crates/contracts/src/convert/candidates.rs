@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use shared_models::{
-    ReleaseId,
-    candidates::{CandidateSet, ShelfCandidates},
+    ItemKey, ReleaseId,
+    candidates::{CandidateSet, DroppedItem, ShelfCandidates},
     component::{DropReason, FilterParams, SourceParams},
     plan::{CandidatePlan, CandidateQuery, FilterPlan, ShelfCandidatePlan, SourcePlan, SourceUse},
 };
@@ -16,7 +16,7 @@ use super::{
         listener_from_wire, listener_to_wire, release_from_wire, reports_from_wire, reports_to_wire, rows_below,
         table_from_wire, table_to_wire,
     },
-    required,
+    required, same_length,
 };
 use crate::{convert::names::Name, generated::candidates::v1 as wire};
 
@@ -28,6 +28,7 @@ pub(crate) fn query_to_wire(query: CandidateQuery) -> wire::GenerateRequest {
         seed_items: keys_to_wire(query.seed_items),
         exclude: keys_to_wire(query.exclude),
         plan: Some(plan_to_wire(&query.plan)),
+        whole: query.whole,
         release: query.release.map(|release| release.as_str().to_owned()),
     }
 }
@@ -40,6 +41,7 @@ pub(crate) fn query_from_wire(request: wire::GenerateRequest) -> Result<Candidat
         seed_items: keys_from_wire(request.seed_items),
         exclude: keys_from_wire(request.exclude),
         plan: plan_from_wire(request.plan, "plan")?,
+        whole: request.whole,
         release: release_from_wire(request.release.as_deref(), "release")?,
     })
 }
@@ -49,6 +51,7 @@ pub(crate) fn set_to_wire(set: CandidateSet) -> wire::GenerateResponse {
         shelf: shelf.shelf.as_str().to_owned(),
         rows: shelf.rows,
         dropped: dropped_to_wire(&shelf.dropped),
+        dropped_items: dropped_items_to_wire(&shelf.dropped_items),
     };
     wire::GenerateResponse {
         table: Some(table_to_wire(set.table)),
@@ -68,6 +71,7 @@ pub(crate) fn set_from_wire(response: wire::GenerateResponse) -> Result<Candidat
             shelf: name(&shelf.shelf, "shelf")?,
             rows: shelf.rows,
             dropped: dropped_from_wire(shelf.dropped)?,
+            dropped_items: dropped_items_from_wire(shelf.dropped_items, table.sources.len())?,
         })
     })?;
     Ok(CandidateSet {
@@ -86,6 +90,34 @@ pub(crate) fn dropped_to_wire(dropped: &[(DropReason, u32)]) -> Vec<wire::Droppe
 
 pub(crate) fn dropped_from_wire(dropped: Vec<wire::DroppedCount>) -> Result<Vec<(DropReason, u32)>> {
     each(dropped, "dropped", |dropped| Ok((Name::from_wire(dropped.reason, "reason")?, dropped.count)))
+}
+
+pub(crate) fn dropped_items_to_wire(dropped: &[DroppedItem]) -> Option<wire::DroppedItems> {
+    (!dropped.is_empty()).then(|| wire::DroppedItems {
+        items: dropped.iter().map(|dropped| dropped.item.0).collect(),
+        reasons: dropped.iter().map(|dropped| dropped.reason.to_wire()).collect(),
+        sources: dropped.iter().map(|dropped| dropped.source.into()).collect(),
+        ranks: dropped.iter().map(|dropped| dropped.rank).collect(),
+    })
+}
+
+/// The dropped candidates of a table with `known` sources.
+pub(crate) fn dropped_items_from_wire(dropped: Option<wire::DroppedItems>, known: usize) -> Result<Vec<DroppedItem>> {
+    let Some(dropped) = dropped else { return Ok(Vec::new()) };
+    let count = dropped.items.len();
+    same_length(dropped.reasons.len(), count, "dropped_items.reasons")?;
+    same_length(dropped.sources.len(), count, "dropped_items.sources")?;
+    same_length(dropped.ranks.len(), count, "dropped_items.ranks")?;
+    let columns = dropped.items.into_iter().zip(dropped.reasons).zip(dropped.sources).zip(dropped.ranks);
+    columns
+        .map(|(((item, reason), source), rank)| {
+            let source = u16::try_from(source).ok().filter(|source| usize::from(*source) < known).ok_or_else(|| {
+                Malformed::new("dropped_items.sources", format_args!("{source} is none of the table's {known} sources"))
+            })?;
+            let reason = Name::from_wire(reason, "dropped_items.reasons")?;
+            Ok(DroppedItem { item: ItemKey(item), reason, source, rank })
+        })
+        .collect()
 }
 
 pub(crate) fn plan_to_wire(plan: &CandidatePlan) -> wire::CandidatePlan {

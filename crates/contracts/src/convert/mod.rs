@@ -8,6 +8,7 @@ pub(crate) mod names;
 pub(crate) mod page;
 
 pub(crate) mod candidates;
+pub(crate) mod explain;
 pub(crate) mod ranking;
 
 pub(crate) mod catalogue;

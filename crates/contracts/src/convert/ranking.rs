@@ -10,7 +10,7 @@ use shared_models::{
 };
 
 use super::{
-    Malformed, Result, duration_from_wire, duration_to_wire, each, name, narrow,
+    Malformed, Result, duration_from_wire, duration_to_wire, each, explain, name, narrow,
     page::{
         context_from_wire, context_to_wire, degraded_from_wire, degraded_to_wire, ends, keys_from_wire, keys_to_wire,
         listener_from_wire, listener_to_wire, release_from_wire, rows_below, table_from_wire, table_to_wire,
@@ -33,6 +33,7 @@ pub(crate) fn query_to_wire(query: RankQuery) -> wire::RankRequest {
         table: Some(table_to_wire(query.table)),
         shelves: query.shelves.into_iter().map(plan_to_wire).collect(),
         order: query.order.to_wire(),
+        whole: query.whole,
         release: query.release.map(|release| release.as_str().to_owned()),
     }
 }
@@ -47,6 +48,7 @@ pub(crate) fn query_from_wire(request: wire::RankRequest) -> Result<RankQuery> {
         shelves: each(request.shelves, "shelves", |shelf| plan_from_wire(shelf, &table))?,
         table,
         order: Name::from_wire(request.order, "order")?,
+        whole: request.whole,
         release: release_from_wire(request.release.as_deref(), "release")?,
     })
 }
@@ -56,6 +58,7 @@ pub(crate) fn page_to_wire(page: RankedPage) -> wire::RankResponse {
         slates: page.slates.iter().map(slate_to_wire).collect(),
         release: page.release.map(|release| release.as_str().to_owned()),
         degraded: degraded_to_wire(page.degraded),
+        detail: page.detail.map(explain::detail_to_wire),
     }
 }
 
@@ -65,6 +68,10 @@ pub(crate) fn page_from_wire(response: wire::RankResponse, rows: usize) -> Resul
         slates: each(response.slates, "slates", |slate| slate_from_wire(slate, rows))?,
         release: release_from_wire(response.release.as_deref(), "release")?,
         degraded: degraded_from_wire(response.degraded)?,
+        detail: response
+            .detail
+            .map(|detail| explain::detail_from_wire(detail, rows).map_err(|error| error.inside("detail")))
+            .transpose()?,
     })
 }
 

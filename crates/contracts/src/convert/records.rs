@@ -1,16 +1,16 @@
 //! Recommendation records.
 
-use shared_models::{RecommendationId, plan::CandidatePlan};
+use shared_models::{RecommendationId, Timestamp, plan::CandidatePlan};
 
 use super::{
     Result, candidates, duration_from_wire, duration_to_wire, each,
     events::{uuid_from_wire, uuid_to_wire},
-    name, optional_name, page, ranking, required,
+    explain, name, narrow, optional_name, page, ranking, required,
 };
 use crate::{
     convert::names::Name,
     generated::records::v1 as wire,
-    records::{RecommendationRecord, ShelfSummary, Variant},
+    records::{Head, RecommendationRecord, ShelfSummary, Variant},
 };
 
 /// The record's message, without its candidate plan. What nobody else holds is moved.
@@ -19,6 +19,7 @@ pub(crate) fn record_to_wire(record: RecommendationRecord) -> wire::Recommendati
         shelf: shelf.shelf.as_str().to_owned(),
         kept: shelf.kept,
         dropped: candidates::dropped_to_wire(&shelf.dropped),
+        dropped_items: candidates::dropped_items_to_wire(&shelf.dropped_items),
     };
     let variant = |variant: Variant| wire::Variant { experiment: variant.experiment, variant: variant.variant };
     wire::RecommendationRecord {
@@ -46,6 +47,10 @@ pub(crate) fn record_to_wire(record: RecommendationRecord) -> wire::Recommendati
         degraded: page::degraded_to_wire(record.degraded),
         elapsed: Some(duration_to_wire(record.elapsed)),
         trace_id: record.trace_id,
+        detail: record.detail.map(explain::detail_to_wire),
+        flat: record.flat,
+        limit: record.limit.map(u32::from),
+        explore: record.explore,
     }
 }
 
@@ -78,10 +83,15 @@ pub(crate) fn record_from_wire(record: wire::RecommendationRecord) -> Result<Rec
                 shelf: name(&shelf.shelf, "shelf")?,
                 kept: shelf.kept,
                 dropped: candidates::dropped_from_wire(shelf.dropped)?,
+                dropped_items: candidates::dropped_items_from_wire(shelf.dropped_items, table.sources.len())?,
             })
         })?,
         sources: page::reports_from_wire(record.sources)?,
         slates: each(record.slates, "slates", |slate| ranking::slate_from_wire(slate, table.len()))?,
+        detail: record
+            .detail
+            .map(|detail| explain::detail_from_wire(detail, table.len()).map_err(|error| error.inside("detail")))
+            .transpose()?,
         table,
         candidates_release: page::release_from_wire(record.candidates_release.as_deref(), "candidates_release")?,
         ranking_release: page::release_from_wire(record.ranking_release.as_deref(), "ranking_release")?,
@@ -89,5 +99,43 @@ pub(crate) fn record_from_wire(record: wire::RecommendationRecord) -> Result<Rec
         degraded: page::degraded_from_wire(record.degraded)?,
         elapsed: duration_from_wire(required(record.elapsed, "elapsed")?, "elapsed")?,
         trace_id: record.trace_id,
+        flat: record.flat,
+        limit: record.limit.map(|limit| narrow(limit, "limit")).transpose()?,
+        explore: record.explore,
+    })
+}
+
+/// The fields of the record's message that it is filed by; what else is in the bytes is skipped.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct WireHead {
+    #[prost(bytes = "vec", tag = "1")]
+    id: Vec<u8>,
+    #[prost(string, tag = "2")]
+    tenant: String,
+    #[prost(string, optional, tag = "3")]
+    user: Option<String>,
+    #[prost(string, tag = "4")]
+    surface: String,
+    #[prost(message, optional, tag = "7")]
+    context: Option<WireMoment>,
+    #[prost(bool, tag = "15")]
+    whole: bool,
+}
+
+/// The field of the context's message that says when.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub(crate) struct WireMoment {
+    #[prost(int64, tag = "1")]
+    now_ms: i64,
+}
+
+pub(crate) fn head_from_wire(head: &WireHead) -> Result<Head> {
+    Ok(Head {
+        id: RecommendationId(uuid_from_wire(&head.id, "id")?),
+        tenant: name(&head.tenant, "tenant")?,
+        user: optional_name(head.user.as_deref(), "user")?,
+        surface: name(&head.surface, "surface")?,
+        made_at: Timestamp(required(head.context, "context")?.now_ms),
+        whole: head.whole,
     })
 }

@@ -109,6 +109,9 @@ pub struct GenerateRequest {
     /// What to gather.
     #[prost(message, optional, tag = "6")]
     pub plan: ::core::option::Option<CandidatePlan>,
+    /// Whether the answer is recorded whole: then it also tells which candidates were dropped.
+    #[prost(bool, tag = "10")]
+    pub whole: bool,
     /// The release to answer with, while it is the live one or the one before; another answers where it is neither, and
     /// `degraded` says so.
     #[prost(string, optional, tag = "20")]
@@ -124,6 +127,22 @@ pub struct DroppedCount {
     #[prost(uint32, tag = "2")]
     pub count: u32,
 }
+/// Candidates that a shelf dropped, as parallel arrays.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DroppedItems {
+    /// Keys of the items.
+    #[prost(fixed64, repeated, tag = "1")]
+    pub items: ::prost::alloc::vec::Vec<u64>,
+    /// Why: each reason is one filter's, but for the limit's.
+    #[prost(enumeration = "super::super::common::v1::DropReason", repeated, tag = "2")]
+    pub reasons: ::prost::alloc::vec::Vec<i32>,
+    /// The source that ranked it best: an index of the table's sources.
+    #[prost(uint32, repeated, tag = "3")]
+    pub sources: ::prost::alloc::vec::Vec<u32>,
+    /// Its place in that source's list, from 0.
+    #[prost(uint32, repeated, tag = "4")]
+    pub ranks: ::prost::alloc::vec::Vec<u32>,
+}
 /// One shelf's share of the table: row numbers, so that a candidate of five shelves is sent once.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ShelfCandidates {
@@ -136,6 +155,9 @@ pub struct ShelfCandidates {
     /// What was dropped; reasons with none are left out.
     #[prost(message, repeated, tag = "3")]
     pub dropped: ::prost::alloc::vec::Vec<DroppedCount>,
+    /// Which those were; absent unless the question asked for it.
+    #[prost(message, optional, tag = "10")]
+    pub dropped_items: ::core::option::Option<DroppedItems>,
 }
 /// The candidates of a page, and who listens: the listener travels with them so that ranking needs no
 /// table of users and cannot see a later profile than the candidates did.

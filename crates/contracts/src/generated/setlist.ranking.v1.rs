@@ -174,6 +174,35 @@ pub struct Slate {
     #[prost(float, repeated, tag = "20")]
     pub propensity_errors: ::prost::alloc::vec::Vec<f32>,
 }
+/// One shelf's candidates by score, before any rule of the slate: parallel arrays, best first.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ShelfScores {
+    /// Which shelf.
+    #[prost(string, tag = "1")]
+    pub shelf: ::prost::alloc::string::String,
+    /// Rows of the candidate table; one that could not be scored is not among them.
+    #[prost(uint32, repeated, tag = "2")]
+    pub rows: ::prost::alloc::vec::Vec<u32>,
+    /// Their blended scores.
+    #[prost(float, repeated, tag = "3")]
+    pub scores: ::prost::alloc::vec::Vec<f32>,
+}
+/// What a whole record keeps of ranking beyond the cards.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RankDetail {
+    /// The scores of each shelf's candidates, in plan order.
+    #[prost(message, repeated, tag = "1")]
+    pub shelves: ::prost::alloc::vec::Vec<ShelfScores>,
+    /// The hash of the feature schema.
+    #[prost(fixed64, tag = "2")]
+    pub schema: u64,
+    /// The rows whose features follow: those of the cards, in page order.
+    #[prost(uint32, repeated, tag = "3")]
+    pub rows: ::prost::alloc::vec::Vec<u32>,
+    /// Their features, column after column: all rows' first feature, all rows' second, and so on.
+    #[prost(float, repeated, tag = "4")]
+    pub features: ::prost::alloc::vec::Vec<f32>,
+}
 /// One page's question. It holds candidates, facts and listener: ranking reads no table of items or
 /// users, so the same request and release give the same answer.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -199,6 +228,10 @@ pub struct RankRequest {
     /// How they are ordered.
     #[prost(enumeration = "super::super::common::v1::ShelfOrder", tag = "7")]
     pub order: i32,
+    /// Whether the answer is recorded whole: then it also tells the scores of all candidates and the features of the
+    /// cards.
+    #[prost(bool, tag = "10")]
+    pub whole: bool,
     /// The release to answer with, while it is the live one or the one before; another answers where it is neither, and
     /// `degraded` says so.
     #[prost(string, optional, tag = "20")]
@@ -217,6 +250,72 @@ pub struct RankResponse {
     /// What was missing, slow or skipped.
     #[prost(message, repeated, tag = "3")]
     pub degraded: ::prost::alloc::vec::Vec<super::super::common::v1::DegradedStage>,
+    /// What a whole record needs beyond the cards; absent unless the question asked for it.
+    #[prost(message, optional, tag = "10")]
+    pub detail: ::core::option::Option<RankDetail>,
+}
+/// A page that is to be ranked again and looked at closely.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ExplainRequest {
+    /// What was asked, or is asked instead. Rows that stand on no shelf may be among the table's: they are scored, and
+    /// nothing else.
+    #[prost(message, optional, tag = "1")]
+    pub page: ::core::option::Option<RankRequest>,
+    /// With which release; with none where `cold` says so, else with the one that serves.
+    #[prost(string, optional, tag = "2")]
+    pub release: ::core::option::Option<::prost::alloc::string::String>,
+    /// Whether no release is to be used.
+    #[prost(bool, tag = "3")]
+    pub cold: bool,
+    /// The rows to be looked at closely.
+    #[prost(uint32, repeated, tag = "4")]
+    pub rows: ::prost::alloc::vec::Vec<u32>,
+}
+/// What a feature is.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FeatureInfo {
+    /// Its name.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Its unit, after its transformation.
+    #[prost(string, tag = "2")]
+    pub unit: ::prost::alloc::string::String,
+    /// What it says.
+    #[prost(string, tag = "3")]
+    pub doc: ::prost::alloc::string::String,
+}
+/// What made the score of one row.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RowExplanation {
+    /// Which row.
+    #[prost(uint32, tag = "1")]
+    pub row: u32,
+    /// Calibrated probabilities, one for each of the answer's `actions`; NaN where the row could not be scored.
+    #[prost(float, repeated, tag = "2")]
+    pub predictions: ::prost::alloc::vec::Vec<f32>,
+    /// The features, as the model reads them.
+    #[prost(float, repeated, tag = "3")]
+    pub values: ::prost::alloc::vec::Vec<f32>,
+    /// How far each feature moves each probability from that of a row of defaults: for each feature, one for each of the
+    /// answer's `actions`.
+    #[prost(float, repeated, tag = "4")]
+    pub contributions: ::prost::alloc::vec::Vec<f32>,
+}
+/// A page that was ranked again.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ExplainResponse {
+    /// The page, with its detail.
+    #[prost(message, optional, tag = "1")]
+    pub page: ::core::option::Option<RankResponse>,
+    /// What the features are.
+    #[prost(message, repeated, tag = "2")]
+    pub features: ::prost::alloc::vec::Vec<FeatureInfo>,
+    /// Which actions the rows speak of.
+    #[prost(enumeration = "super::super::common::v1::Action", repeated, tag = "3")]
+    pub actions: ::prost::alloc::vec::Vec<i32>,
+    /// The rows that were asked for, in the order of the question.
+    #[prost(message, repeated, tag = "4")]
+    pub rows: ::prost::alloc::vec::Vec<RowExplanation>,
 }
 /// Generated client implementations.
 pub mod ranking_service_client {
@@ -334,6 +433,32 @@ pub mod ranking_service_client {
                 .insert(GrpcMethod::new("setlist.ranking.v1.RankingService", "Rank"));
             self.inner.unary(req, path, codec).await
         }
+        /// Ranks a page again, with the release it was ranked with or with another, and tells what made the scores of some of
+        /// its rows. For questions about an answer, never on the way to one.
+        pub async fn explain(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ExplainRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ExplainResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/setlist.ranking.v1.RankingService/Explain",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("setlist.ranking.v1.RankingService", "Explain"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -356,6 +481,12 @@ pub mod ranking_service_server {
             &self,
             request: tonic::Request<super::RankRequest>,
         ) -> std::result::Result<tonic::Response<super::RankResponse>, tonic::Status>;
+        /// Ranks a page again, with the release it was ranked with or with another, and tells what made the scores of some of
+        /// its rows. For questions about an answer, never on the way to one.
+        async fn explain(
+            &self,
+            request: tonic::Request<super::ExplainRequest>,
+        ) -> std::result::Result<tonic::Response<super::ExplainResponse>, tonic::Status>;
     }
     /// Scores candidates and arranges them into slates.
     #[derive(Debug)]
@@ -463,6 +594,51 @@ pub mod ranking_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RankSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/setlist.ranking.v1.RankingService/Explain" => {
+                    #[allow(non_camel_case_types)]
+                    struct ExplainSvc<T: RankingService>(pub Arc<T>);
+                    impl<
+                        T: RankingService,
+                    > tonic::server::UnaryService<super::ExplainRequest>
+                    for ExplainSvc<T> {
+                        type Response = super::ExplainResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ExplainRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as RankingService>::explain(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ExplainSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

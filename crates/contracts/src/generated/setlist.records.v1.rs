@@ -11,6 +11,11 @@ pub struct ShelfSummary {
     /// What was dropped.
     #[prost(message, repeated, tag = "3")]
     pub dropped: ::prost::alloc::vec::Vec<super::super::candidates::v1::DroppedCount>,
+    /// Which those were; absent unless the record is whole.
+    #[prost(message, optional, tag = "10")]
+    pub dropped_items: ::core::option::Option<
+        super::super::candidates::v1::DroppedItems,
+    >,
 }
 /// An experiment's variant that the answer was in.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -101,4 +106,16 @@ pub struct RecommendationRecord {
     /// The trace of the request, when it was traced.
     #[prost(string, optional, tag = "24")]
     pub trace_id: ::core::option::Option<::prost::alloc::string::String>,
+    /// What ranking said beyond the cards; absent unless the record is whole.
+    #[prost(message, optional, tag = "30")]
+    pub detail: ::core::option::Option<super::super::ranking::v1::RankDetail>,
+    /// What the answer looked like: one flat slate, or shelves.
+    #[prost(bool, tag = "31")]
+    pub flat: bool,
+    /// The most cards that the request allowed on a shelf.
+    #[prost(uint32, optional, tag = "32")]
+    pub limit: ::core::option::Option<u32>,
+    /// Whether the request let positions be drawn at random.
+    #[prost(bool, tag = "33")]
+    pub explore: bool,
 }

@@ -10,7 +10,7 @@ use shared_models::{
     item::{DisplayItem, Item, Market},
     listener::{UserAttributes, UserSummary},
     plan::{CandidateQuery, RankQuery},
-    slate::RankedPage,
+    slate::{ExplainQuery, Explanation, RankedPage},
 };
 
 /// A call as a service sees it.
@@ -18,6 +18,7 @@ use shared_models::{
 pub(crate) enum Asked {
     Generate(CandidateQuery),
     Rank(RankQuery),
+    Explain(ExplainQuery),
     PutItems(TenantId, Vec<Item>),
     Item(TenantId, ItemId),
     DeleteItem(TenantId, ItemId),
@@ -35,6 +36,7 @@ pub(crate) enum Asked {
 pub(crate) enum Answer {
     Set(CandidateSet),
     Page(RankedPage),
+    Explanation(Explanation),
     Puts(Vec<Result<Put, Failure>>),
     Item(Item),
     Existed(bool),
@@ -112,6 +114,10 @@ impl Candidates for Fake {
 impl Ranking for Fake {
     async fn rank(&self, query: RankQuery, deadline: Deadline) -> Result<RankedPage, Failure> {
         expect!(self, Asked::Rank(query), deadline, Answer::Page(page) => page)
+    }
+
+    async fn explain(&self, query: ExplainQuery, deadline: Deadline) -> Result<Explanation, Failure> {
+        expect!(self, Asked::Explain(query), deadline, Answer::Explanation(explanation) => explanation)
     }
 }
 

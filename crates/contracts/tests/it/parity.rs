@@ -55,6 +55,10 @@ fn pages_are_the_same_in_process_and_over_grpc() {
         let query = draw.rank_query(rows, shelves);
         let page = draw.ranked_page(rows, if rows == 0 { 0 } else { shelves });
         runtime.block_on(same(sandbox, Answer::Page(page), |services| services.ranking.rank(query.clone(), soon()))).unwrap();
+
+        let query = draw.explain_query(rows, shelves);
+        let explanation = draw.explanation(rows, if rows == 0 { 0 } else { shelves });
+        runtime.block_on(same(sandbox, Answer::Explanation(explanation), |services| services.ranking.explain(query.clone(), soon()))).unwrap();
     });
 }
 

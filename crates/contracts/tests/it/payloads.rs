@@ -22,6 +22,9 @@ proptest! {
     fn records_are_read_back_as_they_were(seed: u64, rows in 1..150_usize, shelves in 0..6_usize) {
         let record = Draw(seed).record(rows, shelves);
         let payload = records::encode(&record);
+        let head = records::head(records::KIND, records::VERSION, &payload).unwrap();
+        prop_assert_eq!((head.id, head.made_at, head.whole), (record.id, record.context.now, record.table_complete));
+        prop_assert_eq!((&head.tenant, &head.user, &head.surface), (&record.tenant, &record.user, &record.surface));
         prop_assert_eq!(records::decode(records::KIND, records::VERSION, &payload).unwrap(), record);
     }
 

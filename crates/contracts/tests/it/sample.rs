@@ -9,7 +9,7 @@ use contracts::{
 use shared_models::{
     ErrorCode, EventId, ItemId, ItemKey, RecommendationId, ReleaseId, Seed, ShelfId, SurfaceId, TenantId, Timestamp,
     UserId,
-    candidates::{CandidateSet, CandidateTable, Evidence, ShelfCandidates},
+    candidates::{CandidateSet, CandidateTable, DroppedItem, Evidence, ShelfCandidates},
     component::{Action, DropReason, Fact, FilterName, FilterParams, ReasonCode, SourceName, SourceParams},
     degraded::{DegradedCause, DegradedLevel, DegradedStage, SourceReport},
     event::{Event, EventKind},
@@ -20,7 +20,10 @@ use shared_models::{
         CandidatePlan, CandidateQuery, FilterPlan, Objective, Pin, RankQuery, RequestContext, ShelfCandidatePlan,
         ShelfOrder, ShelfRankPlan, SlatePlan, SourcePlan, SourceUse,
     },
-    slate::{RankedCard, RankedPage, Reason, Slate},
+    slate::{
+        ExplainQuery, Explanation, FeatureInfo, Pinned, RankDetail, RankedCard, RankedPage, Reason, RowExplanation,
+        ShelfScores, Slate,
+    },
 };
 use uuid::Uuid;
 
@@ -261,21 +264,38 @@ impl Draw {
             seed_items: self.keys(3),
             exclude: self.keys(30),
             plan: self.candidate_plan(shelves),
+            whole: self.yes(),
             release: self.maybe(Self::release),
         }
     }
 
     pub(crate) fn candidate_set(&mut self, rows: usize, shelves: usize) -> CandidateSet {
+        let table = self.table(rows);
         CandidateSet {
-            table: self.table(rows),
             shelves: (0..shelves)
-                .map(|_| ShelfCandidates { shelf: self.shelf(), rows: self.rows(rows), dropped: self.dropped() })
+                .map(|_| ShelfCandidates {
+                    shelf: self.shelf(),
+                    rows: self.rows(rows),
+                    dropped: self.dropped(),
+                    dropped_items: self.dropped_items(table.sources.len()),
+                })
                 .collect(),
+            table,
             listener: self.listener(),
             sources: self.reports(),
             degraded: self.degraded(),
             release: self.maybe(Self::release),
         }
+    }
+
+    fn dropped_items(&mut self, sources: usize) -> Vec<DroppedItem> {
+        let most = if sources == 0 { 0 } else { 5 };
+        self.list(most, |draw| DroppedItem {
+            item: draw.key(),
+            reason: draw.pick(DropReason::ALL),
+            source: draw.below(sources) as u16,
+            rank: draw.number(),
+        })
     }
 
     fn rank_plan(&mut self, table: &CandidateTable) -> ShelfRankPlan {
@@ -323,6 +343,7 @@ impl Draw {
             shelves: (0..shelves).map(|_| self.rank_plan(&table)).collect(),
             table,
             order: self.pick(&[ShelfOrder::ByScore, ShelfOrder::Fixed]),
+            whole: self.yes(),
             release: self.maybe(Self::release),
         }
     }
@@ -353,12 +374,58 @@ impl Draw {
             slates: (0..shelves).map(|_| self.slate(rows)).collect(),
             release: self.maybe(Self::release),
             degraded: self.degraded(),
+            detail: self.maybe(|draw| draw.detail(rows, shelves)),
+        }
+    }
+
+    fn detail(&mut self, rows: usize, shelves: usize) -> RankDetail {
+        let shown = self.rows(rows);
+        RankDetail {
+            shelves: (0..shelves)
+                .map(|_| {
+                    let rows = self.rows(rows);
+                    let scores = rows.iter().map(|_| self.score()).collect();
+                    ShelfScores { shelf: self.shelf(), rows, scores }
+                })
+                .collect(),
+            schema: self.bits(),
+            features: (0..shown.len() * 3).map(|_| self.score()).collect(),
+            rows: shown,
+        }
+    }
+
+    pub(crate) fn explain_query(&mut self, rows: usize, shelves: usize) -> ExplainQuery {
+        let page = self.rank_query(rows, shelves);
+        let release = match self.below(3) {
+            0 => Pinned::Live,
+            1 => Pinned::Cold,
+            _ => Pinned::Release(self.release()),
+        };
+        ExplainQuery { page, release, rows: self.rows(rows) }
+    }
+
+    pub(crate) fn explanation(&mut self, rows: usize, shelves: usize) -> Explanation {
+        let features = self.list(4, |draw| FeatureInfo { name: draw.word(), unit: draw.word(), doc: draw.word() });
+        let explained = self.rows(rows);
+        Explanation {
+            page: self.ranked_page(rows, shelves),
+            rows: explained
+                .into_iter()
+                .map(|row| RowExplanation {
+                    row,
+                    predictions: std::array::from_fn(|_| self.share()),
+                    values: features.iter().map(|_| self.score()).collect(),
+                    contributions: features.iter().map(|_| std::array::from_fn(|_| self.share())).collect(),
+                })
+                .collect(),
+            features,
         }
     }
 
     pub(crate) fn record(&mut self, rows: usize, shelves: usize) -> RecommendationRecord {
         let candidates = self.candidate_query(shelves);
         let rank = self.rank_query(rows, shelves);
+        let sources = rank.table.sources.len();
         RecommendationRecord {
             id: RecommendationId(Uuid::from_u64_pair(self.bits(), self.bits())),
             tenant: candidates.tenant,
@@ -376,7 +443,12 @@ impl Draw {
             table: rank.table,
             table_complete: true,
             shelves: (0..shelves)
-                .map(|_| ShelfSummary { shelf: self.shelf(), kept: self.number(), dropped: self.dropped() })
+                .map(|_| ShelfSummary {
+                    shelf: self.shelf(),
+                    kept: self.number(),
+                    dropped: self.dropped(),
+                    dropped_items: self.dropped_items(sources),
+                })
                 .collect(),
             sources: self.reports(),
             slates: (0..shelves).map(|_| self.slate(rows)).collect(),
@@ -386,6 +458,10 @@ impl Draw {
             degraded: self.degraded(),
             elapsed: self.span(),
             trace_id: self.maybe(Self::slug),
+            detail: self.maybe(|draw| draw.detail(rows, shelves)),
+            flat: self.yes(),
+            limit: self.maybe(|draw| draw.bits() as u16),
+            explore: self.yes(),
         }
     }
 

@@ -29,13 +29,15 @@ pub enum Scope {
     Events,
     /// Read and write items and users.
     Catalog,
+    /// Read what was answered to listeners, and why.
+    Explain,
     /// Read and change how the platform works.
     Admin,
 }
 
 impl Scope {
     /// All scopes.
-    pub const ALL: [Self; 4] = [Self::Serve, Self::Events, Self::Catalog, Self::Admin];
+    pub const ALL: [Self; 5] = [Self::Serve, Self::Events, Self::Catalog, Self::Explain, Self::Admin];
 
     /// The scope as it stands in configuration and documentation.
     #[must_use]
@@ -44,6 +46,7 @@ impl Scope {
             Self::Serve => "serve",
             Self::Events => "events",
             Self::Catalog => "catalog",
+            Self::Explain => "explain",
             Self::Admin => "admin",
         }
     }

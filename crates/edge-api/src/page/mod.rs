@@ -11,6 +11,7 @@ pub(crate) use answer::Answer;
 pub use answer::{CardBody, Degraded, EvidenceItem, FlatAnswer, PageAnswer, ReasonBody, ShelfBody, StageBody};
 pub(crate) use assemble::{assemble, keys_of, source_order};
 pub use display::DisplayCache;
+pub(crate) use display::Displayed;
 pub(crate) use reason::Reasons;
 
 use std::sync::Arc;

@@ -68,6 +68,8 @@ pub struct Ask {
     pub shape: Shape,
     /// How long the answer may take, when the client says so.
     pub budget: Option<Duration>,
+    /// Whether the answer is recorded whole, with all candidates.
+    pub whole: bool,
     /// The answers before this one; `None` where it is the first.
     pub continuation: Option<Continuation>,
 }
@@ -141,6 +143,7 @@ impl Blueprint {
             seed_items: ask.seed_items.clone(),
             exclude: ask.exclude.clone(),
             plan,
+            whole: ask.whole,
             release: ask.releases().candidates,
         }
     }
@@ -157,6 +160,7 @@ impl Blueprint {
             table: Arc::clone(&set.table),
             shelves,
             order: self.order,
+            whole: ask.whole,
             release: ask.releases().ranking,
         }
     }

@@ -3,6 +3,9 @@
 //! An answer never waits for its record: where the queue is full the record is dropped and counted. Must
 //! not know HTTP.
 
+mod find;
+pub(crate) mod keep;
+
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use contracts::{
@@ -14,8 +17,10 @@ use service_runtime::{
     CancellationToken, OnFailure, Runtime,
     trace::{self, TraceParent},
 };
-use shared_models::{Clock, UserKey};
+use shared_models::{Clock, Seed, UserKey};
 use tokio::{sync::mpsc, time::Instant};
+
+pub(crate) use find::Finder;
 
 use crate::{config, metrics::Metrics};
 
@@ -26,6 +31,8 @@ const BATCH: usize = 64;
 #[derive(Clone)]
 pub(crate) struct Recorder {
     queue: mpsc::Sender<Waiting>,
+    /// The share of records that hold all candidates.
+    complete_share: f64,
     metrics: Metrics,
 }
 
@@ -39,7 +46,7 @@ struct Waiting {
 }
 
 impl Recorder {
-    /// Starts the publishing task. One record in `complete_share` holds all candidates, the rest those shown.
+    /// Starts the publishing task.
     pub(crate) fn start(
         bus: Arc<dyn EventBus>,
         partitions: u16,
@@ -52,7 +59,6 @@ impl Recorder {
             bus,
             partitions,
             linger: config.linger,
-            complete_share: config.complete_share,
             clock: Arc::clone(&runtime.clock),
             metrics: metrics.clone(),
         };
@@ -61,7 +67,13 @@ impl Recorder {
             publisher.run(rx, stop).await;
             Ok::<(), Infallible>(())
         });
-        Self { queue: tx, metrics }
+        Self { queue: tx, complete_share: config.complete_share, metrics }
+    }
+
+    /// Whether the answer of this seed is recorded whole, with all candidates; the others hold what was shown. The seed is
+    /// a uniform draw that the request already has.
+    pub(crate) fn is_whole(&self, seed: Seed) -> bool {
+        seed.0 as f64 / u64::MAX as f64 <= self.complete_share && self.complete_share > 0.0
     }
 
     /// Puts the record of the current request into the queue, or drops it.
@@ -77,7 +89,6 @@ struct Publisher {
     bus: Arc<dyn EventBus>,
     partitions: u16,
     linger: Duration,
-    complete_share: f64,
     clock: Arc<dyn Clock>,
     metrics: Metrics,
 }
@@ -128,9 +139,7 @@ impl Publisher {
     }
 
     fn message(&self, Waiting { record, plan, .. }: Waiting) -> (Subject, Envelope) {
-        // The seed is a uniform draw that the request already has.
-        let draw = record.context.seed.0 as f64 / u64::MAX as f64;
-        let record = if draw < self.complete_share { record } else { record.shown_only() };
+        let record = if record.table_complete { record } else { record.shown_only() };
         let partition = record.user.as_ref().map_or(0, |user| UserKey::of(user).partition(self.partitions));
         let subject = subjects::recommendations(&record.tenant, partition);
         let envelope = Envelope {

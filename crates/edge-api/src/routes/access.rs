@@ -47,6 +47,7 @@ macro_rules! route {
 const SERVE: Access = Access::Key(Scope::Serve);
 const EVENTS: Access = Access::Key(Scope::Events);
 const CATALOG: Access = Access::Key(Scope::Catalog);
+const EXPLAIN: Access = Access::Key(Scope::Explain);
 const ADMIN: Access = Access::Key(Scope::Admin);
 
 const LOOKS: Option<Class> = Some(Class::Page);
@@ -59,6 +60,9 @@ pub(crate) const PAGE: &str = "/v1/surfaces/{surface}:page";
 pub(crate) const RECOMMEND: &str = "/v1/surfaces/{surface}:recommend";
 /// The router cannot match a suffix: it hands over what follows, and `surfaces` reads the verb.
 pub(crate) const SURFACE_ACTION: &str = "/v1/surfaces/{*surface_action}";
+pub(crate) const RECOMMENDATION: &str = "/v1/recommendations/{id}";
+/// The router hands over `{id}:replay` as the id.
+pub(crate) const REPLAY: &str = "/v1/recommendations/{id}:replay";
 const ADMIN_SURFACE: &str = "/v1/admin/surfaces/{surface}";
 /// Names of surfaces may hold `/`.
 pub(crate) const ADMIN_SURFACE_MATCHED: &str = "/v1/admin/surfaces/{*surface}";
@@ -75,6 +79,11 @@ pub const ROUTES: &[Route] = &[
     route!("POST", "/v1/items:batch", CATALOG, BESIDE),
     route!("PUT", "/v1/users/{id}", CATALOG, ASKS),
     route!("GET", "/v1/users/{id}", CATALOG, ASKS),
+    route!("GET", "/v1/recommendations", EXPLAIN, BESIDE),
+    route!("GET", "/v1/recommendations/{id}", EXPLAIN, BESIDE),
+    route!("GET", "/v1/recommendations/{id}/explain", EXPLAIN, BESIDE),
+    route!("GET", "/v1/recommendations/{id}/explain/{item}", EXPLAIN, BESIDE),
+    route!("POST", "/v1/recommendations/{id}:replay", EXPLAIN, BESIDE),
     route!("GET", "/v1/admin/surfaces", ADMIN, BESIDE),
     route!("GET", "/v1/admin/surfaces/{surface}", ADMIN, BESIDE),
     route!("GET", "/v1/schemas/surface.json", Access::Public, BESIDE),
@@ -113,6 +122,7 @@ fn template_of(matched: &str, path: &str) -> Option<&'static str> {
             _ => None,
         }),
         ADMIN_SURFACE_MATCHED => Some(ADMIN_SURFACE),
+        RECOMMENDATION if path.ends_with(":replay") => Some(REPLAY),
         // A route that is in the router and not in the table gets a name that is in no table: closed.
         _ => Some(ROUTES.iter().find(|route| route.template == matched).map_or("undeclared", |route| route.template)),
     }
@@ -154,6 +164,15 @@ mod tests {
         assert_eq!(of(&Method::GET, "undeclared"), None);
         assert_eq!(of(&Method::DELETE, "/v1/events"), None);
         assert_eq!(of(&Method::HEAD, "/livez"), Some(Access::Public));
+    }
+
+    #[test]
+    fn making_an_answer_again_has_its_own_template() {
+        assert_eq!(template_of(RECOMMENDATION, "/v1/recommendations/1:replay"), Some(REPLAY));
+        assert_eq!(template_of(RECOMMENDATION, "/v1/recommendations/1"), Some(RECOMMENDATION));
+        for template in [RECOMMENDATION, REPLAY] {
+            assert!(ROUTES.iter().any(|route| route.template == template), "{template}");
+        }
     }
 
     #[test]

@@ -64,6 +64,9 @@ pub(crate) struct PageRequest {
     pub(crate) budget_ms: Option<i64>,
     /// Whether some positions may be drawn at random, to learn from; on when left out.
     pub(crate) explore: Option<bool>,
+    /// Whether the answer is recorded with all of its candidates, so that it can be explained in full and replayed bit
+    /// for bit; a share of all answers is anyway.
+    pub(crate) record_whole: bool,
 }
 
 /// Collects what is wrong, field by field.
@@ -197,6 +200,7 @@ impl PageRequest {
             explore: self.explore.unwrap_or(true),
             shape,
             budget: budget.map(|budget| Duration::from_millis(budget.unsigned_abs())),
+            whole: self.record_whole,
             continuation: None,
         })
     }

@@ -11,6 +11,7 @@ pub(crate) mod events;
 pub(crate) mod health;
 pub(crate) mod items;
 pub(crate) mod openapi;
+pub(crate) mod recommendations;
 pub(crate) mod schemas;
 pub(crate) mod surfaces;
 pub(crate) mod users;
@@ -31,12 +32,13 @@ use crate::{
     conduct::Conductor,
     cursors::Cursors,
     event_sink::EventSink,
+    explain::Explainer,
     limits::Admission,
     metrics::Metrics,
     page::DisplayCache,
     plan::Blueprint,
     problem::Problem,
-    records::Recorder,
+    records::{Finder, Recorder},
     surfaces::{Served, Surfaces},
 };
 
@@ -47,6 +49,8 @@ pub(crate) struct Edge {
     pub(crate) admission: Arc<Admission>,
     pub(crate) conductor: Conductor,
     pub(crate) recorder: Recorder,
+    pub(crate) finder: Finder,
+    pub(crate) explainer: Explainer,
     pub(crate) cursors: Cursors,
     pub(crate) catalogue: Arc<dyn Catalogue>,
     pub(crate) profiles: Arc<dyn Profiles>,

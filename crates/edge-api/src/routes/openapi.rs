@@ -29,10 +29,11 @@ use crate::problem::{FieldError, Problem, ProblemBody};
         description = "Decides what each listener sees next: pages of ranked shelves, and the events that change the very next page.\n\nErrors are problem details (RFC 9457): match on `reason`, quote `request_id`.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
-    paths(super::surfaces::page, super::surfaces::recommend, super::admin::get),
+    paths(super::surfaces::page, super::surfaces::recommend, super::recommendations::replay, super::admin::get),
     components(schemas(ProblemBody<'static>)),
     tags(
         (name = "serve", description = "Pages and slates"),
+        (name = "understand", description = "Why an answer is as it is, and what would have been answered otherwise"),
         (name = "feed back", description = "What listeners did"),
         (name = "catalogue", description = "Items"),
         (name = "users", description = "Listeners"),
@@ -54,7 +55,7 @@ pub(crate) fn complete(document: &mut utoipa::openapi::OpenApi) {
     let components = document.components.get_or_insert_default();
     let mut key = Http::new(HttpAuthScheme::Bearer);
     key.description = Some(
-        "An API key: `Authorization: Bearer setlist_…`. Its scopes are `serve`, `events`, `catalog` and `admin`."
+        "An API key: `Authorization: Bearer setlist_…`. Its scopes are `serve`, `events`, `catalog`, `explain` and `admin`."
             .to_owned(),
     );
     components.security_schemes.insert("api_key".to_owned(), RefOr::T(SecurityScheme::Http(key)));
@@ -138,7 +139,10 @@ fn problem(description: &str, header: Option<&str>) -> Response {
 pub(super) fn query_problem(error: &QueryRejection) -> Problem {
     let text = error.body_text();
     let what = text.rsplit_once("query string: ").map_or(text.as_str(), |(_, what)| what);
-    let name = what.split('`').nth(1).or_else(|| what.split_once(": ").map(|(name, _)| name)).unwrap_or("query");
+    // `limit: invalid digit …` names the parameter before the colon, "unknown field `limt`, …" between backticks.
+    let is_name = |name: &&str| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    let before_colon = what.split_once(": ").map(|(name, _)| name).filter(is_name);
+    let name = before_colon.or_else(|| what.split('`').nth(1)).unwrap_or("query");
     let expected = what.split_once(": ").map_or(what, |(_, expected)| expected);
     Problem::new(ErrorCode::InvalidArgument, "invalid_field", "1 field is wrong").with_errors(vec![FieldError::new(
         format!("?{name}"),

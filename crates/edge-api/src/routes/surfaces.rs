@@ -200,7 +200,7 @@ async fn answer(
     edge: &Edge,
     caller: &Caller,
     ready: &Ready,
-    ask: Ask,
+    mut ask: Ask,
     recommendation_id: RecommendationId,
     id: &RequestId,
     began: Instant,
@@ -210,6 +210,7 @@ async fn answer(
         Shape::Flat => &ready.flat,
     };
     let served = &ready.served;
+    ask.whole |= edge.recorder.is_whole(ask.context.seed);
     let done = edge.conductor.conduct(&caller.tenant, &served.surface, blueprint, &ask).await;
     edge.metrics.answer(done.level, &done.stages);
     let next_cursor = edge.next_cursor(&caller.tenant, served, &ask, &done);
@@ -287,6 +288,10 @@ fn record(
         degraded: done.stages,
         elapsed: began.elapsed(),
         trace_id: Some(id.as_str().to_owned()),
+        detail: None,
+        flat: ask.shape == Shape::Flat,
+        limit: ask.limit,
+        explore: ask.explore,
     };
     if let Some(made) = done.made_of {
         let RankQuery { shelves, listener, table, order, .. } = made.query;
@@ -294,7 +299,7 @@ fn record(
         record.order = order;
         record.listener = listener;
         record.table = table;
-        record.table_complete = true;
+        record.table_complete = ask.whole;
         record.shelves = made
             .set
             .shelves
@@ -303,12 +308,14 @@ fn record(
                 shelf: shelf.shelf,
                 kept: u32::try_from(shelf.rows.len()).unwrap_or(u32::MAX),
                 dropped: shelf.dropped,
+                dropped_items: shelf.dropped_items,
             })
             .collect();
         record.sources = made.set.sources;
         record.slates = made.slates;
         record.candidates_release = made.set.release;
         record.ranking_release = made.ranking_release;
+        record.detail = made.detail;
     }
     record
 }

@@ -147,7 +147,8 @@ fn files_of(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(files)
 }
 
-fn version_of(surface: &Surface) -> String {
+/// The version of a surface's content.
+pub(crate) fn version_of(surface: &Surface) -> String {
     // Serialising plain data with string keys cannot fail; an empty text would still be a version.
     let canonical = serde_json::to_vec(surface).unwrap_or_default();
     let mut version = hex::encode(Sha256::digest(&canonical));

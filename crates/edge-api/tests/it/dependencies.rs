@@ -37,6 +37,7 @@ async fn edge_with_ranking_at(places: &str) -> Edge {
         profiles: world.clone(),
         ranking: Arc::new(RankingClient::new(ranking)),
         bus: world.clone(),
+        records: None,
     };
     let app = App::build(&config, &runtime, backends).unwrap();
     let openapi = serde_json::to_string(app.openapi()).unwrap();

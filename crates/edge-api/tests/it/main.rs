@@ -25,7 +25,11 @@ mod pages;
 #[cfg(test)]
 mod quota;
 #[cfg(test)]
+mod recommendations;
+#[cfg(test)]
 mod scopes;
+#[cfg(test)]
+mod store_suite;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

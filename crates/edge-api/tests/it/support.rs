@@ -12,6 +12,7 @@ use contracts::{Candidates, Catalogue, Deadline, Failure, Profiles, Put, Ranking
 use edge_api::{
     App, Backends, Config,
     auth::{Key, Scope},
+    store::Store,
 };
 use event_bus::{Ack, ConsumerSpec, Durability, Envelope, EventBus, Lag, StreamName, Subject, Subscription};
 use service_runtime::{OnFailure, Runtime, trace::TraceParent};
@@ -23,7 +24,7 @@ use shared_models::{
     item::{DisplayItem, Item, ItemKind, Market},
     listener::{ListenerContext, UserAttributes, UserSummary},
     plan::{CandidateQuery, RankQuery},
-    slate::{RankedCard, RankedPage, Reason, Slate},
+    slate::{ExplainQuery, Explanation, RankedCard, RankedPage, Reason, Slate},
 };
 use smallvec::smallvec;
 
@@ -155,7 +156,12 @@ impl Candidates for World {
             .plan
             .shelves
             .iter()
-            .map(|shelf| ShelfCandidates { shelf: shelf.shelf.clone(), rows: rows.clone(), dropped: vec![] })
+            .map(|shelf| ShelfCandidates {
+                shelf: shelf.shelf.clone(),
+                rows: rows.clone(),
+                dropped: vec![],
+                dropped_items: vec![],
+            })
             .collect();
         let slow = (mood == Mood::Partial).then_some(DegradedCause::Timeout);
         let report = |name: SourceName| SourceReport {
@@ -204,7 +210,16 @@ impl Ranking for World {
         });
         let degraded =
             if mood == Mood::Partial { vec![DegradedStage::new("scorer", DegradedCause::NoRelease)] } else { vec![] };
-        Ok(RankedPage { slates: slates.collect(), release: Some(ReleaseId::new("r1").unwrap()), degraded })
+        Ok(RankedPage {
+            slates: slates.collect(),
+            release: Some(ReleaseId::new("r1").unwrap()),
+            degraded,
+            detail: None,
+        })
+    }
+
+    async fn explain(&self, _: ExplainQuery, _: Deadline) -> Result<Explanation, Failure> {
+        Err(Failure::internal("not_asked", "these tests ask for pages only"))
     }
 }
 
@@ -333,7 +348,7 @@ impl EventBus for World {
         Ok(acks)
     }
     async fn subscribe(&self, _: &ConsumerSpec) -> Result<Box<dyn Subscription>, event_bus::Error> {
-        Err(event_bus::Error::Closed)
+        std::future::pending().await
     }
     async fn lag(&self, _: &ConsumerSpec) -> Result<Lag, event_bus::Error> {
         Ok(Lag::default())
@@ -366,7 +381,22 @@ impl Edge {
         Self::over(world.clone(), world, change).await
     }
 
+    /// An edge with a store of records.
+    pub(crate) async fn with_records(records: Option<Arc<dyn Store>>) -> Self {
+        let world = World::new();
+        Self::build(world.clone(), world, records, |_| {}).await
+    }
+
     pub(crate) async fn over(world: Arc<World>, bus: Arc<dyn EventBus>, change: impl FnOnce(&mut Config)) -> Self {
+        Self::build(world, bus, None, change).await
+    }
+
+    async fn build(
+        world: Arc<World>,
+        bus: Arc<dyn EventBus>,
+        records: Option<Arc<dyn Store>>,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let (key, entry) = Key::generate(&TenantId::new("demo").unwrap(), &Scope::ALL);
         let mut config = Config::default();
         config.auth.keys.push(entry);
@@ -378,6 +408,7 @@ impl Edge {
             profiles: world.clone(),
             ranking: world.clone(),
             bus,
+            records,
         };
         let app = App::build(&config, &runtime, backends).unwrap();
         let openapi = serde_json::to_string(app.openapi()).unwrap();

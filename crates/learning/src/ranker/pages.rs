@@ -268,6 +268,7 @@ impl Maker<'_> {
             seed_items: Vec::new(),
             exclude: Vec::new(),
             plan: Arc::clone(&self.plan),
+            whole: false,
             release: None,
         };
         let listener = Arc::new(ServingProfile::new(1, profile, None));
@@ -292,6 +293,7 @@ impl Maker<'_> {
             table: set.table,
             shelves: Vec::new(),
             order: ShelfOrder::default(),
+            whole: false,
             release: None,
         };
         let computed = features::compute(&ranked, Some(self.input.release));

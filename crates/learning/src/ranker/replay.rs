@@ -302,6 +302,7 @@ impl Replayer<'_> {
             table: Arc::new(self.table(profile, scene, items)),
             shelves: Vec::new(),
             order: ShelfOrder::default(),
+            whole: false,
             release: None,
         }
     }

@@ -149,6 +149,7 @@ async fn served(
         seed_items: Vec::new(),
         exclude: Vec::new(),
         plan: Arc::new(plan()),
+        whole: false,
         release: None,
     };
     let listener = Arc::new(ServingProfile::new(1, profile, None));
@@ -168,6 +169,7 @@ async fn served(
         table: answer.table,
         shelves: Vec::new(),
         order: ShelfOrder::default(),
+        whole: false,
         release: None,
     };
     let matrix = features::compute(&query, Some(release));

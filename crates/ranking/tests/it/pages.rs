@@ -236,6 +236,7 @@ pub(crate) fn page(rows: usize, shelves: usize, seed: u64, release: Option<&Rele
         table: Arc::new(table(rows, seed)),
         shelves,
         order: ShelfOrder::ByScore,
+        whole: false,
         release: None,
     }
 }

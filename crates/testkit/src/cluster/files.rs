@@ -57,7 +57,7 @@ impl Key {
     /// Made by the binary itself.
     pub(super) fn make(setlist: &Path) -> Result<Self> {
         let said = Command::new(setlist)
-            .args(["key", "--tenant", TENANT, "--scopes", "serve,events,catalog,admin"])
+            .args(["key", "--tenant", TENANT, "--scopes", "serve,events,catalog,explain,admin"])
             .output()
             .with_context(|| format!("{} does not start", setlist.display()))?;
         ensure!(said.status.success(), "setlist key failed: {}", String::from_utf8_lossy(&said.stderr));
@@ -96,6 +96,7 @@ pub(super) fn service(part: Part, shape: &Shape, at: &Addresses, database: &str,
             ("cursors.secret", text("cursors of a cluster for tests")),
             ("services.candidates", text(&at.list(Kind::Candidates, "http", 0))),
             ("services.ranking", text(&at.list(Kind::Ranking, "http", 0))),
+            ("store.url", text(database)),
         ]),
         Kind::Candidates => settings.extend([
             ("grpc.listen", address(at.main(part))),
