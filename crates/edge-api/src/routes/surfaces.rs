@@ -334,7 +334,7 @@ impl Edge {
     /// where it was.
     fn next_cursor(&self, tenant: &TenantId, served: &Served, ask: &Ask, done: &Conducted) -> Option<String> {
         let next = match &done.made_of {
-            Some(MadeOf { set, query, slates, ranking_release }) => {
+            Some(MadeOf { set, query, slates, ranking_release, .. }) => {
                 let key = |row: &u32| query.table.items.get(*row as usize).copied();
                 let chosen = slates.iter().flat_map(|slate| &slate.cards).filter_map(|card| key(&card.row));
                 let candidates = query.shelves.iter().flat_map(|shelf| &shelf.rows).filter_map(key);
