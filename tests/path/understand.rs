@@ -87,6 +87,27 @@ pub async fn check(client: &Client, user: &str) -> Result<()> {
     ensure!(list(&other, "/shelves").iter().any(|shelf| !list(shelf, "/lost").is_empty()), "{other:#}");
     let nothing = client.replay(&page.recommendation_id, &json!({ "release": "0".repeat(64) })).await;
     ensure!(nothing.is_err_and(|error| error.to_string().contains("404")), "a release that is not there");
+    of_what_was_shown(client, user, &hidden).await
+}
+
+/// Of an answer whose record holds only what was shown, candidates are gathered again, and that is said.
+async fn of_what_was_shown(client: &Client, user: &str, other: &str) -> Result<()> {
+    let (page, _) = client.page("home", user, None).await?;
+    let path = format!("/v1/recommendations/{}", page.recommendation_id);
+    let record = client.get(&path).await?;
+    if record["whole"] == true {
+        // One answer in a hundred is recorded whole anyway.
+        return Ok(());
+    }
+    let explained = client.get(&format!("{path}/explain")).await?;
+    ensure!(explained.pointer("/ranked_again/done") == Some(&Value::Bool(true)), "{}", explained["ranked_again"]);
+    ensure!(explained.pointer("/ranked_again/same") == Some(&Value::Null), "{}", explained["ranked_again"]);
+    let why = client.get(&format!("{path}/explain/{other}")).await?;
+    ensure!(why["candidates"] == "gathered_again" || why["outcome"] == "shown", "{why:#}");
+    let again = client.replay(&page.recommendation_id, &json!({})).await?;
+    ensure!(again["candidates"] == "gathered_again" && again["same"] == false, "{again:#}");
+    let listed = client.get(&format!("/v1/recommendations?user_id={user}&limit=1")).await?;
+    ensure!(text(&listed, "/recommendations/0/recommendation_id") == page.recommendation_id, "{listed:#}");
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use contracts::{
 };
 use shared_models::{
     EventId, ItemId, ItemKey, ReleaseId, Seed, ShelfId, SurfaceId, TenantId, Timestamp, UserId,
-    candidates::{CandidateTable, Evidence},
+    candidates::{CandidateTable, DroppedItem, Evidence},
     component::{DropReason, Fact, FilterName, FilterParams, ReasonCode, SourceName, SourceParams},
     degraded::{DegradedCause, DegradedLevel, DegradedStage, SourceReport},
     event::{Event, EventKind},
@@ -23,7 +23,7 @@ use shared_models::{
         CandidatePlan, FilterPlan, Objective, Pin, RequestContext, ShelfCandidatePlan, ShelfOrder, ShelfRankPlan,
         SlatePlan, SourcePlan, SourceUse,
     },
-    slate::{RankedCard, Reason, Slate},
+    slate::{RankDetail, RankedCard, Reason, ShelfScores, Slate},
 };
 use tests::root;
 
@@ -188,6 +188,7 @@ fn record() -> RecommendationRecord {
             shelf: shelf(),
             kept: 2,
             dropped: DropReason::ALL.iter().map(|reason| (*reason, 3)).collect(),
+            dropped_items: Vec::new(),
         }],
         sources: vec![
             SourceReport {
@@ -235,6 +236,10 @@ fn record() -> RecommendationRecord {
         degraded: vec![DegradedStage::new("source.item-to-item", DegradedCause::Timeout)],
         elapsed: Duration::from_micros(18_750),
         trace_id: Some("0af7651916cd43dd8448eb211c80319c".to_owned()),
+        detail: None,
+        flat: false,
+        limit: None,
+        explore: false,
     }
 }
 
@@ -284,4 +289,38 @@ fn fields_of_a_newer_sender_are_left_alone() {
     // Field 1000, a varint: what an older reader meets when a newer sender has learned something.
     bytes.extend_from_slice(&[0xc0, 0x3e, 0x2a]);
     assert_eq!(events::decode(events::KIND, 1, &bytes).unwrap(), (tenant, batch));
+}
+
+/// The record with what a whole one has gained since: what was dropped, all scores, features, and the request.
+fn whole_record() -> RecommendationRecord {
+    let mut record = record_with_sessions();
+    let dropped = |(rank, reason): (usize, &DropReason)| DroppedItem {
+        item: ItemKey(40 + rank as u64),
+        reason: *reason,
+        source: 1,
+        rank: rank as u32,
+    };
+    if let Some(shelf) = record.shelves.first_mut() {
+        shelf.dropped_items = DropReason::ALL.iter().take(9).enumerate().map(dropped).collect();
+    }
+    record.detail = Some(RankDetail {
+        shelves: vec![ShelfScores {
+            shelf: ShelfId::new("made-for-you").unwrap(),
+            rows: vec![2, 0],
+            scores: vec![1.5, -0.5],
+        }],
+        schema: 0x0123_4567_89ab_cdef,
+        rows: vec![2, 0],
+        features: vec![0.5, 0.25, -1.0, 8.0],
+    });
+    record.flat = true;
+    record.limit = Some(12);
+    record.explore = true;
+    record
+}
+
+#[test]
+fn whole_records_of_version_1_are_read() {
+    let bytes = golden("recommendation_record.v1-whole.bin", &records::encode(&whole_record()));
+    assert_eq!(records::decode(records::KIND, 1, &bytes).unwrap(), whole_record());
 }

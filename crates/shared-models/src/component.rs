@@ -261,6 +261,24 @@ pub struct SourceParams {
     pub within: Option<Duration>,
 }
 
+impl Fact {
+    /// What the fact says of a candidate of which nothing is known.
+    #[must_use]
+    pub fn unknown(self) -> f32 {
+        match self {
+            Self::AgeDays
+            | Self::ItemAgeDays
+            | Self::ImpressionAgeHours
+            | Self::ItemCycleDays
+            | Self::ArtistAgeDays
+            | Self::ArtistSkipRate
+            | Self::GenreSkipRate
+            | Self::ArtistNewestDays => -1.0,
+            _ => 0.0,
+        }
+    }
+}
+
 impl SourceName {
     /// The settings this source reads.
     #[must_use]

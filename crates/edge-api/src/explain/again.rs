@@ -7,6 +7,7 @@ use service_runtime::deadline;
 use shared_models::{
     ErrorCode, ItemKey,
     candidates::{CandidateSet, CandidateTable},
+    component::Fact,
     plan::{CandidateQuery, RankQuery},
     slate::{ExplainQuery, Explanation, Pinned, RowExplanation, ShelfScores},
 };
@@ -143,8 +144,8 @@ pub(super) fn with_row(table: &CandidateTable, item: ItemKey, artist: ItemKey) -
     table.items.push(item);
     table.artists.push(artist);
     table.evidence_ends.push(table.evidence.len() as u32);
-    for column in table.facts.iter_mut().filter(|column| !column.is_empty()) {
-        column.push(0.0);
+    for (column, fact) in table.facts.iter_mut().zip(Fact::ALL).filter(|(column, _)| !column.is_empty()) {
+        column.push(fact.unknown());
     }
     (table, row)
 }

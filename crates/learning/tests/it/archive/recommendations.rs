@@ -84,6 +84,10 @@ fn record(n: u128, slates: Vec<Slate>) -> RecommendationRecord {
         degraded: vec![DegradedStage::new("source.trending", DegradedCause::Timeout)],
         elapsed: Duration::from_micros(12_345),
         trace_id: Some("t".repeat(32)),
+        detail: None,
+        flat: false,
+        limit: None,
+        explore: true,
     }
 }
 
