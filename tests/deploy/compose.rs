@@ -33,6 +33,7 @@ fn interpolate(given: &str, lookup: &dyn Fn(&str) -> Option<String>) -> String {
 fn set(name: &str) -> Option<String> {
     match name {
         "SETLIST_API_KEYS" => Some(configs::secret("setlist-api-keys", "keys")),
+        "SETLIST_CURSOR_SECRET" => Some(configs::secret("setlist-cursors", "secret")),
         "SETLIST_STORE_URL" => Some(configs::secret("setlist-store", "url")),
         _ => None,
     }

@@ -10,13 +10,14 @@ use service_runtime::{
 use tests::root;
 
 /// What stands in the place of a secret: its name, its key, a sample.
-pub const SECRETS: [(&str, &str, &str); 2] = [
+pub const SECRETS: [(&str, &str, &str); 3] = [
     (
         "setlist-api-keys",
         "keys",
         "[{ id = \"4f1d2c3b4a59\", sha256 = \"0000000000000000000000000000000000000000000000000000000000000000\", \
          tenant = \"demo\", scopes = [\"serve\", \"events\", \"catalog\", \"admin\"] }]",
     ),
+    ("setlist-cursors", "secret", "a sample that is long enough"),
     ("setlist-store", "url", "postgres://setlist:sample@postgresql:5432/setlist"),
 ];
 

@@ -94,6 +94,7 @@ fn plan() -> CandidatePlan {
             shelf("popular", &[5, 2]),
             shelf("artists", &[6, 0]),
         ],
+        crowd: false,
     }
 }
 
@@ -133,6 +134,7 @@ fn generate(criterion: &mut Criterion) {
         exclude: Vec::new(),
         plan: Arc::new(plan()),
         whole: false,
+        release: None,
     };
     let pipeline = Pipeline::new(StageMetrics::register(&Metrics::new(), "candidates"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -221,9 +221,7 @@ fn keep_trends(
             metrics.sizes(all.iter().map(|world| world.catalogue.snapshot().len()).sum(), memory.len());
             // Whether there was anything to refresh is nobody's business here.
             let _refreshed = watch
-                .blocking("refresh-trends", move || {
-                    all.iter().filter(|world| world.trending.refresh() | world.shown.refresh()).count()
-                })
+                .blocking("refresh-trends", move || all.iter().filter(|world| world.refresh_counts()).count())
                 .await;
             if saved.elapsed() >= save {
                 save_trends(store.as_ref(), &worlds, settings.half_life, &mut seen).await;

@@ -20,7 +20,7 @@ use crate::{
     catalog::Handle,
     error::Error,
     filters::{InCatalogueFilter, filter},
-    hydrators::{Facts, ItemHydrator, ListenerHydrator, PopularityHydrator, no_facts},
+    hydrators::{CrowdHydrator, Facts, ItemHydrator, ListenerHydrator, PopularityHydrator, no_facts},
     query::PageQuery,
     sources::source,
 };
@@ -40,6 +40,7 @@ impl Pipeline {
                 Step::best_effort(HYDRATOR, Box::new(ItemHydrator)),
                 Step::best_effort(HYDRATOR, Box::new(PopularityHydrator)),
                 Step::best_effort(HYDRATOR, Box::new(ListenerHydrator)),
+                Step::best_effort(HYDRATOR, Box::new(CrowdHydrator)),
             ],
             metrics,
         ))

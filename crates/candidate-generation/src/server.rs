@@ -41,6 +41,8 @@ use crate::{
 
 /// The stage that `degraded` names when a listener's profile could not be read.
 const PROFILE_STAGE: &str = "profile";
+/// The stage that `degraded` names when another release answers than was asked for.
+const PINNED_STAGE: &str = "release.pinned";
 
 /// Everything this service promises.
 pub struct Service {
@@ -100,9 +102,12 @@ impl Service {
                 listener
             }
         };
-        let page =
-            PageQuery::new(query, world.catalogue.snapshot(), world.serving(), listener, world.trending.trends())
-                .with_shown(world.shown.trends());
+        let (serving, is_pinned) = world.serving_of(query.release.as_ref());
+        if !is_pinned {
+            missing.push(DegradedStage::new(PINNED_STAGE, DegradedCause::Skipped));
+        }
+        let page = PageQuery::new(query, world.catalogue.snapshot(), serving, listener, world.trending.trends())
+            .with_crowd(world.crowd());
         let gathered = self.pipeline.run(&page, deadline).await?;
         let release = page.serving.as_ref().map(|serving| serving.id().clone());
         Ok(gathered.answer(Arc::new(context_of(&page)), missing, release))

@@ -21,7 +21,7 @@ use releases::{
     watch::{Check, Checked, Requirements},
 };
 use service_runtime::TaskGroup;
-use shared_models::{Clock, ItemKey, ReleaseId, TenantId};
+use shared_models::{Clock, ItemKey, ReleaseId, TenantId, Timestamp};
 
 use crate::{
     catalog::{Catalogue, Change},
@@ -29,14 +29,20 @@ use crate::{
     error::Error,
     index::{Serving, Trending, embedding},
     metrics::CandidatesMetrics,
+    query::Crowd,
     store::Store,
 };
 use builder::Builder;
 
 /// After this long, that an item was shown counts half.
 const SHOWN_HALF_LIFE: std::time::Duration = std::time::Duration::from_secs(7 * 86_400);
+/// Of what happens evenly as much counts as happens in one hour: the half-life is ln 2 hours.
+const HOURLY_HALF_LIFE: std::time::Duration = std::time::Duration::from_millis(2_495_330);
 /// Items read at once when a catalogue is loaded.
 const PAGE: usize = 5_000;
+
+/// An item that something happened to, how much that counts, and when.
+pub(crate) type Counted = (ItemKey, f64, Timestamp);
 
 /// One tenant's world.
 pub struct World {
@@ -50,6 +56,10 @@ pub struct World {
     pub trending: Trending,
     /// What was shown to anybody, by what this process took in since it started.
     pub shown: Trending,
+    /// What of it was played within a day.
+    pub taken: Trending,
+    /// What was shown to anybody, of which after an hour a part of e is left: so many an hour.
+    pub shown_hourly: Trending,
     /// Held from a write to the store to its effect in memory, so that two writes of one item have
     /// their effects in the same order in both.
     pub writing: Arc<tokio::sync::Mutex<()>>,
@@ -75,6 +85,19 @@ impl World {
         self.serving.load_full()
     }
 
+    /// What answers a question that names this release: that release while it serves or served last, else what serves;
+    /// and whether it is the one that was named.
+    #[must_use]
+    pub fn serving_of(&self, release: Option<&ReleaseId>) -> (Option<Arc<Serving>>, bool) {
+        let live = self.serving();
+        let Some(wanted) = release else { return (live, true) };
+        let known = [live.clone(), self.previous.load_full()].into_iter().flatten().find(|one| one.id() == wanted);
+        match known {
+            Some(serving) => (Some(serving), true),
+            None => (live, false),
+        }
+    }
+
     pub(crate) fn version(&self) -> i64 {
         self.version.load(Ordering::Acquire)
     }
@@ -97,6 +120,24 @@ impl World {
         if let Some(serving) = self.serving() {
             serving.follow(&self.catalogue.snapshot(), &keys);
         }
+    }
+
+    /// Takes in what was shown and what of it was taken, at their moments.
+    pub(crate) fn shown_and_taken(&self, shown: Vec<Counted>, taken: Vec<Counted>) {
+        self.shown_hourly.add(shown.iter().copied());
+        self.shown.add(shown);
+        self.taken.add(taken);
+    }
+
+    /// Makes what pages read of counts anew; whether anything was counted.
+    pub fn refresh_counts(&self) -> bool {
+        self.trending.refresh() | self.shown.refresh() | self.taken.refresh() | self.shown_hourly.refresh()
+    }
+
+    /// What everybody was shown and took, as of the last refresh.
+    #[must_use]
+    pub fn crowd(&self) -> Crowd {
+        Crowd { shown: self.shown.trends(), taken: self.taken.trends(), hourly: self.shown_hourly.trends() }
     }
 
     /// The release that served before.
@@ -226,6 +267,8 @@ impl Worlds {
             catalogue: Catalogue::default(),
             trending: Trending::new(self.half_life),
             shown: Trending::new(SHOWN_HALF_LIFE),
+            taken: Trending::new(SHOWN_HALF_LIFE),
+            shown_hourly: Trending::new(HOURLY_HALF_LIFE),
             writing: Arc::default(),
             version: AtomicI64::new(0),
             watch: Watch::new(self.releases.clone(), tenant.clone(), requirements, Arc::clone(&self.clock)),

@@ -103,6 +103,7 @@ impl Ranking for Instantly {
                     row: next - 1,
                     score: 0.5,
                     propensity: 1.0,
+                    propensity_error: 0.0,
                     predictions: [0.5; 4],
                     explored: false,
                     reason: Reason { code: ReasonCode::BecauseYouPlayed, evidence },

@@ -17,7 +17,7 @@ use shared_models::{
     degraded::{DegradedCause, DegradedLevel, DegradedStage},
     plan::RankQuery,
     slate::{RankDetail, RankedPage, Slate},
-    surface::Surface,
+    surface::{Fallback, Surface},
 };
 
 use crate::{
@@ -55,6 +55,18 @@ pub(crate) struct Conducted {
     pub(crate) stages: Vec<DegradedStage>,
     /// What the page was made of, for the record; nothing on the lower rungs.
     pub(crate) made_of: Option<MadeOf>,
+}
+
+/// What `degraded` says when everything worked and no candidate is left,
+const NO_CANDIDATE: &str = "candidates.none_left";
+/// or none could be scored.
+const NO_CARD: &str = "ranking.none_left";
+
+impl Conducted {
+    /// Whether there is no page because nothing is left to show.
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.stages.iter().any(|stage| stage.stage == NO_CANDIDATE || stage.stage == NO_CARD)
+    }
 }
 
 /// What a page was made of.
@@ -107,7 +119,9 @@ impl Conductor {
         let mut stages = Vec::new();
         self.fallbacks.expect(tenant, ask.context.market);
         let moment = self.fallbacks.now();
-        let key = ask.user.as_ref().filter(|_| !surface.about_items).map(|user| PageKey {
+        // A page that goes on is none to fall back to, and none is right in its place.
+        let is_first = ask.continuation.is_none();
+        let key = ask.user.as_ref().filter(|_| is_first && !surface.about_items).map(|user| PageKey {
             tenant: tenant.clone(),
             surface: surface.surface.clone(),
             user: user.clone(),
@@ -129,7 +143,7 @@ impl Conductor {
         }
 
         let fallen = self.fallbacks.fall(&Wanted {
-            kind: surface.fallback,
+            kind: if is_first { surface.fallback } else { Fallback::Empty },
             tenant,
             user: ask.user.as_ref(),
             market: ask.context.market,
@@ -178,7 +192,7 @@ impl Conductor {
         if query.shelves.is_empty() {
             // Everything worked, and nothing was left: a new tenant, or filters that drop everything.
             let cause = if set.release.is_none() { DegradedCause::NoRelease } else { DegradedCause::Skipped };
-            stages.push(DegradedStage::new("candidates.none_left", cause));
+            stages.push(DegradedStage::new(NO_CANDIDATE, cause));
             return None;
         }
         let table = Arc::clone(&query.table);
@@ -204,7 +218,7 @@ impl Conductor {
         let shelves = assemble(blueprint, &slates, &table, &displayed, ask.context.market);
         if shelves.is_empty() {
             if !stages.iter().any(|stage| stage.stage == "display") {
-                stages.push(DegradedStage::new("ranking.none_left", DegradedCause::Skipped));
+                stages.push(DegradedStage::new(NO_CARD, DegradedCause::Skipped));
             }
             return None;
         }

@@ -13,7 +13,7 @@ use service_runtime::{
     telemetry,
 };
 
-use crate::{auth::KeyConfig, store};
+use crate::{auth::KeyConfig, cursors, store};
 
 /// The defaults, as they are documented.
 pub const DEFAULTS: &str = include_str!("../config.default.toml");
@@ -46,6 +46,8 @@ pub struct Config {
     pub records: Records,
     /// Where decisions are kept for questions about answers.
     pub store: store::Config,
+    /// How cursors are made.
+    pub cursors: cursors::Config,
     /// Where the other services are, when they are not in this process.
     pub services: Services,
     /// The event bus.
@@ -213,7 +215,7 @@ impl Validate for Config {
             (Duration::from_millis(least)..=Duration::from_millis(most)).contains(&given)
         };
         let shown = |given: Duration| humantime_text(given);
-        let Self { http, limits, quota, serving, events, records, services, .. } = self;
+        let Self { http, limits, quota, serving, events, records, cursors, services, .. } = self;
         check(
             (1..=1_000_000).contains(&http.max_connections),
             "http.max_connections",
@@ -343,6 +345,14 @@ impl Validate for Config {
             records.complete_share.to_string(),
             "0 to 1",
         );
+        let characters = cursors.secret.expose().chars().count();
+        check(
+            characters == 0 || characters >= 16,
+            "cursors.secret",
+            format!("{characters} characters"),
+            "16 characters or more, or none for a random key",
+        );
+        check(span(cursors.ttl, 1_000, 7 * 86_400_000), "cursors.ttl", shown(cursors.ttl), "1s to 7d");
         for (key, places) in [("services.candidates", &services.candidates), ("services.ranking", &services.ranking)] {
             check(client::check(places).is_ok(), key, places.clone(), client::EXPECTED);
         }

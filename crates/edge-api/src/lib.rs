@@ -25,6 +25,8 @@ pub mod surfaces;
 
 pub mod plan;
 
+pub mod cursors;
+
 mod conduct;
 pub mod page;
 

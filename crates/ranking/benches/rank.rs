@@ -19,7 +19,7 @@ use ranking::{
 };
 use releases::{Tiles, vectors};
 use service_runtime::{Deadline, metrics::Metrics};
-use shared_models::plan::RankQuery;
+use shared_models::{explore::Explore, plan::RankQuery};
 
 const ROWS: usize = 800;
 const SHELVES: usize = 5;
@@ -33,7 +33,7 @@ fn home(release: &releases::Release) -> RankQuery {
     for shelf in &mut query.shelves {
         shelf.slate.diversity = 0.2;
         shelf.slate.max_per_artist = 2;
-        shelf.slate.explore = 0.05;
+        shelf.slate.explore = Explore::Epsilon { share: 0.05 };
     }
     query
 }

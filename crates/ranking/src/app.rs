@@ -45,7 +45,8 @@ impl App {
         };
         let models = intake.blocking("open-releases", open).await.ok_or(Error::Background)?.map_err(Error::Release)?;
         follow(&models, poll, runtime);
-        let pipeline = stages::build(pages.scorer_budget, StageMetrics::register(&runtime.metrics, "ranking"));
+        let mut pipeline = stages::build(pages.scorer_budget, StageMetrics::register(&runtime.metrics, "ranking"));
+        pipeline.arrange.counts = Some(metrics.clone());
         let ranker = Ranker::new(Arc::clone(&models), pipeline, pages, intake.clone(), metrics);
         Ok(Self { ranking: Arc::new(ranker), release_control: Arc::new(Releases::new(models, intake)) })
     }

@@ -13,6 +13,8 @@ use prometheus_client::{
 use service_runtime::metrics::{Metrics, seconds_buckets};
 use shared_models::{ReleaseId, component::ReasonCode, slate::RankedPage};
 
+use crate::explore::newcomers::Tally;
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ReasonLabels {
     reason: &'static str,
@@ -38,6 +40,7 @@ pub struct RankingMetrics {
     page_seconds: Histogram,
     cards: Family<ReasonLabels, Counter>,
     explored: Counter,
+    new_items: Family<OutcomeLabels, Counter>,
     unscored: Counter,
     passed_over: Counter,
     explained: Family<OutcomeLabels, Counter>,
@@ -58,6 +61,7 @@ impl RankingMetrics {
             page_seconds: Histogram::new(seconds_buckets()),
             cards: Family::default(),
             explored: Counter::default(),
+            new_items: Family::default(),
             unscored: Counter::default(),
             passed_over: Counter::default(),
             explained: Family::default(),
@@ -70,6 +74,11 @@ impl RankingMetrics {
         metrics.register("setlist_ranking_page_seconds", "Time to rank one page", this.page_seconds.clone());
         metrics.register("setlist_ranking_cards", "Cards chosen, by reason", this.cards.clone());
         metrics.register("setlist_ranking_explored_cards", "Cards that a random draw chose", this.explored.clone());
+        metrics.register(
+            "setlist_ranking_new_items",
+            "New items that kept positions went to, and that got none by budget or guardrail",
+            this.new_items.clone(),
+        );
         metrics.register(
             "setlist_ranking_unscored_rows",
             "Rows of shelves that could not be scored",
@@ -116,6 +125,13 @@ impl RankingMetrics {
         self.explored.inc_by(explored);
         self.unscored.inc_by(unscored);
         self.cold.inc_by(u64::from(page.degraded.iter().any(|stage| stage.stage.starts_with("scorer.release"))));
+    }
+
+    pub(crate) fn new_items(&self, tally: Tally) {
+        let Tally { shown, over_budget, guarded } = tally;
+        for (outcome, count) in [("shown", shown), ("over_budget", over_budget), ("guarded", guarded)] {
+            self.new_items.get_or_create(&OutcomeLabels { outcome }).inc_by(count.into());
+        }
     }
 
     pub(crate) fn passed_over(&self, rows: usize) {

@@ -80,6 +80,8 @@ impl Serving {
 struct Tenant {
     watch: Watch,
     serving: ArcSwapOption<Serving>,
+    /// What served before, for questions that name it.
+    previous: ArcSwapOption<Serving>,
     /// Held while `serving` follows the watch, so that an older release never comes last.
     adopting: Mutex<()>,
 }
@@ -117,6 +119,19 @@ impl Models {
     #[must_use]
     pub fn serving(&self, tenant: &TenantId) -> Option<Arc<Serving>> {
         self.known(tenant)?.serving.load_full()
+    }
+
+    /// What answers a question that names this release: that release while it serves or served last, else what serves;
+    /// and whether it is the one that was named.
+    #[must_use]
+    pub fn serving_of(&self, tenant: &TenantId, release: Option<&ReleaseId>) -> (Option<Arc<Serving>>, bool) {
+        let live = self.serving(tenant);
+        let Some(wanted) = release else { return (live, true) };
+        let previous = self.known(tenant).and_then(|models| models.previous.load_full());
+        match [live.clone(), previous].into_iter().flatten().find(|one| one.release.id() == wanted) {
+            Some(serving) => (Some(serving), true),
+            None => (live, false),
+        }
     }
 
     /// Looks for every tenant's live release, and swaps what is new and sound. Blocks.
@@ -225,7 +240,12 @@ impl Models {
             let requirements =
                 Requirements { feature_schema: Some(schema_hash()), check: Some(Box::new(golden::check)) };
             let watch = Watch::new(self.store.clone(), tenant.clone(), requirements, Arc::clone(&self.clock));
-            Arc::new(Tenant { watch, serving: ArcSwapOption::empty(), adopting: Mutex::default() })
+            Arc::new(Tenant {
+                watch,
+                serving: ArcSwapOption::empty(),
+                previous: ArcSwapOption::empty(),
+                adopting: Mutex::default(),
+            })
         };
         Arc::clone(tenants.entry(tenant.clone()).or_insert_with(make))
     }
@@ -253,7 +273,11 @@ fn adopt(models: &Tenant) {
         return;
     }
     match Serving::new(release) {
-        Ok(serving) => models.serving.store(Some(Arc::new(serving))),
+        Ok(serving) => {
+            if let Some(before) = models.serving.swap(Some(Arc::new(serving))) {
+                models.previous.store(Some(before));
+            }
+        }
         Err(error) => {
             tracing::error!(error = service_runtime::tasks::chain(&error), "verified scorer could not be read");
         }

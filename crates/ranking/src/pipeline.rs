@@ -23,7 +23,9 @@ use shared_models::{
 };
 
 use crate::{
+    explore::newcomers::Tally,
     features::{self, Gathered, Matrix},
+    metrics::RankingMetrics,
     models::Serving,
     objective,
     scorers::{Predictions, Scorer, cold},
@@ -64,7 +66,7 @@ pub fn build(scorer_budget: Duration, metrics: StageMetrics) -> Pipeline {
         features: Box::new(SchemaFeatures),
         predictor: Step::best_effort(scorer_budget, Box::new(ReleasePredictor)),
         fallback: Box::new(ColdPredictor),
-        arrange: ShelfRules,
+        arrange: ShelfRules::default(),
         metrics,
     }
 }
@@ -109,8 +111,11 @@ impl Predictor<Page, Matrix, Predictions> for ColdPredictor {
 }
 
 /// How shelves are blended, ordered and filled.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct ShelfRules;
+#[derive(Clone, Debug, Default)]
+pub struct ShelfRules {
+    /// Where it is counted what becomes of new items.
+    pub counts: Option<RankingMetrics>,
+}
 
 impl Arrange<Page, Predictions> for ShelfRules {
     /// `None` for a shelf that the plan does not have.
@@ -145,9 +150,18 @@ impl Arrange<Page, Predictions> for ShelfRules {
         unscored: u32,
     ) -> Option<Slate> {
         let shelf = page.shelf(group)?;
-        let rules = Rules { plan: &shelf.slate, table: &page.query.table, units: &page.gathered.candidates };
+        let rules = Rules {
+            plan: &shelf.slate,
+            table: &page.query.table,
+            units: &page.gathered.candidates,
+            crowd: page.gathered.crowd.as_deref(),
+        };
         let mut rng = page.query.context.seed.stream(&format!("explore/{}", shelf.shelf));
         let chosen = slate::select(rules, ranked, &mut rng);
+        if let (Some(counts), Some(newcomers)) = (&self.counts, slate::newcomers(rules, ranked)) {
+            let shown = chosen.iter().filter(|chosen| chosen.newcomer).count();
+            counts.new_items(Tally { shown: u32::try_from(shown).unwrap_or(u32::MAX), ..newcomers.tally(ranked) });
+        }
         let cards: Vec<RankedCard> = chosen.into_iter().map(|chosen| card(page, shelf, predictions, chosen)).collect();
         let given = u32::try_from(shelf.rows.len()).unwrap_or(u32::MAX);
         let shown = u32::try_from(cards.len()).unwrap_or(u32::MAX);
@@ -171,7 +185,8 @@ fn card(page: &Page, shelf: &ShelfRankPlan, predictions: &[Predictions], chosen:
     RankedCard {
         row,
         score: chosen.scored.score.value(),
-        propensity: chosen.propensity,
+        propensity: chosen.propensity.value,
+        propensity_error: chosen.propensity.error,
         predictions: predictions.get(row as usize).copied().unwrap_or_default(),
         explored: chosen.explored,
         reason: if chosen.pinned {

@@ -64,7 +64,7 @@ impl Ranker {
             return Err(Error::Deadline);
         }
         validate(&query, self.pages.max_candidates)?;
-        let serving = self.models.serving(&query.tenant);
+        let (serving, is_pinned) = self.models.serving_of(&query.tenant, query.release.as_ref());
         let release = serving.as_ref().map(|serving| serving.release.id().clone());
         let kept = self.kept(&query, deadline);
         let (kept, query) = match kept {
@@ -85,6 +85,9 @@ impl Ranker {
             degraded.extend(unpredicted(&page));
         }
         let mut detail = page.query.whole.then(|| detail::of(&page.query, &ranked.matrix, &ranked.scored, &slates));
+        if !is_pinned {
+            degraded.push(DegradedStage::new(PINNED, DegradedCause::Skipped));
+        }
         if let Some(kept) = kept {
             degraded.push(DegradedStage::new(FIRST_PASS, DegradedCause::Skipped));
             for card in slates.iter_mut().flat_map(|slate| &mut slate.cards) {
@@ -154,6 +157,8 @@ pub(crate) fn unpredicted(page: &Page) -> impl Iterator<Item = DegradedStage> {
 const LONGEST: Duration = Duration::from_secs(60);
 /// What `degraded` calls the scorer's parts begin with this.
 pub(crate) const SCORER: &str = "scorer.";
+/// What `degraded` says when another release answers than was asked for.
+const PINNED: &str = "release.pinned";
 /// What `degraded` calls the first pass.
 const FIRST_PASS: &str = "scorer.first_pass";
 
@@ -253,10 +258,14 @@ fn validate_plan(shelf: &ShelfRankPlan) -> Result<(), Error> {
     if !(1..=100).contains(&slate.size) {
         return problem("size", slate.size.to_string(), "1 to 100");
     }
-    for (key, share) in [("diversity", slate.diversity), ("explore", slate.explore)] {
-        if !(0.0..=1.0).contains(&share) {
-            return problem(key, share.to_string(), "0 to 1");
-        }
+    if !(0.0..=1.0).contains(&slate.diversity) {
+        return problem("diversity", slate.diversity.to_string(), "0 to 1");
+    }
+    if let Some((key, given, expected)) = slate.explore.out_of_range() {
+        return problem(key, given.to_string(), expected);
+    }
+    if let Some((key, given, expected)) = slate.new_items.and_then(|rule| rule.out_of_range()) {
+        return problem(key, given, expected);
     }
     match shelf.objective.weights().iter().find(|weight| !weight.is_finite()) {
         Some(weight) => problem("objective", weight.to_string(), "finite weights"),

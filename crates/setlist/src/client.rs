@@ -278,7 +278,11 @@ impl Client {
         self.answer(&url, self.http.get(&url)).await
     }
 
-    async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+    /// Posts a body to a path of the API.
+    ///
+    /// # Errors
+    /// As [`Client::page`].
+    pub async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
         let url = format!("{}{path}", self.base);
         self.answer(&url, self.http.post(&url).json(body)).await
     }
@@ -292,7 +296,8 @@ impl Client {
         if !status.is_success() {
             let problem: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
             let word = |key: &str| problem.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-            bail!("{url} answered {status}: {} {}", word("title"), word("detail"));
+            let errors = problem.get("errors").map(Value::to_string).unwrap_or_default();
+            bail!("{url} answered {status}: {} {} {errors}", word("title"), word("detail"));
         }
         serde_json::from_str(&text).context("the answer is not JSON")
     }

@@ -116,6 +116,8 @@ pub struct Edge {
     pub records: edge_api::config::Records,
     /// Where decisions are kept for questions about answers.
     pub store: edge_api::store::Config,
+    /// How cursors are made.
+    pub cursors: edge_api::cursors::Config,
 }
 
 /// Candidate generation's own sections.
@@ -200,7 +202,7 @@ impl Config {
     /// The edge's configuration.
     #[must_use]
     pub fn edge(&self) -> edge_api::Config {
-        let Edge { http, limits, quota, auth, surfaces, serving, events, records, store } = self.edge.clone();
+        let Edge { http, limits, quota, auth, surfaces, serving, events, records, cursors, store } = self.edge.clone();
         edge_api::Config {
             telemetry: self.telemetry.clone(),
             ops: self.ops.clone(),
@@ -220,6 +222,7 @@ impl Config {
             events,
             records,
             store,
+            cursors,
         }
     }
 }

@@ -100,6 +100,20 @@ names!(
 );
 
 names!(
+    /// How the positions of a shelf are drawn.
+    ExplorePolicy, "exploration policy", {
+        /// The best card, always.
+        None = "none",
+        /// Now and then any card.
+        Epsilon = "epsilon",
+        /// Better cards oftener, by the distance of their values.
+        Softmax = "softmax",
+        /// Each card as often as it may be the best, by what is known of it.
+        Thompson = "thompson",
+    }
+);
+
+names!(
     /// Why a candidate is not on a shelf.
     DropReason, "drop reason", {
         /// By [`FilterName::AvailableInMarket`].
@@ -218,6 +232,13 @@ names!(
         GenreSkipRate = "genre_skip_rate",
         /// Days since the newest item of the artist came out; -1 when unknown.
         ArtistNewestDays = "artist_newest_days",
+        /// Times the item was shown to anybody of late, halved every 7 days, as far as the answering process took it
+        /// in; only where the plan asks for it.
+        CrowdShown = "crowd_shown",
+        /// Plays that followed such an impression within a day, halved alike; only where the plan asks for it.
+        CrowdTaken = "crowd_taken",
+        /// Impressions an hour now, to anybody; only where the plan asks for it.
+        CrowdShownHourly = "crowd_shown_hourly",
     }
 );
 

@@ -38,6 +38,7 @@ pub mod item;
 pub mod listener;
 
 pub mod component;
+pub mod explore;
 pub mod surface;
 
 pub mod plan;

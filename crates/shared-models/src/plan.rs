@@ -7,9 +7,10 @@ use std::{sync::Arc, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ItemKey, Seed, ShelfId, TenantId, Timestamp, UserId,
+    ItemKey, ReleaseId, Seed, ShelfId, TenantId, Timestamp, UserId,
     candidates::CandidateTable,
     component::{FilterName, FilterParams, SourceName, SourceParams},
+    explore::{Explore, NewItems},
     item::Market,
     listener::ListenerContext,
 };
@@ -85,6 +86,9 @@ pub struct CandidatePlan {
     pub sources: Vec<SourcePlan>,
     /// The page's shelves.
     pub shelves: Vec<ShelfCandidatePlan>,
+    /// Whether facts about what everybody was shown and took of late are wanted: exploration reads them.
+    #[serde(default)]
+    pub crowd: bool,
 }
 
 /// One page's question to candidate-generation.
@@ -104,6 +108,8 @@ pub struct CandidateQuery {
     pub plan: Arc<CandidatePlan>,
     /// Whether the answer is recorded whole: then it also tells which candidates were dropped.
     pub whole: bool,
+    /// The release to answer with, while it is the live one or the one before.
+    pub release: Option<ReleaseId>,
 }
 
 /// How much each action is worth on a shelf. The blended score is `Σ weight · P(action)`.
@@ -146,8 +152,10 @@ pub struct SlatePlan {
     pub max_per_artist: u16,
     /// 0..=1: the share of maximal marginal relevance that speaks for difference.
     pub diversity: f32,
-    /// 0..=1: the share of positions drawn at random from the eligible pool.
-    pub explore: f32,
+    /// How positions are left to chance.
+    pub explore: Explore,
+    /// Positions that are kept for new items.
+    pub new_items: Option<NewItems>,
     /// Cards set at a place.
     pub pins: Vec<Pin>,
 }
@@ -200,4 +208,6 @@ pub struct RankQuery {
     /// Whether the answer is recorded whole: then it also tells the scores of all candidates and the features of the
     /// cards.
     pub whole: bool,
+    /// The release to answer with, while it is the live one or the one before.
+    pub release: Option<ReleaseId>,
 }

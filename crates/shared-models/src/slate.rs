@@ -23,6 +23,8 @@ pub struct RankedCard {
     /// The probability, in (0, 1], with which the policy put this card at this position, given the
     /// cards before it.
     pub propensity: f32,
+    /// How far `propensity` may be from the true one: 0 where it is exact.
+    pub propensity_error: f32,
     /// Calibrated `P(action)` in the order of [`crate::component::Action::ALL`].
     pub predictions: [f32; 4],
     /// Whether a random draw chose it.

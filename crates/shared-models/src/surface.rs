@@ -11,6 +11,7 @@ use serde::{
 use crate::{
     ItemId, ShelfId, SurfaceId,
     component::{FilterName, FilterParams, SourceName, SourceParams},
+    explore::{NewItems, ShelfExplore},
     plan::{FilterPlan, Objective, ShelfOrder},
 };
 
@@ -199,16 +200,25 @@ pub struct ShelfSlate {
     /// 0..=1: how much difference counts against score.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub diversity: f32,
-    /// 0..=1: the share of positions drawn at random.
-    #[schemars(range(min = 0.0, max = 1.0))]
-    pub explore: f32,
+    /// How positions are left to chance: a share of them, or a policy.
+    pub explore: ShelfExplore,
+    /// Positions that are kept for new items.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub new_items: Option<NewItems>,
     /// Cards set at a place.
     pub pins: Vec<ShelfPin>,
 }
 
 impl Default for ShelfSlate {
     fn default() -> Self {
-        Self { size: 20, max_per_artist: 0, diversity: 0.0, explore: 0.0, pins: Vec::new() }
+        Self {
+            size: 20,
+            max_per_artist: 0,
+            diversity: 0.0,
+            explore: ShelfExplore::default(),
+            new_items: None,
+            pins: Vec::new(),
+        }
     }
 }
 

@@ -89,6 +89,14 @@ pub fn listener(profile: &Profile, key: ItemKey, artist: ItemKey, genres: &[Genr
     ]
 }
 
+/// A count to five significant bits, so that many of them take little room where they are kept: off by a part in 32 at most.
+#[must_use]
+pub fn short(count: f32) -> f32 {
+    const CUT: u32 = f32::MANTISSA_DIGITS - 5;
+    let rounded = count.to_bits().saturating_add(1 << (CUT - 1)) & !((1 << CUT) - 1);
+    f32::from_bits(rounded)
+}
+
 fn share(part: f32, whole: f32) -> f32 {
     if whole > 0.0 { (part / whole).min(1.0) } else { 0.0 }
 }
@@ -96,4 +104,20 @@ fn share(part: f32, whole: f32) -> f32 {
 /// A rate of skips, drawn to the listener's rate for all.
 fn skip_rate(skips: f32, plays: f32, overall: f32) -> f32 {
     share(skips + PRETENDED * overall, plays + PRETENDED)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::short;
+
+    #[test]
+    fn counts_are_kept_to_five_bits() {
+        for exact in [0.0, 1.0, 2.0, 17.0, 31.0, 48.0] {
+            assert_eq!(short(exact), exact);
+        }
+        for count in [0.001_f32, 0.7, 33.0, 12_345.6, 1e9] {
+            assert!((short(count) - count).abs() <= count / 32.0, "{count}: {}", short(count));
+            assert_eq!(short(short(count)), short(count));
+        }
+    }
 }

@@ -97,3 +97,24 @@ impl Hydrator<PageQuery, Handle, Facts> for ListenerHydrator {
         }))
     }
 }
+
+/// What everybody was shown and took of late, where the plan asks for it.
+pub struct CrowdHydrator;
+
+#[async_trait]
+impl Hydrator<PageQuery, Handle, Facts> for CrowdHydrator {
+    fn name(&self) -> &'static str {
+        "crowd"
+    }
+
+    async fn hydrate(&self, query: &PageQuery, items: &[Handle]) -> StageResult<Patch<Facts>> {
+        if !query.asked.plan.crowd {
+            return Ok(Box::new(|_: &mut Facts| ()));
+        }
+        let (crowd, now) = (&query.crowd, query.now());
+        let (shown, taken, hourly) = (crowd.shown.plays(now), crowd.taken.plays(now), crowd.hourly.plays(now));
+        Ok(columns([Fact::CrowdShown, Fact::CrowdTaken, Fact::CrowdShownHourly], items, |item| {
+            [shown(item.key), taken(item.key), hourly(item.key)].map(facts::short)
+        }))
+    }
+}

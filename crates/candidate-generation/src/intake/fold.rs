@@ -1,6 +1,6 @@
 //! One transaction: claim, load, fold, save, commit, publish.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -17,13 +17,15 @@ use super::{
 use crate::{
     catalog::Snapshot,
     index::Serving,
-    profiles::{ItemFactsForFold, counted_at, memory::ServingProfile},
+    profiles::{ItemFactsForFold, Profile, counted_at, memory::ServingProfile},
     store::{self, EventKey, Folding, NextProfile, encode},
-    worlds::World,
+    worlds::{Counted, World},
 };
 
 /// Above this many events folding leaves the async runtime's threads.
 const HEAVY: usize = 128;
+/// A play that comes later after the impression did not follow from it.
+const TAKEN_WITHIN: Duration = Duration::from_secs(86_400);
 /// Up to this many listeners get their vectors before anybody asks; a backlog's are folded when asked for.
 const EAGER: usize = 64;
 
@@ -58,10 +60,9 @@ struct Job {
 struct Next {
     stored: NextProfile,
     serving: ServingProfile,
+    /// What the listener played of what they were shown.
+    taken: Vec<Counted>,
 }
-
-/// An item that something happened to, how much that counts, and when.
-type Counted = (shared_models::ItemKey, f64, Timestamp);
 
 /// What waits for the commit.
 struct Pending {
@@ -69,6 +70,7 @@ struct Pending {
     next: Vec<(UserKey, ServingProfile)>,
     plays: Vec<Counted>,
     shown: Vec<Counted>,
+    taken: Vec<Counted>,
     oldest_receipt: Option<Timestamp>,
 }
 
@@ -102,22 +104,23 @@ pub(super) async fn fold(intake: &Intake, messages: &[&Message], aside: &Aside) 
         let (plays, shown) = (of(EventKind::Play), of(EventKind::Impression));
         let oldest_receipt = fresh.iter().map(|event| event.received_at).min();
         let jobs = load(intake, tx.as_mut(), &world, fresh).await?;
-        let next = apply(intake, &world, catalogue, jobs).await;
+        let mut next = apply(intake, &world, catalogue, jobs).await;
+        let taken = next.iter_mut().flat_map(|next| std::mem::take(&mut next.taken)).collect();
         let (stored, next): (Vec<NextProfile>, Vec<(UserKey, ServingProfile)>) = next
             .into_iter()
             .map(|next| (next.stored.user, next))
             .map(|(user, next)| (next.stored, (user, next.serving)))
             .unzip();
         tx.save(tenant, &stored, now).await?;
-        pending.push(Pending { world, next, plays, shown, oldest_receipt });
+        pending.push(Pending { world, next, plays, shown, taken, oldest_receipt });
     }
     tx.commit().await?;
-    for Pending { world, next, plays, shown, oldest_receipt } in pending {
+    for Pending { world, next, plays, shown, taken, oldest_receipt } in pending {
         for (user, profile) in next {
             intake.memory.publish(world.number, user, profile);
         }
         world.trending.add(plays);
-        world.shown.add(shown);
+        world.shown_and_taken(shown, taken);
         if let Some(received_at) = oldest_receipt {
             intake.metrics.fresh(intake.clock.now().since(received_at));
         }
@@ -220,8 +223,13 @@ async fn apply(intake: &Intake, world: &World, catalogue: Arc<Snapshot>, jobs: V
 
 fn next(job: &Job, catalogue: &Snapshot, serving: Option<&Serving>) -> Next {
     let mut profile = job.known.profile.clone();
+    let mut taken = Vec::new();
     for event in &job.events {
         let row = catalogue.find(event.item_key());
+        // Anybody may name any item: only those of the catalogue are counted.
+        if row.is_some() && takes_what_was_shown(&profile, event) {
+            taken.push((event.item_key(), 1.0, counted_at(event)));
+        }
         let facts = row
             .map_or_else(ItemFactsForFold::default, |row| ItemFactsForFold { artist: row.artist, genres: &row.genres });
         profile.apply(event, &facts);
@@ -233,5 +241,17 @@ fn next(job: &Job, catalogue: &Snapshot, serving: Option<&Serving>) -> Next {
         // Asked for here, it stands ready when the next page asks.
         let _ready = next.vector(&serving.release);
     }
-    Next { stored, serving: next }
+    Next { stored, serving: next, taken }
+}
+
+/// Whether an event is the first play of an item since it was last shown, within a day.
+fn takes_what_was_shown(profile: &Profile, event: &Event) -> bool {
+    if event.kind != EventKind::Play {
+        return false;
+    }
+    let (key, at) = (event.item_key(), counted_at(event));
+    let last_played = profile.items.of(key).and_then(|item| item.last_played);
+    profile.impressions.last(key).is_some_and(|shown| {
+        shown <= at && at.since(shown) <= TAKEN_WITHIN && last_played.is_none_or(|played| played < shown)
+    })
 }

@@ -13,6 +13,17 @@ use crate::{
     profiles::{UserVector, memory::ServingProfile},
 };
 
+/// What everybody was shown and took of late, by what this process took in since it started.
+#[derive(Clone, Debug, Default)]
+pub struct Crowd {
+    /// How often items were shown, halved every 7 days.
+    pub shown: Arc<Trends>,
+    /// How often that was followed by a play, halved alike.
+    pub taken: Arc<Trends>,
+    /// How often items are shown an hour.
+    pub hourly: Arc<Trends>,
+}
+
 /// What the stages of one page read.
 #[derive(Debug)]
 pub struct PageQuery {
@@ -28,8 +39,8 @@ pub struct PageQuery {
     pub vector: Option<Arc<UserVector>>,
     /// What everybody plays now.
     pub trends: Arc<Trends>,
-    /// How often items were shown of late, to anybody.
-    pub shown: Arc<Trends>,
+    /// What everybody was shown and took of late.
+    pub crowd: Crowd,
     /// The seed items, sorted: they are never candidates.
     seeds: Vec<ItemKey>,
     /// The items the request excludes, sorted.
@@ -53,13 +64,13 @@ impl PageQuery {
         };
         let (seeds, excluded) = (sorted(&asked.seed_items), sorted(&asked.exclude));
         let vector = serving.as_ref().map(|serving| listener.vector(&serving.release));
-        Self { asked, catalogue, serving, listener, vector, trends, shown: Arc::default(), seeds, excluded }
+        Self { asked, catalogue, serving, listener, vector, trends, crowd: Crowd::default(), seeds, excluded }
     }
 
-    /// The same with how often items were shown of late.
+    /// The same with what everybody was shown and took of late.
     #[must_use]
-    pub fn with_shown(self, shown: Arc<Trends>) -> Self {
-        Self { shown, ..self }
+    pub fn with_crowd(self, crowd: Crowd) -> Self {
+        Self { crowd, ..self }
     }
 
     /// The time of the request.

@@ -48,7 +48,7 @@ impl Source<PageQuery, Handle> for ExplorationSource {
         let added = serving.added();
         let added = added.as_deref();
         let filter = Filter { rows: Some(serving.rare()), added: Wanted::All };
-        let shown = query.shown.plays(query.now());
+        let shown = query.crowd.shown.plays(query.now());
         let found = index
             .search_among(factors, added, filter, &vector, limit * LOOKED_AT)
             .into_iter()

@@ -299,3 +299,44 @@ async fn a_store_that_is_away_costs_no_delivery() {
     let outcomes = process.intake.handle(&[delivery(1, "m1", &[play(1, "u")])]).await;
     assert!(matches!(&outcomes[..], [Outcome::Pause { .. }]), "{outcomes:?}");
 }
+
+#[tokio::test]
+async fn what_was_shown_and_what_of_it_was_taken_is_counted_once_each() {
+    let (folder, store) = fresh().await;
+    let process = process(&folder, store);
+    let world = process.worlds.of(&tenant());
+    world.apply((0..3).map(|n| Change::Put(Arc::new(track(&format!("t{n}"), "a")))).collect());
+    let minute = |minutes: i64| shared_models::Timestamp(NOW.0 + minutes * 60_000);
+    let told = |number: u64, user: &str, kind: EventKind, item: &str, minutes: i64| {
+        event(number, user, kind, item, minute(minutes))
+    };
+    let events = [
+        // Shown and played, twice: one play each time it was shown.
+        told(1, "u", EventKind::Impression, "t0", 0),
+        told(2, "u", EventKind::Play, "t0", 1),
+        told(3, "u", EventKind::Play, "t0", 2),
+        told(4, "v", EventKind::Impression, "t0", 1),
+        // Shown and left, and played without having been shown.
+        told(5, "v", EventKind::Impression, "t1", 1),
+        told(6, "v", EventKind::Play, "t2", 2),
+        // Played two days after it was shown; and something that is in no catalogue.
+        told(7, "v", EventKind::Play, "t1", 2 * 1_440 + 2),
+        told(8, "v", EventKind::Impression, "t9", 1),
+        told(9, "v", EventKind::Play, "t9", 2),
+    ];
+    let told = [delivery(1, "m1", &events), delivery(2, "m1", &events)];
+    for delivery in &told {
+        assert_eq!(process.intake.handle(std::slice::from_ref(delivery)).await, [Outcome::Done]);
+    }
+    assert!(world.refresh_counts() && !world.refresh_counts());
+    let (crowd, now) = (world.crowd(), minute(2));
+    let of = |counts: &candidate_generation::index::Trends, item: &str| counts.plays(now)(crate::world::key(item));
+    let near = |counted: f32, expected: f32| (counted - expected).abs() < 0.01;
+    assert!(near(of(&crowd.shown, "t0"), 2.0) && near(of(&crowd.taken, "t0"), 1.0));
+    assert!(near(of(&crowd.shown, "t1"), 1.0) && of(&crowd.taken, "t1") == 0.0);
+    assert!(of(&crowd.shown, "t2") == 0.0 && of(&crowd.taken, "t2") == 0.0 && of(&crowd.shown, "t9") == 0.0);
+    // Two minutes are a thirtieth of an hour.
+    assert!((of(&crowd.hourly, "t0") - 2.0).abs() < 0.1, "{}", of(&crowd.hourly, "t0"));
+    let hours = minute(180);
+    assert!(crowd.hourly.plays(hours)(crate::world::key("t0")) < 0.11);
+}

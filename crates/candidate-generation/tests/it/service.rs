@@ -113,6 +113,7 @@ async fn five_shelves_share_sources_and_each_judges_for_itself() {
                 limit: if n == 1 { 3 } else { 100 },
             })
             .collect(),
+        crowd: false,
     };
     let query = CandidateQuery { exclude: vec![key("t0")], ..question(plan, Market::UNKNOWN) };
     let set = running.app.candidates().generate(query, soon()).await.unwrap();
@@ -275,9 +276,17 @@ async fn going_back_to_the_release_before_needs_no_loading() {
     let control = running.app.release_control();
     let status = control.status(&tenant(), soon()).await.unwrap();
     assert_eq!((status.live.as_ref(), status.previous.as_ref()), (Some(&second), Some(&first)));
+    let unknown = shared_models::ReleaseId::new("nowhere").unwrap();
+    // A question that names a release is answered with it while it is there.
+    for (asked, answers) in [(&second, &second), (&first, &first), (&unknown, &second)] {
+        let plan = shelf(vec![source(SourceName::NewReleases, 5)], Vec::new());
+        let query = CandidateQuery { release: Some(asked.clone()), ..question(plan, Market::UNKNOWN) };
+        let set = running.app.candidates().generate(query, soon()).await.unwrap();
+        assert_eq!(set.release.as_ref(), Some(answers));
+        assert_eq!(set.degraded.iter().any(|stage| stage.stage == "release.pinned"), asked != answers);
+    }
     control.activate(&tenant(), &first, soon()).await.unwrap();
     assert_eq!(control.status(&tenant(), soon()).await.unwrap().live, Some(first));
-    let unknown = shared_models::ReleaseId::new("nowhere").unwrap();
     assert!(control.activate(&tenant(), &unknown, soon()).await.is_err());
     running.stop().await;
 }

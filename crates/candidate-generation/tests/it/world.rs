@@ -7,7 +7,7 @@ use candidate_generation::{
     index::{Serving, Trending, embedding},
     pipeline::Pipeline,
     profiles::{GenreKey, ItemFactsForFold, Profile, memory::ServingProfile},
-    query::PageQuery,
+    query::{Crowd, PageQuery},
 };
 use pipeline::StageMetrics;
 use releases::{Factors, Neighbours, Popularity, Release, release::Parts};
@@ -131,7 +131,7 @@ impl World {
             ..question(plan, self.market)
         };
         PageQuery::new(asked, snapshot, serving, listener, trends.unwrap_or_default())
-            .with_shown(shown.unwrap_or_default())
+            .with_crowd(Crowd { shown: shown.unwrap_or_default(), ..Crowd::default() })
     }
 }
 
@@ -152,6 +152,7 @@ pub(crate) fn question(plan: CandidatePlan, market: Market) -> CandidateQuery {
         exclude: Vec::new(),
         plan: Arc::new(plan),
         whole: false,
+        release: None,
     }
 }
 
@@ -194,7 +195,7 @@ pub(crate) fn shelf(sources: Vec<SourcePlan>, filters: Vec<FilterPlan>) -> Candi
     let uses =
         sources.iter().enumerate().map(|(index, plan)| SourceUse { source: index as u16, limit: plan.limit }).collect();
     let shelf = ShelfCandidatePlan { shelf: ShelfId::new("shelf").unwrap(), sources: uses, filters, limit: 1_000 };
-    CandidatePlan { sources, shelves: vec![shelf] }
+    CandidatePlan { sources, shelves: vec![shelf], crowd: false }
 }
 
 pub(crate) fn pipeline() -> Pipeline {

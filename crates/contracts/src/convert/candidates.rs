@@ -29,6 +29,7 @@ pub(crate) fn query_to_wire(query: CandidateQuery) -> wire::GenerateRequest {
         exclude: keys_to_wire(query.exclude),
         plan: Some(plan_to_wire(&query.plan)),
         whole: query.whole,
+        release: query.release.map(|release| release.as_str().to_owned()),
     }
 }
 
@@ -41,6 +42,7 @@ pub(crate) fn query_from_wire(request: wire::GenerateRequest) -> Result<Candidat
         exclude: keys_from_wire(request.exclude),
         plan: plan_from_wire(request.plan, "plan")?,
         whole: request.whole,
+        release: release_from_wire(request.release.as_deref(), "release")?,
     })
 }
 
@@ -149,6 +151,7 @@ pub(crate) fn plan_to_wire(plan: &CandidatePlan) -> wire::CandidatePlan {
     wire::CandidatePlan {
         sources: plan.sources.iter().map(source).collect(),
         shelves: plan.shelves.iter().map(shelf).collect(),
+        crowd: plan.crowd,
     }
 }
 
@@ -171,7 +174,7 @@ fn open_plan(plan: wire::CandidatePlan) -> Result<CandidatePlan> {
         })
     })?;
     let shelves = each(plan.shelves, "shelves", |shelf| open_shelf(shelf, sources.len()))?;
-    Ok(CandidatePlan { sources, shelves })
+    Ok(CandidatePlan { sources, shelves, crowd: plan.crowd })
 }
 
 fn open_shelf(shelf: wire::ShelfCandidatePlan, sources: usize) -> Result<ShelfCandidatePlan> {

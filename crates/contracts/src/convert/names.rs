@@ -62,7 +62,7 @@ names!(component::Fact, wire::Fact, {
     Popularity, MarketPopularity, Trend, AgeDays, DurationSeconds, Explicit, ItemPlays, ItemSkips, ItemAgeDays, ItemLiked,
     Impressions, ImpressionAgeHours, ArtistAffinity, ArtistPlays, ArtistFollowed, GenreAffinity, ItemWeight,
     ItemCycleDays, ImpressionsKept, ShownSincePlay, ArtistAgeDays, ArtistSkipRate, ArtistShown, GenreSkipRate,
-    ArtistNewestDays,
+    ArtistNewestDays, CrowdShown, CrowdTaken, CrowdShownHourly,
 });
 
 names!(plan::ShelfOrder, wire::ShelfOrder, { ByScore, Fixed });

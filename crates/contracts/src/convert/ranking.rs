@@ -4,19 +4,23 @@ use shared_models::{
     ItemKey,
     candidates::CandidateTable,
     component::Action,
+    explore::{Explore, NewItems},
     plan::{Objective, Pin, RankQuery, ShelfRankPlan, SlatePlan},
     slate::{RankedCard, RankedPage, Reason, Slate},
 };
 
 use super::{
-    Malformed, Result, each, explain, name, narrow,
+    Malformed, Result, duration_from_wire, duration_to_wire, each, explain, name, narrow,
     page::{
         context_from_wire, context_to_wire, degraded_from_wire, degraded_to_wire, ends, keys_from_wire, keys_to_wire,
         listener_from_wire, listener_to_wire, release_from_wire, rows_below, table_from_wire, table_to_wire,
     },
     required, same_length,
 };
-use crate::{convert::names::Name, generated::ranking::v1 as wire};
+use crate::{
+    convert::names::Name,
+    generated::ranking::v1::{self as wire, slate_plan::Draw},
+};
 
 const ACTIONS: usize = Action::ALL.len();
 
@@ -30,6 +34,7 @@ pub(crate) fn query_to_wire(query: RankQuery) -> wire::RankRequest {
         shelves: query.shelves.into_iter().map(plan_to_wire).collect(),
         order: query.order.to_wire(),
         whole: query.whole,
+        release: query.release.map(|release| release.as_str().to_owned()),
     }
 }
 
@@ -44,6 +49,7 @@ pub(crate) fn query_from_wire(request: wire::RankRequest) -> Result<RankQuery> {
         table,
         order: Name::from_wire(request.order, "order")?,
         whole: request.whole,
+        release: release_from_wire(request.release.as_deref(), "release")?,
     })
 }
 
@@ -85,8 +91,24 @@ pub(crate) fn plan_to_wire(plan: ShelfRankPlan) -> wire::ShelfRankPlan {
             size: plan.slate.size.into(),
             max_per_artist: plan.slate.max_per_artist.into(),
             diversity: plan.slate.diversity,
-            explore: plan.slate.explore,
+            explore: match plan.slate.explore {
+                Explore::Epsilon { share } => share,
+                Explore::None | Explore::Softmax { .. } | Explore::Thompson { .. } => 0.0,
+            },
             pins: plan.slate.pins.iter().map(pin).collect(),
+            new_items: plan.slate.new_items.map(|rule| wire::NewItems {
+                slots: rule.slots.into(),
+                from: rule.from.into(),
+                share: rule.share,
+                younger: Some(duration_to_wire(rule.younger)),
+                shown_below: rule.shown_below,
+                hourly: rule.hourly,
+            }),
+            draw: match plan.slate.explore {
+                Explore::None | Explore::Epsilon { .. } => None,
+                Explore::Softmax { temperature } => Some(Draw::Softmax(wire::Softmax { temperature })),
+                Explore::Thompson { prior, spread } => Some(Draw::Thompson(wire::Thompson { prior, spread })),
+            },
         }),
         pinned_slot: plan.pinned_slot.map(u32::from),
     }
@@ -115,12 +137,29 @@ pub(crate) fn plan_from_wire(plan: wire::ShelfRankPlan, table: &CandidateTable) 
             size: narrow(slate.size, "slate.size")?,
             max_per_artist: narrow(slate.max_per_artist, "slate.max_per_artist")?,
             diversity: slate.diversity,
-            explore: slate.explore,
+            explore: match slate.draw {
+                Some(Draw::Softmax(wire::Softmax { temperature })) => Explore::Softmax { temperature },
+                Some(Draw::Thompson(wire::Thompson { prior, spread })) => Explore::Thompson { prior, spread },
+                None if slate.explore == 0.0 => Explore::None,
+                None => Explore::Epsilon { share: slate.explore },
+            },
+            new_items: slate.new_items.map(new_items_from_wire).transpose()?,
             pins: each(slate.pins, "slate.pins", |pin| {
                 Ok(Pin { item: ItemKey(pin.item), position: narrow(pin.position, "position")? })
             })?,
         },
         pinned_slot: plan.pinned_slot.map(|slot| narrow(slot, "pinned_slot")).transpose()?,
+    })
+}
+
+fn new_items_from_wire(rule: wire::NewItems) -> Result<NewItems> {
+    Ok(NewItems {
+        slots: narrow(rule.slots, "new_items.slots")?,
+        from: narrow(rule.from, "new_items.from")?,
+        share: rule.share,
+        younger: duration_from_wire(required(rule.younger, "new_items.younger")?, "new_items.younger")?,
+        shown_below: rule.shown_below,
+        hourly: rule.hourly,
     })
 }
 
@@ -140,7 +179,11 @@ pub(crate) fn slate_to_wire(slate: &Slate) -> wire::Slate {
         reason_evidence: Vec::with_capacity(cards),
         reserve: slate.reserve,
         unscored: slate.unscored,
+        propensity_errors: Vec::new(),
     };
+    if slate.cards.iter().any(|card| card.propensity_error != 0.0) {
+        to.propensity_errors.extend(slate.cards.iter().map(|card| card.propensity_error));
+    }
     for card in &slate.cards {
         to.rows.push(card.row);
         to.scores.push(card.score);
@@ -162,6 +205,10 @@ pub(crate) fn slate_from_wire(slate: wire::Slate, rows: usize) -> Result<Slate> 
     same_length(slate.explored.len(), count, "explored")?;
     same_length(slate.reasons.len(), count, "reasons")?;
     same_length(slate.reason_evidence_counts.len(), count, "reason_evidence_counts")?;
+    if !slate.propensity_errors.is_empty() {
+        same_length(slate.propensity_errors.len(), count, "propensity_errors")?;
+    }
+    let mut errors = slate.propensity_errors.iter();
     let stride = slate.actions.len();
     same_length(slate.predictions.len(), count * stride, "predictions")?;
     let ends = ends(slate.reason_evidence_counts, "reason_evidence_counts")?;
@@ -196,6 +243,7 @@ pub(crate) fn slate_from_wire(slate: wire::Slate, rows: usize) -> Result<Slate> 
             row: *row,
             score: *score,
             propensity: *propensity,
+            propensity_error: errors.next().copied().unwrap_or(0.0),
             predictions,
             explored: *explored,
             reason: Reason {
@@ -233,6 +281,7 @@ mod tests {
             reason_evidence: vec![5, 6],
             reserve: 1,
             unscored: 0,
+            propensity_errors: Vec::new(),
         }
     }
 
@@ -254,6 +303,7 @@ mod tests {
         check("rows: 3 is no row of a table of 3", &|slate| slate.rows[0] = 3);
         check("scores: has 1 values where 2 belong", &|slate| slate.scores.truncate(1));
         check("scores: inf is not finite", &|slate| slate.scores[0] = f32::INFINITY);
+        check("propensity_errors: has 1 values where 2 belong", &|slate| slate.propensity_errors.push(0.1));
         check("propensities: has 1 values where 2 belong", &|slate| slate.propensities.truncate(1));
         check("predictions: has 5 values where 6 belong", &|slate| slate.predictions.truncate(5));
         check("explored: has 1 values where 2 belong", &|slate| slate.explored.truncate(1));

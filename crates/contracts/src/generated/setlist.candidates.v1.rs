@@ -84,6 +84,9 @@ pub struct CandidatePlan {
     /// The page's shelves.
     #[prost(message, repeated, tag = "2")]
     pub shelves: ::prost::alloc::vec::Vec<ShelfCandidatePlan>,
+    /// Whether facts about what everybody was shown and took of late are wanted.
+    #[prost(bool, tag = "20")]
+    pub crowd: bool,
 }
 /// One page's question. It holds the whole plan, so that the service needs to know no surface.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -109,6 +112,10 @@ pub struct GenerateRequest {
     /// Whether the answer is recorded whole: then it also tells which candidates were dropped.
     #[prost(bool, tag = "10")]
     pub whole: bool,
+    /// The release to answer with, while it is the live one or the one before; another answers where it is neither, and
+    /// `degraded` says so.
+    #[prost(string, optional, tag = "20")]
+    pub release: ::core::option::Option<::prost::alloc::string::String>,
 }
 /// How many candidates were dropped for one reason.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

@@ -325,6 +325,12 @@ pub enum Fact {
     GenreSkipRate = 24,
     /// Days since the newest item of the artist came out; -1 when unknown.
     ArtistNewestDays = 25,
+    /// Times the item was shown to anybody of late, halved every 7 days; only where the plan asks for it.
+    CrowdShown = 26,
+    /// Plays that followed such an impression within a day, halved alike; only where the plan asks for it.
+    CrowdTaken = 27,
+    /// Impressions an hour now, to anybody; only where the plan asks for it.
+    CrowdShownHourly = 28,
 }
 impl Fact {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -359,6 +365,9 @@ impl Fact {
             Self::ArtistShown => "FACT_ARTIST_SHOWN",
             Self::GenreSkipRate => "FACT_GENRE_SKIP_RATE",
             Self::ArtistNewestDays => "FACT_ARTIST_NEWEST_DAYS",
+            Self::CrowdShown => "FACT_CROWD_SHOWN",
+            Self::CrowdTaken => "FACT_CROWD_TAKEN",
+            Self::CrowdShownHourly => "FACT_CROWD_SHOWN_HOURLY",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -390,6 +399,9 @@ impl Fact {
             "FACT_ARTIST_SHOWN" => Some(Self::ArtistShown),
             "FACT_GENRE_SKIP_RATE" => Some(Self::GenreSkipRate),
             "FACT_ARTIST_NEWEST_DAYS" => Some(Self::ArtistNewestDays),
+            "FACT_CROWD_SHOWN" => Some(Self::CrowdShown),
+            "FACT_CROWD_TAKEN" => Some(Self::CrowdTaken),
+            "FACT_CROWD_SHOWN_HOURLY" => Some(Self::CrowdShownHourly),
             _ => None,
         }
     }

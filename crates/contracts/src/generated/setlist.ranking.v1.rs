@@ -25,6 +25,47 @@ pub struct Pin {
     #[prost(uint32, tag = "2")]
     pub position: u32,
 }
+/// Plackett-Luce: each eligible card with a probability that grows with its value.
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct Softmax {
+    /// How far apart two values must be for the better to be e times as likely, where the shelf's best
+    /// candidate has the value 1 and the last of its pool 0.
+    #[prost(float, tag = "1")]
+    pub temperature: f32,
+}
+/// Thompson sampling: each eligible card with the probability that it is the best, by what is known of
+/// each item.
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct Thompson {
+    /// How many impressions the release's word for an item counts for.
+    #[prost(float, tag = "1")]
+    pub prior: f32,
+    /// A factor on how much is taken to be unknown.
+    #[prost(float, tag = "2")]
+    pub spread: f32,
+}
+/// Positions of a shelf that are kept for new items.
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct NewItems {
+    /// How many positions.
+    #[prost(uint32, tag = "1")]
+    pub slots: u32,
+    /// The first of them, from 0.
+    #[prost(uint32, tag = "2")]
+    pub from: u32,
+    /// How often each of them goes to a new item, 0..=1.
+    #[prost(float, tag = "3")]
+    pub share: f32,
+    /// An item is new for so long after it came out,
+    #[prost(message, optional, tag = "4")]
+    pub younger: ::core::option::Option<::prost_types::Duration>,
+    /// while it was shown less often than this.
+    #[prost(float, tag = "5")]
+    pub shown_below: f32,
+    /// So many impressions an hour of one item are its budget.
+    #[prost(float, tag = "6")]
+    pub hourly: f32,
+}
 /// The rules of selection on one shelf.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SlatePlan {
@@ -43,6 +84,25 @@ pub struct SlatePlan {
     /// Cards set at a place.
     #[prost(message, repeated, tag = "5")]
     pub pins: ::prost::alloc::vec::Vec<Pin>,
+    /// Positions that are kept for new items.
+    #[prost(message, optional, tag = "8")]
+    pub new_items: ::core::option::Option<NewItems>,
+    /// How positions are drawn where that is another policy than `explore`.
+    #[prost(oneof = "slate_plan::Draw", tags = "6, 7")]
+    pub draw: ::core::option::Option<slate_plan::Draw>,
+}
+/// Nested message and enum types in `SlatePlan`.
+pub mod slate_plan {
+    /// How positions are drawn where that is another policy than `explore`.
+    #[derive(Clone, Copy, PartialEq, ::prost::Oneof)]
+    pub enum Draw {
+        /// Plackett-Luce.
+        #[prost(message, tag = "6")]
+        Softmax(super::Softmax),
+        /// Thompson sampling.
+        #[prost(message, tag = "7")]
+        Thompson(super::Thompson),
+    }
 }
 /// What ranking does with one shelf's candidates.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -110,6 +170,9 @@ pub struct Slate {
     /// Candidates that could not be scored.
     #[prost(uint32, tag = "13")]
     pub unscored: u32,
+    /// How far each of `propensities` may be from the true one; empty where all are exact.
+    #[prost(float, repeated, tag = "20")]
+    pub propensity_errors: ::prost::alloc::vec::Vec<f32>,
 }
 /// One shelf's candidates by score, before any rule of the slate: parallel arrays, best first.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -169,6 +232,10 @@ pub struct RankRequest {
     /// cards.
     #[prost(bool, tag = "10")]
     pub whole: bool,
+    /// The release to answer with, while it is the live one or the one before; another answers where it is neither, and
+    /// `degraded` says so.
+    #[prost(string, optional, tag = "20")]
+    pub release: ::core::option::Option<::prost::alloc::string::String>,
 }
 /// The page: slates in the order in which it shows them. Cards are rows of the request's table, which
 /// the caller still has.

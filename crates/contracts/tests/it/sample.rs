@@ -13,6 +13,7 @@ use shared_models::{
     component::{Action, DropReason, Fact, FilterName, FilterParams, ReasonCode, SourceName, SourceParams},
     degraded::{DegradedCause, DegradedLevel, DegradedStage, SourceReport},
     event::{Event, EventKind},
+    explore::{Explore, NewItems},
     item::{DisplayItem, Item, ItemKind, Market},
     listener::{ListenerContext, UserAttributes, UserSummary},
     plan::{
@@ -252,7 +253,7 @@ impl Draw {
                 limit: self.number(),
             })
             .collect();
-        Arc::new(CandidatePlan { sources, shelves })
+        Arc::new(CandidatePlan { sources, shelves, crowd: self.yes() })
     }
 
     pub(crate) fn candidate_query(&mut self, shelves: usize) -> CandidateQuery {
@@ -264,6 +265,7 @@ impl Draw {
             exclude: self.keys(30),
             plan: self.candidate_plan(shelves),
             whole: self.yes(),
+            release: self.maybe(Self::release),
         }
     }
 
@@ -311,7 +313,20 @@ impl Draw {
                 size: self.bits() as u16,
                 max_per_artist: self.bits() as u16,
                 diversity: self.share(),
-                explore: self.share(),
+                explore: match self.below(4) {
+                    0 => Explore::None,
+                    1 => Explore::Epsilon { share: self.share().max(0.001) },
+                    2 => Explore::Softmax { temperature: self.share() },
+                    _ => Explore::Thompson { prior: self.share(), spread: self.share() },
+                },
+                new_items: self.maybe(|draw| NewItems {
+                    slots: draw.bits() as u16,
+                    from: draw.bits() as u16,
+                    share: draw.share(),
+                    younger: draw.span(),
+                    shown_below: draw.share(),
+                    hourly: draw.share(),
+                }),
                 pins: self.list(2, |draw| Pin { item: draw.key(), position: draw.bits() as u16 }),
             },
             pinned_slot: self.maybe(|draw| draw.bits() as u16),
@@ -329,6 +344,7 @@ impl Draw {
             table,
             order: self.pick(&[ShelfOrder::ByScore, ShelfOrder::Fixed]),
             whole: self.yes(),
+            release: self.maybe(Self::release),
         }
     }
 
@@ -342,6 +358,7 @@ impl Draw {
                     row: self.below(rows) as u32,
                     score: self.score(),
                     propensity: 1.0 - self.share(),
+                    propensity_error: self.share(),
                     predictions: std::array::from_fn::<_, { Action::ALL.len() }, _>(|_| self.share()),
                     explored: self.yes(),
                     reason: Reason { code: self.pick(ReasonCode::ALL), evidence: self.keys(4).into() },

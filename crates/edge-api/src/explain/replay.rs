@@ -44,6 +44,7 @@ pub(crate) fn ask_of(record: &RecommendationRecord) -> Ask {
         shape: if record.flat { Shape::Flat } else { Shape::Page },
         budget: None,
         whole: true,
+        continuation: None,
     }
 }
 

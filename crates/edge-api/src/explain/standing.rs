@@ -94,6 +94,7 @@ pub(super) fn passed_over(
 mod tests {
     use shared_models::{
         component::ReasonCode,
+        explore::Explore,
         plan::{Objective, SlatePlan},
         slate::{RankedCard, Reason},
     };
@@ -110,6 +111,7 @@ mod tests {
             row: *row,
             score: *score,
             propensity: 1.0,
+            propensity_error: 0.0,
             predictions: [0.0; 4],
             explored: false,
             reason: Reason { code: ReasonCode::TasteMatch, evidence: smallvec![] },
@@ -129,7 +131,14 @@ mod tests {
             rows: vec![0, 1, 2, 3, 4, 5],
             sources: vec![],
             objective: Objective::default(),
-            slate: SlatePlan { size: 2, max_per_artist: 2, diversity: 0.2, explore: 0.0, pins: vec![] },
+            slate: SlatePlan {
+                size: 2,
+                max_per_artist: 2,
+                diversity: 0.2,
+                explore: Explore::None,
+                new_items: None,
+                pins: vec![],
+            },
             pinned_slot: None,
         };
         let slates = [slate("a", &[(3, 0.9)]), slate("b", &[(0, 0.8), (1, 0.5)])];

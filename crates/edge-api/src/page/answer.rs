@@ -43,6 +43,7 @@ pub(crate) struct Answer<'a> {
     pub(crate) degraded: Degraded<'a>,
     pub(crate) trace_id: &'a str,
     pub(crate) shelves: &'a [PageShelf],
+    pub(crate) next_cursor: Option<&'a str>,
 }
 
 impl<'a> Answer<'a> {
@@ -55,7 +56,7 @@ impl<'a> Answer<'a> {
             release: self.release,
             variants: &[],
             shelves: Shelves(self.shelves),
-            next_cursor: None,
+            next_cursor: self.next_cursor,
             degraded: self.degraded,
             trace_id: self.trace_id,
         }
@@ -70,7 +71,7 @@ impl<'a> Answer<'a> {
             release: self.release,
             variants: &[],
             cards: Cards(self.shelves.first().map_or(&[], |shelf| &shelf.cards)),
-            next_cursor: None,
+            next_cursor: self.next_cursor,
             degraded: self.degraded,
             trace_id: self.trace_id,
         }
@@ -99,7 +100,9 @@ pub struct PageAnswer<'a> {
     /// The shelves, in page order; empty ones are left out.
     #[schema(value_type = Vec<ShelfBody>)]
     pub shelves: Shelves<'a>,
-    /// Where the next page starts; null when there is none.
+    /// Where the next page starts: send it back as `cursor`. No page shows what one before it showed, and all are made
+    /// with the plan, the releases and the seed of the first. Null at the end: nothing is left, or more than 480 items
+    /// were shown. Good for an hour, unless the operator says otherwise.
     #[schema(value_type = Option<String>)]
     pub next_cursor: Option<&'a str>,
     /// What the answer could not give.
@@ -130,7 +133,7 @@ pub struct FlatAnswer<'a> {
     /// The cards, best first.
     #[schema(value_type = Vec<CardBody>)]
     pub cards: Cards<'a>,
-    /// Where the next cards start; null when there are none.
+    /// Where the next cards start: send it back as `cursor`; null at the end, as for pages.
     #[schema(value_type = Option<String>)]
     pub next_cursor: Option<&'a str>,
     /// What the answer could not give.

@@ -94,6 +94,7 @@ pub(crate) fn source_order(query: &RankQuery) -> Vec<Slate> {
                         row: *row,
                         score,
                         propensity: 1.0,
+                        propensity_error: 0.0,
                         predictions: [0.0; 4],
                         explored: false,
                         reason,

@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use shared_models::{
     component::FilterName,
+    explore::Explore,
     plan::{CandidatePlan, FilterPlan, ShelfCandidatePlan, SourcePlan, SourceUse},
     surface::{Shelf, Surface},
 };
 
 /// Compiles the candidate half of a surface.
 pub(super) fn compile(surface: &Surface, source_budget: Duration) -> CandidatePlan {
-    let mut plan = CandidatePlan::default();
+    let crowd = surface.shelves.iter().any(reads_the_crowd);
+    let mut plan = CandidatePlan { crowd, ..CandidatePlan::default() };
     for shelf in &surface.shelves {
         let sources = shelf.sources.iter().map(|source| {
             let known =
@@ -41,6 +43,11 @@ pub(super) fn compile(surface: &Surface, source_budget: Duration) -> CandidatePl
         });
     }
     plan
+}
+
+/// Whether a shelf's rules read what everybody was shown and took.
+fn reads_the_crowd(shelf: &Shelf) -> bool {
+    matches!(shelf.slate.explore.plan(), Explore::Thompson { .. }) || shelf.slate.new_items.is_some()
 }
 
 /// The shelf's filters; what the request excludes is dropped first, because that is cheapest.

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 
 use contracts::records::EncodedPlan;
 use shared_models::{
-    ItemKey, ShelfId, TenantId, UserId,
+    ItemKey, ReleaseId, Seed, ShelfId, TenantId, UserId,
     candidates::CandidateSet,
     plan::{CandidatePlan, CandidateQuery, RankQuery, RequestContext},
     surface::Surface,
@@ -26,6 +26,28 @@ pub enum Shape {
 
 /// The shelf that stands for the whole surface in a flat answer.
 pub(crate) const FLAT_SHELF: &str = "recommended";
+
+/// The releases that answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Releases {
+    /// candidate-generation's.
+    pub candidates: Option<ReleaseId>,
+    /// ranking's.
+    pub ranking: Option<ReleaseId>,
+}
+
+/// What an answer goes on from: the answers before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Continuation {
+    /// The seed of the first answer.
+    pub seed: Seed,
+    /// How many answers came before.
+    pub page: u16,
+    /// What they showed, ascending.
+    pub shown: Vec<ItemKey>,
+    /// What the first one was made with.
+    pub releases: Releases,
+}
 
 /// A checked request, in the words of the plan.
 #[derive(Clone, Debug)]
@@ -48,6 +70,25 @@ pub struct Ask {
     pub budget: Option<Duration>,
     /// Whether the answer is recorded whole, with all candidates.
     pub whole: bool,
+    /// The answers before this one; `None` where it is the first.
+    pub continuation: Option<Continuation>,
+}
+
+impl Ask {
+    /// The same, going on from answers before: without what they showed, and with a seed that follows from theirs.
+    #[must_use]
+    pub fn after(mut self, continuation: Continuation) -> Self {
+        self.exclude.extend(&continuation.shown);
+        self.exclude.sort_unstable();
+        self.exclude.dedup();
+        self.context.seed = Seed(continuation.seed.0.wrapping_add(u64::from(continuation.page)));
+        self.continuation = Some(continuation);
+        self
+    }
+
+    fn releases(&self) -> Releases {
+        self.continuation.as_ref().map(|continuation| continuation.releases.clone()).unwrap_or_default()
+    }
 }
 
 /// A surface compiled for one shape: everything that does not change from request to request.
@@ -103,6 +144,7 @@ impl Blueprint {
             exclude: ask.exclude.clone(),
             plan,
             whole: ask.whole,
+            release: ask.releases().candidates,
         }
     }
 
@@ -119,6 +161,7 @@ impl Blueprint {
             shelves,
             order: self.order,
             whole: ask.whole,
+            release: ask.releases().ranking,
         }
     }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use shared_models::{
     ItemKey, ShelfId,
     candidates::CandidateSet,
+    explore::Explore,
     plan::{Objective, Pin, ShelfCandidatePlan, ShelfRankPlan, SlatePlan},
     surface::Shelf,
 };
@@ -38,7 +39,8 @@ impl ShelfRules {
                 size: shelf.slate.size,
                 max_per_artist: shelf.slate.max_per_artist,
                 diversity: shelf.slate.diversity,
-                explore: shelf.slate.explore,
+                explore: shelf.slate.explore.plan(),
+                new_items: shelf.slate.new_items,
                 pins,
             },
             slot: shelf.slot,
@@ -68,7 +70,8 @@ impl ShelfRules {
             slate.pins.retain(|pin| pin.position < slate.size);
         }
         if !ask.explore {
-            slate.explore = 0.0;
+            slate.explore = Explore::None;
+            slate.new_items = None;
         }
         Some(ShelfRankPlan {
             shelf: self.id.clone(),

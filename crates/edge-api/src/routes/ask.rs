@@ -51,8 +51,9 @@ pub(crate) struct PageRequest {
     #[schema(minimum = 1, maximum = 100)]
     #[serde(deserialize_with = "whole_number")]
     pub(crate) limit: Option<i64>,
-    /// Where the page starts: empty, the beginning. No answer has a second page yet.
-    #[schema(max_length = 0)]
+    /// Where the answer begins: the `next_cursor` of the answer before, as it came, with the same listener, surface and
+    /// verb. The first page where it is left out or empty.
+    #[schema(max_length = 8192)]
     pub(crate) cursor: Option<String>,
     /// The items the request is about: needed on surfaces about items.
     #[schema(max_items = 50, value_type = Vec<schemas::Id>)]
@@ -172,9 +173,6 @@ impl PageRequest {
         }
         let market = self.market.as_deref().and_then(|text| wrong.market("/market", text)).unwrap_or_default();
         let (local_hour, local_weekday) = local_time(&mut wrong, self.local_time.as_deref(), now);
-        if self.cursor.as_ref().is_some_and(|cursor| !cursor.is_empty()) {
-            wrong.add("/cursor", "a cursor", "nothing: answers have no second page yet");
-        }
         let exclude = items(&mut wrong, "/exclude", &self.exclude, 500);
         let seed_items = items(&mut wrong, "/seed_items", &self.seed_items, 50);
         let limit = within(&mut wrong, "/limit", self.limit, 1, 100);
@@ -203,6 +201,7 @@ impl PageRequest {
             shape,
             budget: budget.map(|budget| Duration::from_millis(budget.unsigned_abs())),
             whole: self.record_whole,
+            continuation: None,
         })
     }
 }

@@ -30,6 +30,7 @@ use shared_models::{Clock, ErrorCode, ItemKey, SurfaceId, TenantId};
 
 use crate::{
     conduct::Conductor,
+    cursors::Cursors,
     event_sink::EventSink,
     explain::Explainer,
     limits::Admission,
@@ -50,6 +51,7 @@ pub(crate) struct Edge {
     pub(crate) recorder: Recorder,
     pub(crate) finder: Finder,
     pub(crate) explainer: Explainer,
+    pub(crate) cursors: Cursors,
     pub(crate) catalogue: Arc<dyn Catalogue>,
     pub(crate) profiles: Arc<dyn Profiles>,
     pub(crate) display: Arc<DisplayCache>,

@@ -12,7 +12,7 @@ use axum::{
 use contracts::{RecommendationRecord, records::ShelfSummary};
 use serde::Deserialize;
 use shared_models::{
-    ItemId, ItemKey, RecommendationId, Seed,
+    ItemId, ItemKey, RecommendationId, Seed, TenantId,
     degraded::{DegradedCause, DegradedLevel},
     plan::RankQuery,
 };
@@ -28,12 +28,14 @@ use super::{
 };
 use crate::{
     auth::Caller,
-    conduct::Conducted,
+    conduct::{Conducted, MadeOf},
+    cursors,
     limits::{Class, Waited, Worked},
     page::{Answer, Degraded, FlatAnswer, PageAnswer},
-    plan::{Ask, Shape},
+    plan::{Ask, Releases, Shape},
     problem::{Problem, ProblemBody},
     request_id::RequestId,
+    surfaces::Served,
 };
 
 /// The surface that answers what is similar to an item.
@@ -94,10 +96,11 @@ pub(crate) async fn dispatch(State(edge): State<Arc<Edge>>, request: Request) ->
     let (name, _) = action.rsplit_once(':').ok_or_else(unknown_verb)?;
     let ready = edge.surface(name)?;
     let RawBody(bytes) = RawBody::from_request(Request::from_parts(parts, body), &edge).await?;
-    let request: PageRequest = read(&bytes)?;
+    let mut request: PageRequest = read(&bytes)?;
     let recommendation_id = RecommendationId::new();
-    let mut ask =
-        request.check(shape, ready.served.surface.about_items, edge.clock.now(), seed_of(recommendation_id))?;
+    let cursor = request.cursor.take();
+    let ask = request.check(shape, ready.served.surface.about_items, edge.clock.now(), seed_of(recommendation_id))?;
+    let mut ask = edge.going_on(cursor.as_deref(), &caller, ready, ask)?;
     ask.budget = Some(edge.admission.in_time(class, waited, ask.budget.unwrap_or(ready.served.surface.budget))?);
     Ok(answer(&edge, &caller, ready, ask, recommendation_id, &id, began).await)
 }
@@ -123,6 +126,9 @@ pub(crate) struct SimilarQuery {
     /// How long the answer may take, in milliseconds.
     #[param(minimum = 5, maximum = 10000)]
     budget_ms: Option<i64>,
+    /// Where the answer begins: the `next_cursor` of the answer before, as it came.
+    #[param(max_length = 8192)]
+    cursor: Option<String>,
 }
 
 /// What goes with an item
@@ -161,8 +167,8 @@ pub(crate) async fn similar(
         ..PageRequest::default()
     };
     let recommendation_id = RecommendationId::new();
-    let mut ask =
-        request.check(Shape::Flat, true, edge.clock.now(), seed_of(recommendation_id)).map_err(as_parameters)?;
+    let ask = request.check(Shape::Flat, true, edge.clock.now(), seed_of(recommendation_id)).map_err(as_parameters)?;
+    let mut ask = edge.going_on(query.cursor.as_deref(), &caller, ready, ask).map_err(as_parameters)?;
     ask.budget = Some(edge.admission.in_time(class, waited, ask.budget.unwrap_or(ready.served.surface.budget))?);
     // An item that nobody knows is a mistake, not an empty answer; where the catalogue cannot tell, go on.
     let (known, failure) = edge.display.read(&caller.tenant, &[ItemKey::of(&item)], edge.deadline()).await;
@@ -207,6 +213,7 @@ async fn answer(
     ask.whole |= edge.recorder.is_whole(ask.context.seed);
     let done = edge.conductor.conduct(&caller.tenant, &served.surface, blueprint, &ask).await;
     edge.metrics.answer(done.level, &done.stages);
+    let next_cursor = edge.next_cursor(&caller.tenant, served, &ask, &done);
     let body = Answer {
         recommendation_id,
         surface: &served.surface.surface,
@@ -215,6 +222,7 @@ async fn answer(
         degraded: Degraded { level: done.level, stages: &done.stages },
         trace_id: id.as_str(),
         shelves: &done.shelves,
+        next_cursor: next_cursor.as_deref(),
     };
     // About 300 bytes a card: one allocation for most answers.
     let cards: usize = done.shelves.iter().map(|shelf| shelf.cards.len()).sum();
@@ -310,4 +318,32 @@ fn record(
         record.detail = made.detail;
     }
     record
+}
+
+impl Edge {
+    /// The request as it goes on from the answer before, where a cursor says so.
+    fn going_on(&self, cursor: Option<&str>, caller: &Caller, ready: &Ready, ask: Ask) -> Result<Ask, Problem> {
+        let Some(text) = cursor.filter(|text| !text.is_empty()) else { return Ok(ask) };
+        match self.cursors.open(text, &caller.tenant, &ready.served, &ask, self.clock.now()) {
+            Ok(continuation) => Ok(ask.after(continuation)),
+            Err(refused) => Err(Problem::fields(vec![refused.problem()])),
+        }
+    }
+
+    /// Where what follows an answer begins; `None` at the end. A page that could not be made is asked for again from
+    /// where it was.
+    fn next_cursor(&self, tenant: &TenantId, served: &Served, ask: &Ask, done: &Conducted) -> Option<String> {
+        let next = match &done.made_of {
+            Some(MadeOf { set, query, slates, ranking_release, .. }) => {
+                let key = |row: &u32| query.table.items.get(*row as usize).copied();
+                let chosen = slates.iter().flat_map(|slate| &slate.cards).filter_map(|card| key(&card.row));
+                let candidates = query.shelves.iter().flat_map(|shelf| &shelf.rows).filter_map(key);
+                let releases = Releases { candidates: set.release.clone(), ranking: ranking_release.clone() };
+                cursors::next(ask, chosen, candidates, releases)?
+            }
+            None if done.is_exhausted() => return None,
+            None => ask.continuation.clone()?,
+        };
+        Some(self.cursors.seal(tenant, served, ask, &next, self.clock.now()))
+    }
 }

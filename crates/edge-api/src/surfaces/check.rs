@@ -5,7 +5,8 @@
 use std::{collections::HashSet, time::Duration};
 
 use shared_models::{
-    component::{FilterParams, SourceParams},
+    component::{ExplorePolicy, FilterParams, SourceParams},
+    explore::ShelfExplore,
     surface::{Shelf, ShelfFilter, ShelfSource, Surface},
 };
 
@@ -95,12 +96,24 @@ fn check_shelf(wrong: &mut Findings, at: &str, shelf: &Shelf) {
 
     let slate = &shelf.slate;
     wrong.range(|| format!("{at}.slate.size"), u32::from(slate.size), 1, 100);
-    for (name, share) in [("diversity", slate.diversity), ("explore", slate.explore)] {
+    wrong.unless(
+        (0.0..=1.0).contains(&slate.diversity),
+        || format!("{at}.slate.diversity"),
+        || slate.diversity.to_string(),
+        "a number from 0 to 1",
+    );
+    check_explore(wrong, &format!("{at}.slate.explore"), slate.explore);
+    if let Some(rule) = &slate.new_items {
+        let at = format!("{at}.slate.new_items");
+        if let Some((key, given, expected)) = rule.out_of_range() {
+            wrong.unless(false, || format!("{at}.{key}"), || given, expected);
+        }
+        let last = u32::from(rule.from) + u32::from(rule.slots);
         wrong.unless(
-            (0.0..=1.0).contains(&share),
-            || format!("{at}.slate.{name}"),
-            || share.to_string(),
-            "a number from 0 to 1",
+            last <= u32::from(slate.size),
+            || format!("{at}.from"),
+            || format!("positions up to {}", last.saturating_sub(1)),
+            "positions below `size`",
         );
     }
     let mut positions = HashSet::new();
@@ -113,6 +126,24 @@ fn check_shelf(wrong: &mut Findings, at: &str, shelf: &Shelf) {
             || format!("position {}", pin.position),
             expected,
         );
+    }
+}
+
+fn check_explore(wrong: &mut Findings, at: &str, explore: ShelfExplore) {
+    let policy = explore.0.policy;
+    let read = policy.params();
+    for name in explore.given().into_iter().filter(|name| !read.contains(name)) {
+        wrong.unread(format!("{at}.{name}"), policy.as_str(), name, read);
+    }
+    wrong.unless(
+        policy != ExplorePolicy::Epsilon || explore.0.share.is_some(),
+        || at.to_owned(),
+        || "epsilon without a share".to_owned(),
+        "`share`, a number from 0 to 1",
+    );
+    if let Some((key, given, expected)) = explore.plan().out_of_range() {
+        // A share alone has no key of its own: the position is that of `explore`.
+        wrong.unless(false, || format!("{at}.{key}"), || given.to_string(), expected);
     }
 }
 

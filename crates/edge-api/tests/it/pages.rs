@@ -77,7 +77,7 @@ async fn the_request_becomes_the_plan() {
     assert_eq!(asked.exclude, [key(3)]);
     assert!(asked.plan.sources.iter().all(|source| source.budget.as_millis() == 1_800));
     let ranked = edge.world.ranked.lock().unwrap().pop().unwrap();
-    assert!(ranked.shelves.iter().all(|shelf| shelf.slate.size <= 4 && shelf.slate.explore == 0.0));
+    assert!(ranked.shelves.iter().all(|shelf| shelf.slate.size <= 4 && shelf.slate.explore.is_off()));
 }
 
 #[tokio::test]

@@ -201,6 +201,7 @@ impl Ranking for World {
                 row: if mood == Mood::Confused { row + 1_000 } else { row },
                 score: 0.5,
                 propensity: 1.0,
+                propensity_error: 0.0,
                 predictions: [0.5; 4],
                 explored: false,
                 reason: Reason { code: ReasonCode::BecauseYouPlayed, evidence: smallvec![key(50)] },

@@ -112,6 +112,23 @@ fn wrong_values_are_told_all_at_once() {
         "size: 0, diversity: 2, explore: -1",
         &["11 slate.size", "11 slate.diversity", "11 slate.explore"],
     );
+    let explores = |settings: &str| format!("size: 8, explore: {{ {settings} }}");
+    let check_explore = |settings: &str, expected: &str| check("size: 8", &explores(settings), &[expected]);
+    check_explore("policy: epsilon, share: 2", "11 slate.explore.share: 2; give a number from 0 to 1");
+    check_explore("policy: epsilon", "11 slate.explore: epsilon without a share; give `share`");
+    check_explore("policy: softmax, temperature: 0", "11 slate.explore.temperature: 0; give a number from 0.001 to 10");
+    check_explore("policy: thompson, prior: 0", "11 slate.explore.prior: 0; give a number of impressions");
+    check_explore("policy: softmax, share: 0.1", "11 softmax does not read \"share\"; softmax reads temperature");
+    check_explore("policy: none, spread: 1", "11 none does not read \"spread\"");
+    check_explore("policy: softmax, temprature: 1", "11 did you mean `temperature`?");
+    check_explore("policy: softmix", "11 did you mean `softmax`?");
+    let keeps = |settings: &str| format!("size: 8, new_items: {{ {settings} }}");
+    let check_new = |settings: &str, expected: &str| check("size: 8", &keeps(settings), &[expected]);
+    check_new("slots: 0", "11 slate.new_items.slots: 0; give 1 to 20");
+    check_new("slots: 2, from: 7", "11 slate.new_items.from: positions up to 8; give positions below `size`");
+    check_new("share: 1.5", "11 slate.new_items.share: 1.5; give a number from 0 to 1");
+    check_new("younger: 0s", "11 slate.new_items.younger: 0ns; give more than 0");
+    check_new("hourli: 3", "11 did you mean `hourly`?");
     check("limit: 50", "limit: 5000", &["8 shelves[0].sources[0].limit: 5000; give 1 to 2000"]);
     check("limit: 50", "params: { seeds: 5 }", &["8 trending does not read \"seeds\""]);
     check("not_hidden", "not_hidden: { max: 3 }", &["9 not_hidden does not read \"max\""]);

@@ -181,7 +181,11 @@ fn plan(settings: &Settings) -> CandidatePlan {
         filters: Vec::new(),
         limit: settings.candidates,
     });
-    CandidatePlan { sources: SourceName::ALL.iter().map(source).collect(), shelves: shelf.into_iter().collect() }
+    CandidatePlan {
+        sources: SourceName::ALL.iter().map(source).collect(),
+        shelves: shelf.into_iter().collect(),
+        crowd: false,
+    }
 }
 
 /// A visit that becomes a page: whose, when, and what everybody played then.
@@ -265,6 +269,7 @@ impl Maker<'_> {
             exclude: Vec::new(),
             plan: Arc::clone(&self.plan),
             whole: false,
+            release: None,
         };
         let listener = Arc::new(ServingProfile::new(1, profile, None));
         let query = PageQuery::new(
@@ -289,6 +294,7 @@ impl Maker<'_> {
             shelves: Vec::new(),
             order: ShelfOrder::default(),
             whole: false,
+            release: None,
         };
         let computed = features::compute(&ranked, Some(self.input.release));
         let ordered: Vec<f32> = order.iter().flat_map(|row| computed.row(*row as usize)).collect();

@@ -303,6 +303,7 @@ impl Replayer<'_> {
             shelves: Vec::new(),
             order: ShelfOrder::default(),
             whole: false,
+            release: None,
         }
     }
 

@@ -118,7 +118,7 @@ fn plan() -> CandidatePlan {
     let uses = (0..names.len() as u16).map(|source| SourceUse { source, limit: 12 }).collect();
     let shelf =
         ShelfCandidatePlan { shelf: ShelfId::new("shelf").unwrap(), sources: uses, filters: Vec::new(), limit: 100 };
-    CandidatePlan { sources: names.map(source).to_vec(), shelves: vec![shelf] }
+    CandidatePlan { sources: names.map(source).to_vec(), shelves: vec![shelf], crowd: false }
 }
 
 /// What serving answers: the items of a page, and the features that ranking computed for them.
@@ -150,6 +150,7 @@ async fn served(
         exclude: Vec::new(),
         plan: Arc::new(plan()),
         whole: false,
+        release: None,
     };
     let listener = Arc::new(ServingProfile::new(1, profile, None));
     let page = PageQuery::new(asked, snapshot, Some(Arc::clone(&serving)), listener, trending.trends());
@@ -169,6 +170,7 @@ async fn served(
         shelves: Vec::new(),
         order: ShelfOrder::default(),
         whole: false,
+        release: None,
     };
     let matrix = features::compute(&query, Some(release));
     (query.table.items.clone(), matrix)

@@ -13,7 +13,14 @@ use pipeline::ranking::Scored;
 use rand_xoshiro::rand_core::Rng;
 use shared_models::{ItemKey, candidates::CandidateTable, plan::SlatePlan};
 
-use crate::{explore, features::gather::Units};
+use crate::{
+    explore::{
+        self, Chance,
+        beliefs::Evidence,
+        newcomers::{Newcomers, Standing},
+    },
+    features::gather::{Crowd, Units},
+};
 use pool::Pool;
 
 /// What the rules read of the page.
@@ -25,6 +32,8 @@ pub struct Rules<'a> {
     pub table: &'a CandidateTable,
     /// The candidates in factor space.
     pub units: &'a Units,
+    /// What everybody does with the candidates, where the release knows.
+    pub crowd: Option<&'a [Crowd]>,
 }
 
 /// One chosen card.
@@ -33,11 +42,13 @@ pub struct Chosen {
     /// What was chosen.
     pub scored: Scored,
     /// The probability with which the policy put it here, given the cards before.
-    pub propensity: f32,
+    pub propensity: Chance,
     /// Whether a random draw chose it.
     pub explored: bool,
     /// Whether the surface pinned it.
     pub pinned: bool,
+    /// Whether a position that is kept for new items went to it.
+    pub newcomer: bool,
 }
 
 /// Chooses a shelf's cards from `ranked`, best first and none of them on the page yet.
@@ -50,6 +61,7 @@ pub fn select(rules: Rules<'_>, ranked: &[Scored], rng: &mut impl Rng) -> Vec<Ch
     let pins = pins(rules, ranked);
     let mut pool = Pool::new(rules, ranked, &pins);
     let mut waiting = pins.iter().peekable();
+    let newcomers = newcomers(rules, ranked);
     let mut cards: Vec<Chosen> = Vec::with_capacity(size);
     while cards.len() < size {
         let due = waiting.next_if(|(position, _)| usize::from(*position) <= cards.len());
@@ -57,9 +69,13 @@ pub fn select(rules: Rules<'_>, ranked: &[Scored], rng: &mut impl Rng) -> Vec<Ch
             Some((_, scored)) => pinned(*scored),
             None => match pool.greedy() {
                 Some(greedy) => {
-                    let draw = explore::draw(rules.plan.explore, pool.eligible(), greedy, rng);
-                    let Some(scored) = pool.take(draw.choice) else { break };
-                    Chosen { scored, propensity: draw.propensity, explored: draw.explored, pinned: false }
+                    let newcomers = newcomers.filter(|newcomers| newcomers.keeps(cards.len()));
+                    let chosen = match newcomers {
+                        Some(newcomers) => choose_kept(rules, &newcomers, ranked, &mut pool, greedy, rng),
+                        None => choose(rules, &mut pool, greedy, rng),
+                    };
+                    let Some(chosen) = chosen else { break };
+                    chosen
                 }
                 None => match waiting.next() {
                     Some((_, scored)) => pinned(*scored),
@@ -75,8 +91,57 @@ pub fn select(rules: Rules<'_>, ranked: &[Scored], rng: &mut impl Rng) -> Vec<Ch
     cards
 }
 
+/// What the shelf's rule for new items says of its candidates, where it has one.
+#[must_use]
+pub fn newcomers<'a>(rules: Rules<'a>, ranked: &[Scored]) -> Option<Newcomers<'a>> {
+    let rule = rules.plan.new_items.as_ref()?;
+    let best = ranked.get(..pool::filling(rules.plan)).unwrap_or(ranked);
+    Some(Newcomers::of(rule, rules.table, Evidence::of(rules.table, rules.crowd), best))
+}
+
+/// A card by the shelf's policy.
+fn choose(rules: Rules<'_>, pool: &mut Pool<'_>, greedy: usize, rng: &mut impl Rng) -> Option<Chosen> {
+    let draw = explore::draw(rules.plan.explore, pool.choices(greedy), rng);
+    let scored = pool.take(draw.choice)?;
+    Some(Chosen { scored, propensity: draw.chance, explored: draw.explored, pinned: false, newcomer: false })
+}
+
+/// A card of a position that is kept for new items.
+fn choose_kept(
+    rules: Rules<'_>,
+    newcomers: &Newcomers<'_>,
+    ranked: &[Scored],
+    pool: &mut Pool<'_>,
+    greedy: usize,
+    rng: &mut impl Rng,
+) -> Option<Chosen> {
+    let is_welcome = |row: u32| newcomers.standing(row) == Standing::Welcome;
+    let welcome: Vec<Scored> =
+        ranked.iter().filter(|scored| is_welcome(scored.row) && pool.is_free(scored.row)).copied().collect();
+    let (share, count) = (newcomers.share(), welcome.len());
+    let newcomer = explore::newcomer(share, count, rng).and_then(|choice| welcome.get(choice).copied());
+    if count == 0 {
+        return choose(rules, pool, greedy, rng);
+    }
+    let policy = rules.plan.explore;
+    let (scored, by_policy, explored) = match newcomer {
+        Some(scored) => {
+            let place = pool.place_of(scored.row);
+            let by_policy = place.map(|place| explore::chance(policy, pool.choices(greedy), place));
+            pool.take_row(scored);
+            (scored, by_policy, true)
+        }
+        None => {
+            let draw = explore::draw(policy, pool.choices(greedy), rng);
+            (pool.take(draw.choice)?, Some(draw.chance), draw.explored)
+        }
+    };
+    let propensity = explore::kept_chance(share, count, is_welcome(scored.row), by_policy);
+    Some(Chosen { scored, propensity, explored, pinned: false, newcomer: newcomer.is_some() })
+}
+
 fn pinned(scored: Scored) -> Chosen {
-    Chosen { scored, propensity: 1.0, explored: false, pinned: true }
+    Chosen { scored, propensity: Chance::CERTAIN, explored: false, pinned: true, newcomer: false }
 }
 
 /// The pins that are among the candidates, by position.

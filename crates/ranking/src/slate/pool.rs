@@ -3,13 +3,19 @@
 
 use pipeline::ranking::Scored;
 use releases::vectors;
-use shared_models::ItemKey;
+use shared_models::{ItemKey, explore::Explore, plan::SlatePlan};
 
 use super::{Rules, artist_of};
+use crate::explore::{Choices, beliefs};
 
 /// The pool holds this many candidates for each card of the shelf: enough to find difference in, few
 /// enough that exploring them shows nothing absurd.
 const POOL_PER_CARD: usize = 4;
+
+/// How many candidates a filling of the pool takes.
+pub(super) fn filling(plan: &SlatePlan) -> usize {
+    usize::from(plan.size) * POOL_PER_CARD
+}
 
 pub(super) struct Pool<'a> {
     rules: Rules<'a>,
@@ -24,6 +30,11 @@ pub(super) struct Pool<'a> {
     open: Vec<Scored>,
     relevance: Vec<f32>,
     similarity: Vec<f32>,
+    /// How far each relevance may be from the truth; empty where nobody asks.
+    doubt: Vec<f32>,
+    /// Room for what each eligible candidate adds, and how far that may be from the truth.
+    values: Vec<f32>,
+    deviations: Vec<f32>,
     /// The cards so far.
     cards: Vec<u32>,
     /// Cards of each artist, pins included from the start.
@@ -37,7 +48,7 @@ pub(super) struct Pool<'a> {
 
 impl<'a> Pool<'a> {
     pub(super) fn new(rules: Rules<'a>, ranked: &'a [Scored], pins: &[(u16, Scored)]) -> Self {
-        let filling = usize::from(rules.plan.size) * POOL_PER_CARD;
+        let filling = filling(rules.plan);
         let high = ranked.first().map_or(0.0, |scored| scored.score.value());
         let low = ranked.get(..filling).unwrap_or(ranked).last().map_or(0.0, |scored| scored.score.value());
         let mut pool = Self {
@@ -48,6 +59,9 @@ impl<'a> Pool<'a> {
             open: Vec::with_capacity(filling),
             relevance: Vec::with_capacity(filling),
             similarity: Vec::with_capacity(filling),
+            doubt: Vec::new(),
+            values: Vec::new(),
+            deviations: Vec::new(),
             cards: Vec::with_capacity(usize::from(rules.plan.size)),
             artists: Vec::new(),
             scale: (low, high - low),
@@ -60,13 +74,8 @@ impl<'a> Pool<'a> {
         pool
     }
 
-    /// How many candidates are eligible now.
-    pub(super) fn eligible(&self) -> usize {
-        self.open.len()
-    }
-
     /// The place among the eligible of the best by `(1 − d) · relevance − d · similarity`, the earlier
-    /// on a tie; `None` when no candidate is left. Without diversity that is the first: score order.
+    /// on a tie; `None` when no candidate is left. Without diversity and doubt that is the first: score order.
     pub(super) fn greedy(&mut self) -> Option<usize> {
         while self.open.is_empty() {
             if self.rest.len() == 0 {
@@ -74,13 +83,12 @@ impl<'a> Pool<'a> {
             }
             self.fill();
         }
-        let diversity = self.rules.plan.diversity;
-        if diversity <= 0.0 {
+        if self.rules.plan.diversity <= 0.0 && self.doubt.is_empty() {
             return Some(0);
         }
         let mut best = (0, f32::NEG_INFINITY);
         for (place, (relevance, similarity)) in self.relevance.iter().zip(&self.similarity).enumerate() {
-            let value = (1.0 - diversity) * relevance - diversity * similarity;
+            let value = self.value(*relevance, *similarity);
             if value > best.1 {
                 best = (place, value);
             }
@@ -88,17 +96,56 @@ impl<'a> Pool<'a> {
         Some(best.0)
     }
 
+    fn value(&self, relevance: f32, similarity: f32) -> f32 {
+        let diversity = self.rules.plan.diversity.max(0.0);
+        (1.0 - diversity) * relevance - diversity * similarity
+    }
+
+    /// The eligible candidates as a policy sees them, of which `greedy` is the best.
+    pub(super) fn choices(&mut self, greedy: usize) -> Choices<'_> {
+        let mut values = std::mem::take(&mut self.values);
+        let of = self.relevance.iter().zip(&self.similarity);
+        values.clear();
+        values.extend(of.map(|(relevance, similarity)| self.value(*relevance, *similarity)));
+        self.values = values;
+        let share = 1.0 - self.rules.plan.diversity.max(0.0);
+        self.deviations.clear();
+        self.deviations.extend(self.doubt.iter().map(|doubt| beliefs::held(share * doubt)));
+        Choices { values: &self.values, deviations: &self.deviations, greedy }
+    }
+
     /// Takes an eligible candidate as the next card.
     pub(super) fn take(&mut self, place: usize) -> Option<Scored> {
         if place >= self.open.len() {
             return None;
         }
-        let scored = self.open.remove(place);
-        self.relevance.remove(place);
-        self.similarity.remove(place);
+        let scored = self.remove(place);
         self.count_artist(scored.row);
         self.placed(scored.row);
         Some(scored)
+    }
+
+    /// Whether a candidate may still become a card.
+    pub(super) fn is_free(&self, row: u32) -> bool {
+        !self.cards.contains(&row) && !self.held.contains(&row) && !self.is_capped(artist_of(self.rules.table, row))
+    }
+
+    /// The place of a candidate among the eligible, where it is one.
+    pub(super) fn place_of(&self, row: u32) -> Option<usize> {
+        self.open.iter().position(|scored| scored.row == row)
+    }
+
+    /// Takes a free candidate as the next card, whether it is among the eligible yet or not.
+    pub(super) fn take_row(&mut self, scored: Scored) {
+        match self.place_of(scored.row) {
+            Some(place) => {
+                self.remove(place);
+            }
+            // It is passed over when the pool comes to it.
+            None => self.held.push(scored.row),
+        }
+        self.count_artist(scored.row);
+        self.placed(scored.row);
     }
 
     /// A card stands on the shelf: the rest is now measured against it too.
@@ -113,18 +160,50 @@ impl<'a> Pool<'a> {
         }
     }
 
+    fn remove(&mut self, place: usize) -> Scored {
+        self.relevance.remove(place);
+        self.similarity.remove(place);
+        if !self.doubt.is_empty() {
+            self.doubt.remove(place);
+        }
+        self.open.remove(place)
+    }
+
+    /// A score on the scale on which the best candidate has 1, and the last of the first filling 0. Where all scores are
+    /// one, they are 1, and others are as far from that as from their score.
+    fn relevance_of(&self, score: f32) -> f32 {
+        let (low, range) = self.scale;
+        if range > 0.0 { (score - low) / range } else { 1.0 + (score - low) / self.width() }
+    }
+
+    /// What is 1 on the scale of relevance, in scores.
+    fn width(&self) -> f32 {
+        let (low, range) = self.scale;
+        if range > 0.0 { range } else { low.abs().max(f32::MIN_POSITIVE) }
+    }
+
     /// Takes the next candidates from the rest.
     fn fill(&mut self) {
         let from = self.open.len();
+        let evidence = beliefs::Evidence::of(self.rules.table, self.rules.crowd);
         for _ in 0..self.filling {
             let Some(scored) = self.rest.next() else { break };
             if self.held.contains(&scored.row) || self.is_capped(artist_of(self.rules.table, scored.row)) {
                 continue;
             }
-            let (low, range) = self.scale;
             self.open.push(*scored);
-            self.relevance.push(if range > 0.0 { (scored.score.value() - low) / range } else { 1.0 });
             self.similarity.push(0.0);
+            let score = scored.score.value();
+            match self.rules.plan.explore {
+                Explore::None | Explore::Epsilon { .. } | Explore::Softmax { .. } => {
+                    self.relevance.push(self.relevance_of(score));
+                }
+                Explore::Thompson { prior, spread } => {
+                    let (worth, deviation) = evidence.worth(scored.row, score, prior);
+                    self.relevance.push(self.relevance_of(worth));
+                    self.doubt.push(spread * deviation / self.width());
+                }
+            }
         }
         if self.rules.plan.diversity > 0.0 {
             for index in 0..self.cards.len() {
@@ -178,9 +257,7 @@ impl<'a> Pool<'a> {
         let mut place = 0;
         while let Some(scored) = self.open.get(place) {
             if artist_of(self.rules.table, scored.row) == artist {
-                self.open.remove(place);
-                self.relevance.remove(place);
-                self.similarity.remove(place);
+                self.remove(place);
             } else {
                 place += 1;
             }

@@ -12,6 +12,8 @@ mod imported;
 #[cfg(test)]
 mod page_laws;
 #[cfg(test)]
+mod propensities;
+#[cfg(test)]
 mod reasons;
 #[cfg(test)]
 mod releases_in_use;

@@ -22,21 +22,30 @@ use shared_models::{
     ErrorCode, SystemClock,
     component::Fact,
     degraded::{DegradedCause, DegradedStage},
+    explore::{Explore, NewItems},
     plan::{Pin, RankQuery, ShelfOrder},
     slate::RankedPage,
 };
 
-use crate::pages;
+use crate::{pages, propensities};
 
 /// The service over a folder of its own, with a live release when `has_release`.
-struct Service {
+pub(crate) struct Service {
     _folder: tempfile::TempDir,
-    ranker: Ranker,
-    release: Option<Arc<releases::Release>>,
+    pub(crate) ranker: Ranker,
+    pub(crate) release: Option<Arc<releases::Release>>,
     metrics: Metrics,
 }
 
+/// How long any page may take.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
 fn service(has_release: bool) -> Service {
+    sampling(has_release, 1)
+}
+
+/// The same, which looks at the features of one page in so many.
+pub(crate) fn sampling(has_release: bool, sampled_one_in: u64) -> Service {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).unwrap();
     if has_release {
@@ -49,7 +58,8 @@ fn service(has_release: bool) -> Service {
     let models = Arc::new(Models::open(&config, Arc::new(SystemClock), ours.clone()).unwrap());
     models.refresh();
     let release = models.serving(&pages::tenant()).map(|serving| Arc::clone(&serving.release));
-    let pipeline = stages::build(Duration::from_secs(5), pipeline::StageMetrics::register(&metrics, "ranking"));
+    let mut pipeline = stages::build(Duration::from_secs(5), pipeline::StageMetrics::register(&metrics, "ranking"));
+    pipeline.arrange.counts = Some(ours.clone());
     let tasks = service_runtime::Runtime::new(Arc::new(SystemClock)).tasks.intake.clone();
     // No page is short of time here.
     let pages = ranking::config::Pages {
@@ -57,14 +67,14 @@ fn service(has_release: bool) -> Service {
         scorer_budget: Duration::from_secs(5),
         spend: 1.0,
         least_scored: 2_000,
-        sampled_one_in: 1,
+        sampled_one_in,
     };
     Service { _folder: folder, ranker: Ranker::new(models, pipeline, pages, tasks, ours), release, metrics }
 }
 
 fn rank(service: &Service, query: RankQuery) -> Result<RankedPage, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    runtime.block_on(service.ranker.rank(query, Deadline::within(Duration::from_secs(20))))
+    runtime.block_on(service.ranker.rank(query, Deadline::within(PATIENCE)))
 }
 
 fn rows_of(page: &RankedPage) -> BTreeMap<String, Vec<u32>> {
@@ -134,7 +144,11 @@ fn a_page_that_contradicts_itself_is_refused() {
     check(&|query| query.shelves[1].shelf = query.shelves[0].shelf.clone(), "duplicate_shelf");
     check(&|query| query.shelves[0].slate.size = 0, "invalid_plan");
     check(&|query| query.shelves[0].slate.diversity = 1.5, "invalid_plan");
-    check(&|query| query.shelves[0].slate.explore = f32::NAN, "invalid_plan");
+    check(&|query| query.shelves[0].slate.explore = Explore::Epsilon { share: f32::NAN }, "invalid_plan");
+    check(&|query| query.shelves[0].slate.explore = Explore::Softmax { temperature: 0.0 }, "invalid_plan");
+    check(&|query| query.shelves[0].slate.explore = Explore::Thompson { prior: 1.0, spread: -1.0 }, "invalid_plan");
+    let kept = NewItems { slots: 0, ..propensities::new_items() };
+    check(&|query| query.shelves[0].slate.new_items = Some(kept), "invalid_plan");
     check(&|query| query.shelves[0].objective.like = f32::INFINITY, "invalid_plan");
     check(&|query| query.table = Arc::new(pages::table(2_001, 1)), "too_many_candidates");
 }
@@ -186,7 +200,8 @@ proptest! {
     fn laws_of_a_page(
         rows in 0_usize..300,
         shelves in 1_usize..7,
-        explore in prop::sample::select(vec![0.0_f32, 0.3]),
+        explore in prop::sample::select(propensities::policies()),
+        keeps: bool,
         diversity in prop::sample::select(vec![0.0_f32, 0.4]),
         cap in 0_u16..3,
         has_release: bool,
@@ -204,6 +219,7 @@ proptest! {
         let pin = query.table.items.get(pinned).map(|item| Pin { item: *item, position: 1 });
         for shelf in &mut query.shelves {
             shelf.slate.explore = explore;
+            shelf.slate.new_items = keeps.then(propensities::new_items);
             shelf.slate.diversity = diversity;
             shelf.slate.max_per_artist = cap;
             shelf.slate.pins.extend(pin);
@@ -241,7 +257,7 @@ proptest! {
         }
 
         // Another seed draws other cards only where the plan explores.
-        if explore == 0.0 {
+        if explore.is_off() && !keeps {
             let mut other = query.clone();
             other.context.seed = shared_models::Seed(seed ^ 1);
             prop_assert_eq!(rows_of(&page), rows_of(&rank(&service, other).unwrap()));

@@ -14,6 +14,7 @@ use shared_models::{
     ItemKey, Seed, ShelfId, TenantId, Timestamp,
     candidates::{CandidateTable, Evidence},
     component::{Fact, SourceName},
+    explore::Explore,
     item::Market,
     listener::ListenerContext,
     plan::{Objective, RankQuery, RequestContext, ShelfOrder, ShelfRankPlan, SlatePlan},
@@ -117,7 +118,14 @@ pub(crate) fn shelf(name: &str, rows: Vec<u32>) -> ShelfRankPlan {
         rows,
         sources: (0..SourceName::ALL.len() as u16).collect(),
         objective: Objective { play: 1.0, complete: 2.0, like: 4.0, skip: -1.5 },
-        slate: SlatePlan { size: 20, max_per_artist: 0, diversity: 0.0, explore: 0.0, pins: Vec::new() },
+        slate: SlatePlan {
+            size: 20,
+            max_per_artist: 0,
+            diversity: 0.0,
+            explore: Explore::None,
+            new_items: None,
+            pins: Vec::new(),
+        },
         pinned_slot: None,
     }
 }
@@ -229,5 +237,6 @@ pub(crate) fn page(rows: usize, shelves: usize, seed: u64, release: Option<&Rele
         shelves,
         order: ShelfOrder::ByScore,
         whole: false,
+        release: None,
     }
 }

@@ -100,6 +100,22 @@ async fn an_activated_release_changes_the_next_page_and_can_be_taken_back() {
 }
 
 #[tokio::test]
+async fn a_question_that_names_a_release_is_answered_with_it_while_it_is_there() {
+    let service = running(|_| {}).await;
+    let ids = [-1.0, 0.0, 1.0].map(|bias| written(&service.store, bias));
+    for id in &ids {
+        service.app.release_control().activate(&pages::tenant(), id, soon()).await.unwrap();
+    }
+    let pinned = DegradedStage::new("release.pinned", DegradedCause::Skipped);
+    for (asked, answers, says) in [(2, 2, vec![]), (1, 1, vec![]), (0, 2, vec![pinned])] {
+        let mut query = pages::page(30, 1, 1, None);
+        query.release = Some(ids[asked].clone());
+        let page = service.app.ranking().rank(query, soon()).await.unwrap();
+        assert_eq!((page.release, page.degraded), (Some(ids[answers].clone()), says));
+    }
+}
+
+#[tokio::test]
 async fn a_release_that_cannot_score_is_refused_and_the_old_one_stays() {
     let service = running(|_| {}).await;
     let good = written(&service.store, -1.0);

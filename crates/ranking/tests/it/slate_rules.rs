@@ -5,16 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use pipeline::{Score, ranking::Scored};
 use proptest::prelude::*;
 use ranking::{
+    explore::Chance,
     features::{Gathered, gather::Units},
     slate::{self, Chosen, Rules, order},
 };
 use shared_models::{
     Seed,
     candidates::CandidateTable,
+    explore::Explore,
     plan::{Pin, ShelfOrder, ShelfRankPlan, SlatePlan},
 };
 
-use crate::pages;
+use crate::{pages, propensities};
 
 struct Shelf {
     plan: SlatePlan,
@@ -32,7 +34,14 @@ fn shelf(rows: usize, size: u16, has_factors: bool) -> Shelf {
     let release = has_factors.then(|| pages::release(8));
     let query = pages::page(rows, 1, 5, release.as_deref());
     Shelf {
-        plan: SlatePlan { size, max_per_artist: 0, diversity: 0.0, explore: 0.0, pins: Vec::new() },
+        plan: SlatePlan {
+            size,
+            max_per_artist: 0,
+            diversity: 0.0,
+            explore: Explore::None,
+            new_items: None,
+            pins: Vec::new(),
+        },
         table: (*query.table).clone(),
         units: Gathered::of(&query, release.as_deref()).candidates,
         ranked: (0..rows).map(|row| scored(row, 1.0 - row as f32 * 0.01)).collect(),
@@ -40,7 +49,7 @@ fn shelf(rows: usize, size: u16, has_factors: bool) -> Shelf {
 }
 
 fn select(shelf: &Shelf, seed: u64) -> Vec<Chosen> {
-    let rules = Rules { plan: &shelf.plan, table: &shelf.table, units: &shelf.units };
+    let rules = Rules { plan: &shelf.plan, table: &shelf.table, units: &shelf.units, crowd: None };
     slate::select(rules, &shelf.ranked, &mut Seed(seed).stream("explore/test"))
 }
 
@@ -53,7 +62,7 @@ fn plain_rules_keep_score_order_with_certainty() {
     let shelf = shelf(50, 12, true);
     let cards = select(&shelf, 1);
     assert_eq!(rows(&cards), (0..12).collect::<Vec<u32>>());
-    assert!(cards.iter().all(|card| card.propensity == 1.0 && !card.explored && !card.pinned));
+    assert!(cards.iter().all(|card| card.propensity == Chance::CERTAIN && !card.explored && !card.pinned));
 }
 
 #[test]
@@ -89,7 +98,7 @@ fn pins_stand_where_they_are_set() {
     let cards = select(&shelf, 1);
     assert_eq!(rows(&cards), [1, 0, 2, 20, 3, 4]);
     assert_eq!(cards.iter().map(|card| card.pinned).collect::<Vec<bool>>(), [false, true, false, true, false, false]);
-    assert!(cards.iter().all(|card| card.propensity == 1.0));
+    assert!(cards.iter().all(|card| card.propensity == Chance::CERTAIN));
 }
 
 #[test]
@@ -164,7 +173,7 @@ fn incremental_relevance_equals_its_definition() {
 #[test]
 fn drawn_cards_match_their_propensities() {
     let mut shelf = shelf(12, 3, true);
-    shelf.plan.explore = 0.4;
+    shelf.plan.explore = Explore::Epsilon { share: 0.4 };
     shelf.plan.diversity = 0.3;
     let draws = 40_000_u32;
     let mut seen: BTreeMap<u32, (u32, f32)> = BTreeMap::new();
@@ -172,7 +181,7 @@ fn drawn_cards_match_their_propensities() {
     for seed in 0..draws {
         let first = select(&shelf, u64::from(seed))[0];
         let entry = seen.entry(first.scored.row).or_default();
-        *entry = (entry.0 + 1, first.propensity);
+        *entry = (entry.0 + 1, first.propensity.value);
         explored += u32::from(first.explored);
     }
     assert_eq!(seen.len(), 12, "every eligible card is shown sometimes");
@@ -188,7 +197,7 @@ fn drawn_cards_match_their_propensities() {
 #[test]
 fn later_positions_match_their_conditional_propensities() {
     let mut shelf = shelf(6, 2, false);
-    shelf.plan.explore = 0.5;
+    shelf.plan.explore = Explore::Epsilon { share: 0.5 };
     // By the first card: how often, and by the second: how often, and with which propensity.
     type Seconds = BTreeMap<u32, (u32, f32)>;
     let mut by_prefix: BTreeMap<u32, (u32, Seconds)> = BTreeMap::new();
@@ -197,7 +206,7 @@ fn later_positions_match_their_conditional_propensities() {
         let (count, seconds) = by_prefix.entry(cards[0].scored.row).or_default();
         *count += 1;
         let second = seconds.entry(cards[1].scored.row).or_default();
-        *second = (second.0 + 1, cards[1].propensity);
+        *second = (second.0 + 1, cards[1].propensity.value);
     }
     for (first, (count, seconds)) in by_prefix {
         assert!((seconds.values().map(|(_, propensity)| propensity).sum::<f32>() - 1.0).abs() < 1e-5, "after {first}");
@@ -218,7 +227,7 @@ proptest! {
         cap in 0_u16..4,
         artists in 1_u64..20,
         diversity in prop::sample::select(vec![0.0_f32, 0.2, 1.0]),
-        explore in prop::sample::select(vec![0.0_f32, 0.1, 1.0]),
+        explore in prop::sample::select(propensities::policies()),
         pins in prop::collection::vec((0_usize..120, 0_u16..30), 0..3),
         has_factors: bool,
         seed: u64,
@@ -240,9 +249,9 @@ proptest! {
         }
         let distinct: BTreeSet<u32> = rows(&cards).into_iter().collect();
         prop_assert_eq!(distinct.len(), cards.len(), "nothing twice");
-        prop_assert!(cards.iter().all(|card| card.propensity > 0.0 && card.propensity <= 1.0));
-        if explore == 0.0 {
-            prop_assert!(cards.iter().all(|card| card.propensity == 1.0 && !card.explored));
+        prop_assert!(cards.iter().all(|card| card.propensity.value > 0.0 && card.propensity.value <= 1.0));
+        if explore.is_off() {
+            prop_assert!(cards.iter().all(|card| card.propensity == Chance::CERTAIN && !card.explored));
         }
         let mut by_artist: BTreeMap<_, (u16, u16)> = BTreeMap::new();
         for card in &cards {

@@ -92,6 +92,8 @@ pub(super) fn service(part: Part, shape: &Shape, at: &Addresses, database: &str,
     match part.kind {
         Kind::Edge => settings.extend([
             ("http.listen", address(at.main(part))),
+            // Every edge takes the cursors of every other: a cluster for tests has no secret to keep.
+            ("cursors.secret", text("cursors of a cluster for tests")),
             ("services.candidates", text(&at.list(Kind::Candidates, "http", 0))),
             ("services.ranking", text(&at.list(Kind::Ranking, "http", 0))),
             ("store.url", text(database)),

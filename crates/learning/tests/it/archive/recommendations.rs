@@ -30,6 +30,7 @@ fn card(row: u32, score: f32) -> RankedCard {
         row,
         score,
         propensity: 0.25,
+        propensity_error: 0.0,
         predictions: [0.4, 0.3, 0.2, 0.1],
         explored: row == 1,
         reason: Reason { code: ReasonCode::Trending, evidence: smallvec::SmallVec::new() },
