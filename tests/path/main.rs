@@ -2,6 +2,7 @@
 //! cluster on PostgreSQL. The same story is told to all: a page, a play, the page after it, and the traces of both.
 
 mod cluster;
+mod newcomer;
 mod one_process;
 mod real_data;
 mod story;
