@@ -3,6 +3,7 @@
 
 mod cluster;
 mod cursors;
+mod newcomer;
 mod one_process;
 mod real_data;
 mod story;

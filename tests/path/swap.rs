@@ -56,9 +56,11 @@ fn other(
         items: of.items.to_vec(),
         factors: of.factors.clone(),
         lists: None,
+        content: of.content.clone(),
         neighbours: of.neighbours.clone(),
         popularity: of.popularity.clone(),
         rates: of.rates.clone(),
+        segments: of.segments.clone(),
         scorer: of.scorer.clone(),
         blobs: of.blobs.clone(),
     };
@@ -130,6 +132,8 @@ async fn pages_go_on_while_releases_come_and_go() -> Result<()> {
     let half = halved(trained.factors.as_ref().context("no factors")?)?;
     let third = other(&store, &tenant, &trained, |parts, _| {
         parts.factors = Some(half);
+        // It was learned for all of the dimensions.
+        parts.content = None;
         parts.blobs.remove(golden::FILE);
     })?;
     story::eventually(&stand.client, &stand.user, |page| page.release.as_deref() == Some(first.as_str())).await?;

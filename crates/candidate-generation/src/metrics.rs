@@ -14,6 +14,8 @@ use prometheus_client::{
 use service_runtime::metrics::{Metrics, seconds_buckets};
 use shared_models::{ErrorCode, ReleaseId};
 
+use crate::index::Basis;
+
 /// Only releases that are live have a series: as many as there are tenants, at most.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ReleaseLabels {
@@ -23,6 +25,11 @@ struct ReleaseLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OutcomeLabels {
     outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BasisLabels {
+    by: &'static str,
 }
 
 /// Where a listener's profile came from.
@@ -55,6 +62,7 @@ pub struct CandidatesMetrics {
     leases: Family<OutcomeLabels, Counter>,
     items: Gauge,
     profiles: Gauge,
+    expected: Family<BasisLabels, Gauge>,
 }
 
 impl CandidatesMetrics {
@@ -75,6 +83,7 @@ impl CandidatesMetrics {
             leases: Family::default(),
             items: Gauge::default(),
             profiles: Gauge::default(),
+            expected: Family::default(),
         };
         metrics.register("setlist_candidates_pages", "Pages gathered, by outcome", this.pages.clone());
         metrics.register("setlist_candidates_page_seconds", "Time to gather one page", this.page_seconds.clone());
@@ -115,6 +124,11 @@ impl CandidatesMetrics {
             "setlist_candidates_profiles_in_memory",
             "Profiles in serving memory, about",
             this.profiles.clone(),
+        );
+        metrics.register(
+            "setlist_candidates_expected_items",
+            "Items that the release has no factors of and that are found by an expected vector, by what it is made from",
+            this.expected.clone(),
         );
         this
     }
@@ -167,6 +181,16 @@ impl CandidatesMetrics {
     pub(crate) fn sizes(&self, items: usize, profiles: u64) {
         self.items.set(i64::try_from(items).unwrap_or(i64::MAX));
         self.profiles.set(i64::try_from(profiles).unwrap_or(i64::MAX));
+    }
+
+    /// Shows how many items are found by an expected vector.
+    pub(crate) fn expected(&self, counts: impl Iterator<Item = (Basis, usize)>) {
+        let mut sums: BTreeMap<Basis, usize> = Basis::ALL.map(|basis| (basis, 0)).into();
+        counts.for_each(|(basis, count)| *sums.entry(basis).or_default() += count);
+        for (basis, count) in sums {
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            self.expected.get_or_create(&BasisLabels { by: basis.as_str() }).set(count);
+        }
     }
 
     /// Shows which releases serve: one for each tenant.

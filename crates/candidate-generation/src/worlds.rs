@@ -297,6 +297,7 @@ impl Worlds {
             // Also one that was admitted by `activate` and is not adopted yet.
             world.adopt();
         }
+        self.metrics.expected(self.all().iter().filter_map(|world| world.serving()).flat_map(|it| it.expectations()));
         self.metrics.live(self.all().iter().filter_map(|world| world.serving().map(|serving| serving.id().clone())));
     }
 
@@ -322,11 +323,18 @@ impl Worlds {
     pub fn summary(&self) -> String {
         let line = |world: &Arc<World>| {
             let serving = world.serving();
+            let without = |serving: &Serving| {
+                let release = &serving.release;
+                let parts = [("content", release.content.is_some()), ("segments", release.segments.is_some())];
+                let missing = parts.iter().filter(|(_, is_there)| !is_there).map(|(name, _)| *name);
+                missing.map(|name| format!(" without {name}")).collect::<String>()
+            };
             format!(
-                "{}: {} items, release {}",
+                "{}: {} items, release {}{}",
                 world.tenant,
                 world.catalogue.snapshot().len(),
-                serving.as_ref().map_or("none", |serving| serving.id().as_str())
+                serving.as_ref().map_or("none", |serving| serving.id().as_str()),
+                serving.as_deref().map(without).unwrap_or_default()
             )
         };
         self.all().iter().map(line).collect::<Vec<_>>().join("; ")

@@ -70,6 +70,9 @@ pub struct Learn {
     pub retry: Duration,
     /// After how many epochs a training writes down where it stands; 0 is never.
     pub checkpoint_every: usize,
+    /// After this long a play counts half for what is popular in a segment; nothing is never.
+    #[serde(with = "humantime_serde")]
+    pub popularity_half_life: Duration,
     /// How many releases are kept; the live one and the one before are kept in any case.
     pub keep: usize,
 }
@@ -86,6 +89,14 @@ impl Validate for Learn {
         }
         if self.retry < second {
             problems.push(Problem::new("retry", format!("{:?}", self.retry), "1s or longer"));
+        }
+        let half_life = self.popularity_half_life;
+        if !half_life.is_zero() && half_life < Duration::from_secs(3_600) {
+            problems.push(Problem::new(
+                "popularity_half_life",
+                format!("{half_life:?}"),
+                "0s for never, or 1h or longer",
+            ));
         }
         if self.keep == 0 {
             problems.push(Problem::new("keep", "0", "1 or more"));
@@ -138,6 +149,10 @@ mod tests {
         };
         assert!(load(&[]).unwrap().learn.every.is_zero());
         assert!(load(&[("learn.evry", "6h")]).unwrap_err().to_string().contains("every"));
+        let half_life = load(&[]).unwrap().learn.popularity_half_life;
+        assert_eq!(half_life, crate::segments::Settings::default().half_life);
+        let brief = load(&[("learn.popularity_half_life", "1s")]).unwrap_err().to_string();
+        assert!(brief.contains("learn.popularity_half_life"), "{brief}");
         assert!(load(&[("learn.jitter", "2.0")]).unwrap_err().to_string().contains("learn.jitter"));
         assert_eq!(load(&[]).unwrap().gates, Limits::default());
         assert!(load(&[("gates.max_growth", "0.5")]).unwrap_err().to_string().contains("gates.max_growth"));

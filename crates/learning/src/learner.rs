@@ -172,6 +172,7 @@ impl Learner {
         let mut config = train::Config::new(self.runtime.clock.now());
         config.limits = self.limits.clone();
         config.checkpoint_every = self.config.checkpoint_every;
+        config.segments.half_life = self.config.popularity_half_life;
         let (archive, store, progress) = (Arc::clone(&self.archive), self.store.clone(), Arc::clone(&self.progress));
         match learn(tenant, self.items.as_ref(), archive, store, config, &self.runtime, progress).await {
             Ok(report) if report.promoted => Learnt::Promoted(Box::new(report)),

@@ -22,6 +22,7 @@ pub mod ease;
 pub mod factors;
 pub mod graph;
 pub mod neighbours;
+pub mod segments;
 pub mod sequential;
 pub mod transitions;
 

@@ -3,6 +3,8 @@
 //!
 //! It must not know where events and items come from, nor what the artefacts are used for.
 
+mod content;
+mod lineage;
 mod matrix;
 mod rates;
 mod report;
@@ -11,11 +13,11 @@ mod similar;
 mod stages;
 mod table;
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use candidate_generation::index;
-use ranking::features::{Distribution, distribution, schema_hash};
-use releases::{Meta, Parts, Store, Window, promotions::Act};
+use ranking::features::{Distribution, distribution};
+use releases::{Parts, Store, promotions::Act};
 use shared_models::{ErrorCode, Seed, TenantId, Timestamp, event::Event, item::Item};
 
 use crate::{
@@ -26,9 +28,10 @@ use crate::{
     gates::{self, Limits},
     neighbours,
     progress::{Progress, Unit},
-    ranker,
+    ranker, segments,
 };
 
+pub use content::Told;
 pub use report::{Evaluation, TrainReport};
 
 use scorer::Scored;
@@ -63,6 +66,8 @@ pub struct Config {
     pub neighbours: neighbours::Settings,
     /// The other way to neighbours, taken where it finds more of what was held out and the data are small enough.
     pub closed_form: ease::Settings,
+    /// What is popular in segments.
+    pub segments: segments::Settings,
     /// The scorer.
     pub scorer: ranker::Settings,
     /// The folder where a training writes down where it stands, so that one that is cut short goes on from there;
@@ -112,6 +117,7 @@ impl Config {
                 largest: 4_096,
                 ..ease::Settings::default()
             },
+            segments: segments::Settings::default(),
             scorer: ranker::Settings::default(),
             work: None,
             checkpoint_every: 2,
@@ -230,9 +236,14 @@ pub fn train_on(
     };
     stages.over("measure");
 
+    // Of what was seen they are both measured and what pages of the past are made with.
+    let cosines = Arc::new(neighbours::nearest(&seen, &config.neighbours));
     // The scorer learns from pages after the cut, with factors and popularity of before.
     let scored = match &measured {
-        Some(model) => scorer::train(tenant, items, events, &table, &seen, model, cut, config, progress)?,
+        Some(model) => {
+            let past = scorer::Past { table: &table, seen: &seen, model, cosines: &cosines, cut };
+            scorer::train(tenant, items, events, past, config, progress)?
+        }
         None => Scored::default(),
     };
     let was_measured = measured.is_some();
@@ -245,12 +256,16 @@ pub fn train_on(
     stages.over("factors");
 
     let popularity = table.popularity(None, TOP_OF_MARKET);
+    let segments = table.segments(None, &config.segments);
     let rates = rates::of(&table, &all, None, RATES_OF_MARKET);
+    let content = content::learn(items, &table.items, &factors, &all, progress);
     let mut report = TrainReport::new(&table, evaluation, &scored, cut);
-    let mut meta = meta(&report, &table, config);
+    report.content = content.as_ref().map(content::Told::of);
+    let mut meta = lineage::meta(&report, &table, config);
     // The largest thing in memory has said all it knows.
     let items = table.into_items();
-    let similar = similar::nearest(&seen, &held_out, &all, config, progress);
+    stages.over("content");
+    let similar = similar::nearest(similar::Past { seen: &seen, held_out: &held_out, cosines }, &all, config, progress);
     stages.over("neighbours");
 
     let lists = index::build::lists(&factors, index::embedding::Config::default().exact_below);
@@ -278,9 +293,11 @@ pub fn train_on(
         items,
         factors: Some(factors),
         lists: Some(lists),
+        content: content.map(|learnt| learnt.mapping),
         neighbours: Some(similar.neighbours),
         popularity: Some(popularity),
         rates: Some(rates),
+        segments: Some(segments).filter(|segments| !segments.is_empty()),
         scorer: scorer.as_ref().map(|trained| trained.model.to_json()).transpose().map_err(Error::ScorerForm)?,
         blobs,
     };
@@ -368,37 +385,4 @@ fn evaluate(
     };
     stage.finish(&evaluation.to_string());
     evaluation
-}
-
-fn meta(report: &TrainReport, table: &Table, config: &Config) -> Meta {
-    let mut lineage = config.lineage.clone();
-    let entry =
-        |lineage: &mut BTreeMap<String, String>, key: &str, value: String| lineage.insert(key.to_owned(), value);
-    let f = &config.factors;
-    entry(&mut lineage, "seed", config.seed.0.to_string());
-    entry(
-        &mut lineage,
-        "factors",
-        format!(
-            "dimensions {} epochs {} alpha {} regularisation {} exponent {}",
-            f.dimensions, f.epochs, f.alpha, f.regularisation, f.regularisation_exponent
-        ),
-    );
-    entry(&mut lineage, "measured_before", report.cut.to_string());
-    if let Some(source) = report.scorer_source {
-        entry(&mut lineage, "scorer_rows", source.as_str().to_owned());
-    }
-    if let Some(sample) = report.scorer_listeners {
-        entry(&mut lineage, "scorer_listeners", format!("a share of {:.4}, by the hash of their ids", sample.share()));
-    }
-    Meta {
-        created_at: config.now,
-        feature_schema: if report.scorer.is_some() { schema_hash() } else { 0 },
-        metrics: report.metrics(),
-        window: Window { from: table.first, to: Timestamp(table.last.0.saturating_add(1)) },
-        counts: report.counts.clone(),
-        lineage,
-        code_version: config.code_version.clone(),
-        notes: report.notes.join("; "),
-    }
 }

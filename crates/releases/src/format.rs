@@ -30,6 +30,8 @@ pub(crate) enum Kind {
     Popularity = 4,
     Lists = 5,
     Rates = 6,
+    Content = 7,
+    Segments = 8,
 }
 
 /// The header.
@@ -39,7 +41,7 @@ pub(crate) struct Header {
     pub(crate) magic: [u8; 8],
     pub(crate) kind: u32,
     pub(crate) version: u32,
-    /// Rows: items, in every present kind.
+    /// Rows: items, or what the kind says.
     pub(crate) rows: u64,
     /// What the kind says: factors of a row, neighbours of a row, markets.
     pub(crate) dimensions: u64,

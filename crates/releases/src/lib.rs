@@ -24,12 +24,14 @@ pub mod array;
 mod format;
 mod map;
 
+pub mod content;
 pub mod factors;
 pub mod items;
 pub mod lists;
 pub mod neighbours;
 pub mod popularity;
 pub mod rates;
+pub mod segments;
 
 pub mod golden;
 
@@ -40,6 +42,7 @@ pub mod vectors;
 pub mod watch;
 
 pub use array::Array;
+pub use content::Mapping;
 pub use error::{Error, Refusal};
 pub use factors::Factors;
 pub use items::Items;
@@ -49,6 +52,7 @@ pub use neighbours::Neighbours;
 pub use popularity::Popularity;
 pub use rates::Rates;
 pub use release::{Parts, Release};
+pub use segments::Segments;
 pub use store::Store;
 pub use tiles::Tiles;
 pub use watch::Watch;

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use shared_models::{ItemKey, ReleaseId, TenantId};
 
 use crate::{
-    Error, Factors, Items, Lists, Manifest, Meta, Neighbours, Popularity, Rates, Refusal, array::Content, factors,
-    items, lists, manifest, neighbours, popularity, rates,
+    Error, Factors, Items, Lists, Manifest, Mapping, Meta, Neighbours, Popularity, Rates, Refusal, Segments,
+    array::Content, content, factors, items, lists, manifest, neighbours, popularity, rates, segments,
 };
 
 /// The scorer's name in a release: JSON, whose form ranking owns.
@@ -21,12 +21,16 @@ pub struct Parts {
     pub factors: Option<Factors>,
     /// The lists over the factors, when made: a service that loads a release without them makes them itself.
     pub lists: Option<Lists>,
+    /// From what items are to factors, when trained: a service that loads a release without it goes by makers and genres.
+    pub content: Option<Mapping>,
     /// The item-to-item neighbours, when trained.
     pub neighbours: Option<Neighbours>,
     /// The popularity, when counted.
     pub popularity: Option<Popularity>,
     /// What everybody does with the items, when counted.
     pub rates: Option<Rates>,
+    /// What is played most in each segment, when counted.
+    pub segments: Option<Segments>,
     /// The scorer as JSON, when trained.
     pub scorer: Option<Vec<u8>>,
     /// Further files by name; this crate verifies their hashes and nothing else.
@@ -44,12 +48,16 @@ pub struct Release {
     pub factors: Option<Factors>,
     /// The lists over the factors, when there are some.
     pub lists: Option<Arc<Lists>>,
+    /// From what items are to factors, when there is such a mapping.
+    pub content: Option<Mapping>,
     /// The item-to-item neighbours, when there are some.
     pub neighbours: Option<Neighbours>,
     /// The popularity, when there is one.
     pub popularity: Option<Popularity>,
     /// What everybody does with the items, when it was counted.
     pub rates: Option<Rates>,
+    /// What is played most in each segment, when it was counted.
+    pub segments: Option<Segments>,
     /// The scorer as JSON, when there is one.
     pub scorer: Option<Vec<u8>>,
     /// Further files by name.
@@ -93,17 +101,22 @@ impl Release {
         let rows = items.len();
         let factors = files.remove(factors::FILE).map(|content| Factors::decode(&content)).transpose()?;
         let lists = files.remove(lists::FILE).map(|content| Lists::decode(&content)).transpose()?;
+        let content = files.remove(content::FILE).map(|content| Mapping::decode(content.bytes())).transpose()?;
         let neighbours =
             files.remove(neighbours::FILE).map(|content| Neighbours::decode(content.bytes())).transpose()?;
         let popularity =
             files.remove(popularity::FILE).map(|content| Popularity::decode(content.bytes())).transpose()?;
         let rates = files.remove(rates::FILE).map(|content| Rates::decode(&content)).transpose()?;
+        let segments = files.remove(segments::FILE).map(|content| Segments::decode(content.bytes())).transpose()?;
         let scorer = files.remove(SCORER).map(Content::into_bytes);
         if let Some(factors) = &factors {
             factors.verify(rows)?;
         }
         if let Some(lists) = &lists {
-            lists.verify(factors.as_ref().ok_or_else(lists_alone)?)?;
+            lists.verify(factors.as_ref().ok_or_else(|| alone(lists::FILE))?)?;
+        }
+        if let Some(content) = &content {
+            content.verify(factors.as_ref().ok_or_else(|| alone(content::FILE))?.dimensions)?;
         }
         if let Some(neighbours) = &neighbours {
             neighbours.verify(rows)?;
@@ -114,11 +127,15 @@ impl Release {
         if let Some(rates) = &rates {
             rates.verify(rows)?;
         }
+        if let Some(segments) = &segments {
+            segments.verify(rows)?;
+        }
         if let Some(scorer) = &scorer {
             verify_scorer(scorer)?;
         }
         let blobs = files.into_iter().map(|(name, content)| (name, content.into_bytes())).collect();
-        Ok(Self { manifest, items, factors, lists: lists.map(Arc::new), neighbours, popularity, rates, scorer, blobs })
+        let lists = lists.map(Arc::new);
+        Ok(Self { manifest, items, factors, lists, content, neighbours, popularity, rates, segments, scorer, blobs })
     }
 }
 
@@ -129,9 +146,11 @@ impl fmt::Debug for Release {
             .field("items", &self.items.len())
             .field("factors", &self.factors.as_ref().map(|factors| factors.dimensions))
             .field("lists", &self.lists.as_ref().map(|lists| lists.count()))
+            .field("content", &self.content.is_some())
             .field("neighbours", &self.neighbours.as_ref().map(|neighbours| neighbours.items.len()))
             .field("popularity", &self.popularity.is_some())
             .field("rates", &self.rates.is_some())
+            .field("segments", &self.segments.as_ref().map(Segments::len))
             .field("scorer", &self.scorer.is_some())
             .finish_non_exhaustive()
     }
@@ -154,8 +173,12 @@ pub(crate) fn encode(parts: &Parts) -> Result<BTreeMap<String, Vec<u8>>, Error> 
         files.insert(factors::FILE.to_owned(), factors.encode());
     }
     if let Some(lists) = &parts.lists {
-        lists.verify(parts.factors.as_ref().ok_or_else(lists_alone)?)?;
+        lists.verify(parts.factors.as_ref().ok_or_else(|| alone(lists::FILE))?)?;
         files.insert(lists::FILE.to_owned(), lists.encode());
+    }
+    if let Some(content) = &parts.content {
+        content.verify(parts.factors.as_ref().ok_or_else(|| alone(content::FILE))?.dimensions)?;
+        files.insert(content::FILE.to_owned(), content.encode());
     }
     if let Some(neighbours) = &parts.neighbours {
         neighbours.verify(items.len())?;
@@ -168,6 +191,10 @@ pub(crate) fn encode(parts: &Parts) -> Result<BTreeMap<String, Vec<u8>>, Error> 
     if let Some(rates) = &parts.rates {
         rates.verify(items.len())?;
         files.insert(rates::FILE.to_owned(), rates.encode());
+    }
+    if let Some(segments) = &parts.segments {
+        segments.verify(items.len())?;
+        files.insert(segments::FILE.to_owned(), segments.encode());
     }
     if let Some(scorer) = &parts.scorer {
         verify_scorer(scorer)?;
@@ -184,12 +211,21 @@ pub(crate) fn hash(bytes: &[u8]) -> String {
 fn is_ours(name: &str) -> bool {
     matches!(
         name,
-        items::FILE | factors::FILE | lists::FILE | neighbours::FILE | popularity::FILE | rates::FILE | SCORER
+        items::FILE
+            | factors::FILE
+            | lists::FILE
+            | content::FILE
+            | neighbours::FILE
+            | popularity::FILE
+            | rates::FILE
+            | segments::FILE
+            | SCORER
     )
 }
 
-fn lists_alone() -> Error {
-    Error::refused(lists::FILE, Refusal::Check { detail: "there are no factors that it could be over".to_owned() })
+/// Refuses what is over factors where there are none.
+fn alone(file: &str) -> Error {
+    Error::refused(file, Refusal::Check { detail: "there are no factors that it could be over".to_owned() })
 }
 
 /// The scorer must be a JSON object; its numbers are finite, because JSON has no others.

@@ -99,6 +99,7 @@ async fn learn_from(
     let mut settings = train::Config::new(runtime.clock.now());
     settings.limits = config.gates.clone();
     settings.checkpoint_every = config.learn.checkpoint_every;
+    settings.segments.half_life = config.learn.popularity_half_life;
     let report = learner::learn(tenant, items, archive, store, settings, runtime, progress).await?;
     let release = report.release.clone().context("the training wrote no release")?;
     Ok((release, report))

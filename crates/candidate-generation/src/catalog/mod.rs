@@ -4,10 +4,12 @@
 //! a write between two of its stages cannot contradict it; a write makes the next snapshot, sharing all
 //! that it does not change.
 
+mod described;
 mod newest;
 mod row;
 mod snapshot;
 
+pub use described::{described, words};
 pub use newest::Newest;
 pub use row::{Handle, NOWHERE, Row};
 pub use snapshot::Snapshot;

@@ -1,9 +1,11 @@
 //! Makes items findable that a release has no factors of, and hides rows whose items left the catalogue.
 //!
-//! An item that nobody has played is expected to be what its artist's items are on average, and without any of those
-//! what its genres' items are. It must not know who searches.
+//! An item that nobody has played is expected to be what the release's mapping says of its content, and of its artist by the
+//! artist's other items ([`releases::content`]). Where a release has no mapping, or the mapping knows nothing of the
+//! item, it is what its artist's items are on average, and without any of those what its genres' items are. It must not
+//! know who searches.
 
-use std::{cmp::Reverse, sync::Arc};
+use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -13,19 +15,48 @@ use shared_models::{ItemKey, item::ItemKind};
 
 use super::added::{Added, MOST, mean};
 use crate::{
-    catalog::{Row, Snapshot},
+    catalog::{Row, Snapshot, described},
     profiles::GenreKey,
 };
 
 /// Of an artist's items, the newest that an unknown one is compared with.
 const OF_ARTIST: usize = 100;
 
+/// What an item's expected vector was made from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Basis {
+    /// What it is, by the release's mapping.
+    Content,
+    /// Its artist's other items.
+    Artist,
+    /// Its genres' items.
+    Genre,
+}
+
+impl Basis {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Content, Self::Artist, Self::Genre];
+
+    /// The basis as metrics call it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Content => "content",
+            Self::Artist => "artist",
+            Self::Genre => "genre",
+        }
+    }
+}
+
+/// Of the artists met in one go, what a mapping says of each by the artist's other items.
+type Ways = FxHashMap<ItemKey, Option<Vec<f32>>>;
+
 /// What came and went since a release was made, kept up with the catalogue.
 #[derive(Debug)]
 pub(super) struct Newcomers {
     current: ArcSwap<Added>,
-    /// The rows of the added items; held through a change.
-    rows: Mutex<FxHashMap<ItemKey, u32>>,
+    /// The rows of the added items, and what their vectors are made from; held through a change.
+    rows: Mutex<FxHashMap<ItemKey, (u32, Basis)>>,
     /// The mean of each genre's items.
     genres: FxHashMap<GenreKey, Vec<f32>>,
     /// Kinds that are played: an artist's page is in the catalogue too, and is nobody's next track.
@@ -65,6 +96,16 @@ impl Newcomers {
         self.current.load_full()
     }
 
+    /// How many items have an expected vector, by what it is made from.
+    #[must_use]
+    pub(super) fn expectations(&self) -> BTreeMap<Basis, usize> {
+        let mut counts: BTreeMap<Basis, usize> = Basis::ALL.map(|basis| (basis, 0)).into();
+        for (_, basis) in self.rows.lock().values() {
+            *counts.entry(*basis).or_default() += 1;
+        }
+        counts
+    }
+
     /// Looks the whole catalogue through: the newest items first, and half of the room is left for those to come.
     pub(super) fn look_through(&self, release: &Release, factors: &Factors, catalogue: &Snapshot) {
         let mut unknown: Vec<&Row> =
@@ -80,15 +121,19 @@ impl Newcomers {
     pub(super) fn follow(&self, release: &Release, factors: &Factors, catalogue: &Snapshot, keys: &[ItemKey]) {
         let mut rows = self.rows.lock();
         let mut next = Added::clone(&self.current.load());
+        let mut ways = Ways::default();
         for key in keys {
             let of_release = release.index_of(*key);
             match catalogue.find(*key) {
-                None => of_release.into_iter().chain(rows.remove(key)).for_each(|row| next.hide(row)),
+                None => {
+                    let added = rows.remove(key).map(|(row, _)| row);
+                    of_release.into_iter().chain(added).for_each(|row| next.hide(row));
+                }
                 Some(item) => {
                     of_release.iter().for_each(|row| next.show(*row));
                     if vector_of(release, factors, *key).is_none() {
-                        let vector = self.expected(release, factors, catalogue, item);
-                        replace(&mut next, &mut rows, *key, vector.as_deref(), of_release.is_none());
+                        let expected = self.expected(release, factors, catalogue, item, &mut ways);
+                        replace(&mut next, &mut rows, *key, expected, of_release.is_none());
                     }
                 }
             }
@@ -96,15 +141,38 @@ impl Newcomers {
         self.current.store(Arc::new(next));
     }
 
-    /// What an item that nobody has played is expected to be.
-    fn expected(&self, release: &Release, factors: &Factors, catalogue: &Snapshot, item: &Row) -> Option<Vec<f32>> {
+    /// What an item that nobody has played is expected to be, and why.
+    fn expected(
+        &self,
+        release: &Release,
+        factors: &Factors,
+        catalogue: &Snapshot,
+        item: &Row,
+        ways: &mut Ways,
+    ) -> Option<(Vec<f32>, Basis)> {
         if !self.kinds.contains(&item.item.kind) {
             return None;
         }
-        let others = catalogue.by_artist(item.artist).iter().take(OF_ARTIST).filter_map(|slot| catalogue.row(*slot));
-        let others = others.filter_map(|other| vector_of(release, factors, other.key));
-        mean(others, factors.stride()).or_else(|| {
-            mean(item.genres.iter().filter_map(|genre| self.genres.get(genre)).map(Vec::as_slice), factors.stride())
+        let of_artist = || {
+            let slots = catalogue.by_artist(item.artist).iter().take(OF_ARTIST);
+            let others = slots.filter_map(|slot| catalogue.row(*slot));
+            others.filter_map(|other| Some((other, vector_of(release, factors, other.key)?)))
+        };
+        if let Some(mapping) = &release.content {
+            let content = described(&item.item);
+            let way = ways
+                .entry(item.artist)
+                .or_insert_with(|| mapping.maker(of_artist().map(|(row, vector)| (described(&row.item), vector))));
+            if way.is_some() || mapping.tells_of(&content) {
+                let mut vector = mapping.vector(&content);
+                way.iter().for_each(|way| axpy(1.0, way, &mut vector));
+                return Some((vector, Basis::Content));
+            }
+        }
+        let by_artist = mean(of_artist().map(|(_, vector)| vector), factors.stride());
+        by_artist.map(|vector| (vector, Basis::Artist)).or_else(|| {
+            let genres = item.genres.iter().filter_map(|genre| self.genres.get(genre)).map(Vec::as_slice);
+            mean(genres, factors.stride()).map(|vector| (vector, Basis::Genre))
         })
     }
 }
@@ -116,16 +184,26 @@ fn vector_of<'a>(release: &Release, factors: &'a Factors, key: ItemKey) -> Optio
 }
 
 /// Puts an item's vector in place of the one it had, if that is another.
-fn replace(added: &mut Added, rows: &mut FxHashMap<ItemKey, u32>, key: ItemKey, vector: Option<&[f32]>, is_new: bool) {
-    let before = rows.get(&key).copied();
-    if before.and_then(|row| added.vector(row)) == vector {
+fn replace(
+    added: &mut Added,
+    rows: &mut FxHashMap<ItemKey, (u32, Basis)>,
+    key: ItemKey,
+    expected: Option<(Vec<f32>, Basis)>,
+    is_new: bool,
+) {
+    let before = rows.remove(&key);
+    if let (Some((row, _)), Some((vector, basis))) = (before, &expected)
+        && added.vector(row) == Some(vector)
+    {
+        rows.insert(key, (row, *basis));
         return;
     }
-    before.iter().for_each(|row| added.hide(*row));
-    match vector.and_then(|vector| added.add(key, vector, is_new)) {
-        Some(row) => rows.insert(key, row),
-        None => rows.remove(&key),
-    };
+    before.iter().for_each(|(row, _)| added.hide(*row));
+    if let Some((vector, basis)) = expected
+        && let Some(row) = added.add(key, &vector, is_new)
+    {
+        rows.insert(key, (row, basis));
+    }
 }
 
 #[cfg(test)]
@@ -210,5 +288,42 @@ mod tests {
         assert_eq!(vectors(&newcomers.added(), Wanted::New), [(key("n2"), vec![0.0, 3.0])]);
         assert!(!newcomers.added().is_gone(release.index_of(key("t3")).unwrap()));
         assert_eq!(vectors(&before, Wanted::New), new, "who searches keeps the state they began with");
+    }
+
+    #[test]
+    fn with_a_mapping_an_item_is_expected_to_be_what_it_is_and_what_its_artist_makes_of_it() {
+        // Pop lies along the first axis and jazz along the second; what artist a makes lies one further along both.
+        let of = [("t1", "a", "pop", [2.0, 1.0]), ("t2", "b", "jazz", [0.0, 1.0])];
+        let mut known: Vec<(ItemKey, [f32; 2])> = of.iter().map(|(id, _, _, vector)| (key(id), *vector)).collect();
+        known.sort_unstable_by_key(|entry| entry.0);
+        let mut words =
+            [(releases::content::word("genre:pop"), [1.0, 0.0]), (releases::content::word("genre:jazz"), [0.0, 1.0])];
+        words.sort_unstable_by_key(|entry| entry.0);
+        let features =
+            releases::content::Features::new(words.iter().map(|(word, _)| (*word, 1.0)).collect(), Vec::new());
+        let weights: Vec<f32> = words.iter().flat_map(|entry| entry.1).chain([0.0, 0.0]).collect();
+        let values: Vec<f32> = known.iter().flat_map(|entry| entry.1).collect();
+        let parts = Parts {
+            items: known.iter().map(|entry| entry.0).collect(),
+            factors: Some(Factors::new(2, &values, 1.0, 0.1, 0.0).unwrap()),
+            content: Some(releases::Mapping::new(features, 2, &weights, 1.0).unwrap()),
+            ..Parts::default()
+        };
+        let release = Release::in_memory(TenantId::new("demo").unwrap(), Meta::default(), parts).unwrap();
+        let items = of.iter().map(|(id, artist, genre, _)| item(id, ItemKind::Track, artist, genre));
+        let dated = |id: &str, artist: &str, genre: &str| Item {
+            released_at: None,
+            ..item(id, ItemKind::Track, artist, genre)
+        };
+        let new =
+            [dated("n1", "a", "jazz"), dated("n2", "c", "pop"), dated("n3", "c", "polka"), dated("n4", "a", "polka")];
+        let catalogue = Snapshot::of(items.chain(new));
+        let newcomers = Newcomers::of(&release, release.factors.as_ref().unwrap(), &catalogue);
+        let found: std::collections::BTreeMap<ItemKey, Vec<f32>> =
+            vectors(&newcomers.added(), Wanted::New).into_iter().collect();
+        let expected = [("n1", vec![0.5, 1.5]), ("n2", vec![1.0, 0.0]), ("n4", vec![0.5, 0.5])];
+        assert_eq!(found, expected.map(|(id, vector)| (key(id), vector)).into());
+        let counts = newcomers.expectations();
+        assert_eq!(counts, [(Basis::Content, 3), (Basis::Artist, 0), (Basis::Genre, 0)].into());
     }
 }

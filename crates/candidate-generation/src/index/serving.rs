@@ -1,13 +1,17 @@
 //! A release made ready to serve: its indexes, and the way between its rows and the catalogue's slots.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use releases::Release;
 use rustc_hash::FxHashMap;
-use shared_models::{ItemKey, ReleaseId, Timestamp};
+use shared_models::{ItemKey, ReleaseId, Timestamp, item::Market};
 
 use super::{
-    added::Added, embedding, embedding::EmbeddingIndex, newcomers::Newcomers, popularity::PopularityIndex,
+    added::Added,
+    embedding,
+    embedding::EmbeddingIndex,
+    newcomers::{Basis, Newcomers},
+    popularity::PopularityIndex,
     row_set::RowSet,
 };
 use crate::catalog::{Handle, NOWHERE, Snapshot};
@@ -68,6 +72,24 @@ impl Serving {
     #[must_use]
     pub fn added(&self) -> Option<Arc<Added>> {
         self.newcomers.as_ref().map(Newcomers::added)
+    }
+
+    /// How many items have no factors yet and an expected vector, by what it is made from.
+    #[must_use]
+    pub fn expectations(&self) -> BTreeMap<Basis, usize> {
+        self.newcomers.as_ref().map(Newcomers::expectations).unwrap_or_default()
+    }
+
+    /// The most played items of the narrowest segment that the release knows, best first: of a market at a quarter of the day,
+    /// of the market, of everybody. A release without segments has lists of markets, and of everybody.
+    #[must_use]
+    pub fn most_played_in(&self, market: Market, quarter: Option<usize>) -> &[(u32, f32)] {
+        if let Some(segments) = &self.release.segments {
+            return segments.nearest(market, quarter);
+        }
+        let here = self.release.popularity.as_ref().map_or(&[][..], |popularity| popularity.top(market));
+        let everywhere = || self.popularity.as_ref().map_or(&[][..], PopularityIndex::top);
+        if here.is_empty() { everywhere() } else { here }
     }
 
     /// Of the rows that somebody played, about the half that was played least.

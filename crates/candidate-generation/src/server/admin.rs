@@ -113,7 +113,7 @@ impl Service {
         let catalogue = world.catalogue.snapshot();
         let serving = world.serving();
         let popular = serving.iter().flat_map(|serving| {
-            let here = serving.release.popularity.as_ref().map_or(&[][..], |popularity| popularity.top(market));
+            let here = serving.most_played_in(market, None);
             let everywhere = serving.popularity.as_ref().map_or(&[][..], |popularity| popularity.top());
             here.iter().chain(everywhere).filter_map(|(row, _)| serving.release.items.get(*row as usize).copied())
         });

@@ -1,6 +1,6 @@
-//! The most played items of the request's market, by the release; where it has no list of the market,
-//! the most played everywhere. No evidence: whether an item is popular in the market is the fact
-//! `market_popularity`, and 0 for those of everywhere.
+//! The most played items of the request's segment, by the release: of the market at this quarter of the day, of the market
+//! where that is all the release knows, else of everybody; what was played lately counts more. No evidence: whether an
+//! item is popular in the market is the fact `market_popularity`, and 0 for those of everywhere.
 
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use pipeline::{
     StageResult,
     candidates::{Found, Source},
 };
+use releases::rates::quarter_of;
 use shared_models::component::SourceName;
 
 use super::{no_release, release_age, release_of};
@@ -24,12 +25,11 @@ impl Source<PageQuery, Handle> for PopularInMarketSource {
 
     async fn retrieve(&self, query: &PageQuery, limit: usize) -> StageResult<Vec<Found<Handle>>> {
         let serving = release_of(query)?;
-        let (Some(popularity), Some(index)) = (&serving.release.popularity, &serving.popularity) else {
+        if serving.release.popularity.is_none() && serving.release.segments.is_none() {
             return Err(no_release());
-        };
-        let here = popularity.top(query.market());
-        let list = if here.is_empty() { index.top() } else { here };
-        let found = list
+        }
+        let found = serving
+            .most_played_in(query.market(), Some(quarter_of(query.now())))
             .iter()
             .filter_map(|(row, score)| {
                 Some(Found { key: serving.handle(*row, &query.catalogue)?, score: *score, seed: None })

@@ -15,6 +15,9 @@
 //! moment ago is as well known as one who was trained on. Vectors start from the smoothest signals of the graph
 //! ([`crate::graph`]), where items of the same users already lie together. The optimiser is Adam (Kingma and Ba, 2015).
 //!
+//! When all is trained, items that are chosen much get a longer vector, `1 + lift (ln(1 + c) / mean - 1)` for c choices:
+//! on the sphere, and where all draws are even, how much an item is chosen at all is lost.
+//!
 //! # Cost
 //! Three numbers for each of `items × k`; for each pair and epoch `3 k` multiplications for each item drawn. Results are the same
 //! for any number of threads up to the order of sums within a batch, which is fixed.
@@ -52,13 +55,24 @@ pub struct Settings {
     pub negatives: usize,
     /// Pairs of a step.
     pub batch: usize,
+    /// How much longer the vectors of items are that are chosen much.
+    pub lift: f32,
     /// The source of every draw.
     pub seed: Seed,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { dimensions: 64, epochs: 12, temperature: 0.1, rate: 0.01, negatives: 1_024, batch: 4_096, seed: Seed(1) }
+        Self {
+            dimensions: 64,
+            epochs: 12,
+            temperature: 0.1,
+            rate: 0.01,
+            negatives: 1_024,
+            batch: 4_096,
+            lift: 0.0,
+            seed: Seed(1),
+        }
     }
 }
 
@@ -97,11 +111,13 @@ impl Error {
     }
 }
 
-/// Items as unit vectors.
+/// Items as unit vectors, and how long they are where they are looked for.
 #[derive(Clone, Debug)]
 pub struct Model {
     /// A row for each item; zero where nobody chose it.
     pub items: Matrix,
+    /// The length of each item.
+    pub lengths: Vec<f32>,
 }
 
 /// Trains on a matrix of weights, a row for each user and a column for each item.
@@ -151,12 +167,20 @@ pub fn train(interactions: &Interactions, settings: &Settings, progress: &dyn Pr
     stage.finish(&format!("{pairs} pairs, loss {:.4}", loss / pairs as f64));
     let mut items = table.units();
     let sums = interactions.column_sums();
-    for (row, sum) in items.values.chunks_exact_mut(settings.dimensions).zip(sums) {
-        if sum == 0.0 {
+    for (row, sum) in items.values.chunks_exact_mut(settings.dimensions).zip(&sums) {
+        if *sum == 0.0 {
             row.fill(0.0);
         }
     }
-    Ok(Model { items })
+    Ok(Model { items, lengths: lengths(&sums, settings.lift) })
+}
+
+/// How long the vectors of items are that were chosen so much.
+fn lengths(sums: &[f64], lift: f32) -> Vec<f32> {
+    let logs: Vec<f32> = sums.iter().map(|sum| sum.ln_1p() as f32).collect();
+    let mean = (logs.iter().sum::<f32>() / logs.len().max(1) as f32).max(f32::MIN_POSITIVE);
+    // However little an item was chosen, nearness goes on telling it from others.
+    logs.into_iter().map(|log| (1.0 + lift * (log / mean - 1.0)).max(0.05)).collect()
 }
 
 /// The smoothest signals, at each item brought to length 1; noise for an item that they do not reach.
@@ -250,11 +274,15 @@ impl Scorer for ContrastScorer {
         for (user, row) in users.iter().zip(scores.chunks_exact_mut(table.rows.max(1))) {
             let (items, weights) = self.given.row(*user as usize);
             releases::vectors::dot_many(&self.model.user(items, weights), &table.values, row);
+            row.iter_mut().zip(&self.model.lengths).for_each(|(score, length)| *score *= length);
         }
     }
 
     fn item_vectors(&self) -> Option<ItemVectors> {
-        Some(ItemVectors { dimensions: self.model.items.columns, values: self.model.items.values.clone() })
+        let Matrix { columns, values, .. } = &self.model.items;
+        let scaled = values.chunks_exact(*columns).zip(&self.model.lengths);
+        let values = scaled.flat_map(|(row, length)| row.iter().map(move |value| value * length)).collect();
+        Some(ItemVectors { dimensions: *columns, values })
     }
 }
 
@@ -270,6 +298,10 @@ fn check(settings: &Settings) -> Result<(), Error> {
         if !(given > 0.0 && given <= 10.0) {
             return Err(Error::Setting { name, given: given.to_string(), expected: "a number above 0, up to 10" });
         }
+    }
+    if !(0.0..=10.0).contains(&settings.lift) {
+        let given = settings.lift.to_string();
+        return Err(Error::Setting { name: "lift", given, expected: "a number from 0 to 10" });
     }
     Ok(())
 }

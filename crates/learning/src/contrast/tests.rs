@@ -61,6 +61,22 @@ fn the_gradient_is_that_of_the_loss() {
 }
 
 #[test]
+fn what_is_chosen_much_is_longer_where_it_is_looked_for() {
+    let of = lengths(&[0.0, 3.0, 8.0, 400.0], 0.5);
+    assert!(of.is_sorted_by(|a, b| a < b) && of[0] == 0.5, "{of:?}");
+    assert_eq!(lengths(&[0.0, 9.0], 0.0), [1.0, 1.0]);
+    let chosen = groups();
+    let model = train(&chosen, &Settings { lift: 0.1, ..small() }, &Silent).unwrap();
+    let scorer = ContrastScorer { model: Model { lengths: vec![2.0; 21], ..model.clone() }, given: chosen.clone() };
+    let plain = ContrastScorer { model: Model { lengths: vec![1.0; 21], ..model }, given: chosen };
+    let (mut scores, mut once) = (vec![0.0; 21], vec![0.0; 21]);
+    scorer.score(&[3], &mut scores);
+    plain.score(&[3], &mut once);
+    assert!(scores.iter().zip(&once).all(|(score, once)| (score - 2.0 * once).abs() < 1e-4));
+    assert_eq!(scorer.item_vectors().unwrap().values[0], 2.0 * scorer.model.items.row(0)[0]);
+}
+
+#[test]
 fn the_same_seed_gives_the_same_vectors() {
     let chosen = groups();
     let train = || train(&chosen, &small(), &Silent).unwrap().items;
@@ -75,6 +91,7 @@ fn what_cannot_be_is_refused() {
         Settings { negatives: 0, ..small() },
         Settings { temperature: 0.0, ..small() },
         Settings { rate: f32::NAN, ..small() },
+        Settings { lift: -0.1, ..small() },
     ] {
         assert!(matches!(train(&chosen, &settings, &Silent), Err(Error::Setting { .. })), "{settings:?}");
     }

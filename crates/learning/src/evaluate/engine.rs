@@ -9,7 +9,9 @@ use shared_models::ErrorCode;
 
 use super::{
     Scorer,
-    engines::{Blend, Content, Contrast, Ease, Factors, Graph, ItemToItem, Popularity, Sequential, Transitions},
+    engines::{
+        Blend, Content, Contrast, Ease, Factors, Graph, ItemToItem, Popularity, Segments, Sequential, Transitions,
+    },
     training::Training,
 };
 use crate::progress::Progress;
@@ -17,6 +19,7 @@ use crate::progress::Progress;
 /// The engines there are, each with its default settings, in the order of reports.
 const ENGINES: &[fn() -> Box<dyn Engine>] = &[
     || Box::new(Popularity),
+    || Box::<Segments>::default(),
     || Box::<Factors>::default(),
     || Box::<Contrast>::default(),
     || Box::<Content>::default(),
@@ -200,7 +203,7 @@ mod tests {
     #[test]
     fn an_unknown_engine_is_refused_with_those_there_are() {
         let error = engine("magic").err().unwrap();
-        assert!(error.to_string().starts_with("engine \"magic\" is not known; the engines are popularity, factors"));
+        assert!(error.to_string().starts_with("engine \"magic\" is not known; the engines are popularity, segments"));
         assert_eq!(engine("factors").unwrap().name(), "factors");
     }
 }

@@ -1,6 +1,6 @@
 //! Holding out: what a recommender may see, and what it is measured on.
 
-use shared_models::Timestamp;
+use shared_models::{Timestamp, item::Market};
 
 use crate::factors::{self, Interactions};
 
@@ -15,6 +15,8 @@ pub struct Timed {
     pub weight: f32,
     /// When.
     pub at: Timestamp,
+    /// Where, if it is known.
+    pub market: Market,
 }
 
 /// A matrix to learn from and one to be measured on.
@@ -55,7 +57,7 @@ mod tests {
     use super::*;
 
     fn timed(user: u32, item: u32, at: i64) -> Timed {
-        Timed { user, item, weight: 1.0, at: Timestamp(at) }
+        Timed { user, item, weight: 1.0, at: Timestamp(at), market: Market::UNKNOWN }
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! What a recommender is given: the interactions it learns from, what is known of each user when lists are asked
 //! for, and, where the data tell it, the order of things and what the items are.
 
-use crate::factors::{self, Interactions};
 use shared_models::Seed;
+
+use super::split::Timed;
+use crate::factors::{self, Interactions};
 
 /// What users did.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -51,6 +53,8 @@ pub struct Training {
     pub titles: Option<Vec<String>>,
     /// What the items are, in words such as `genre:drama` or `year:1995`, where the data tell it.
     pub words: Option<Vec<Vec<String>>>,
+    /// Every choice with its moment and market, in time order, where the data tell them.
+    pub choices: Option<Vec<Timed>>,
     /// The source of every draw.
     pub seed: Seed,
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use rayon::prelude::*;
-use releases::{Popularity, factors::confidence};
+use releases::{Popularity, Segments, factors::confidence};
 use rustc_hash::{FxHashMap, FxHashSet};
 use shared_models::{ItemKey, Timestamp, item::Market};
 
@@ -12,6 +12,7 @@ use super::table::{Table, Touch};
 use crate::{
     events::{Kind, draw},
     factors::{self, Interactions},
+    segments::{self, Counts, Played},
 };
 
 /// Below this a pair says nothing.
@@ -125,6 +126,17 @@ impl Table {
             })
             .collect();
         Popularity { global, markets }
+    }
+
+    /// What was played most in each segment up to a moment, by the plays' ages then.
+    pub(super) fn segments(&self, until: Option<Timestamp>, settings: &segments::Settings) -> Segments {
+        let now = until.unwrap_or(self.last);
+        let played = |touch: &Touch| Played { item: touch.item, at: touch.at, market: touch.market, weight: 1.0 };
+        let plays = (0..self.users.len()).flat_map(|user| {
+            let touches = before(self.of_user(user), until).iter().filter(|touch| touch.kind == Kind::PLAY);
+            segments::counted(touches.map(played).collect(), settings)
+        });
+        Counts::of(self.items.len(), plays, now, settings).lists(settings.top)
     }
 
     /// The plays of some items, in no order.

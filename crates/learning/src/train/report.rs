@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use shared_models::{ReleaseId, Timestamp};
 
-use super::{scorer::Scored, table::Table};
+use super::{content::Told, scorer::Scored, table::Table};
 use crate::{
     evaluate::Interval,
     events::Sample,
@@ -69,6 +69,8 @@ pub struct TrainReport {
     pub scorer_listeners: Option<Sample>,
     /// What the scorer does to pages of the past; `None` where there is no scorer, or nobody played anything.
     pub effect: Option<Effect>,
+    /// How good the mapping from content to factors is; `None` without one.
+    pub content: Option<Told>,
     /// The moment that separates what was trained on from what was measured.
     pub cut: Timestamp,
     /// How much there was.
@@ -131,6 +133,7 @@ impl TrainReport {
             scorer_source: rows.map(|rows| rows.source),
             scorer_listeners: *listeners,
             effect: *effect,
+            content: None,
             cut,
             counts,
             notes,
@@ -160,6 +163,10 @@ impl TrainReport {
                 put(format!("{name}@{}_high", e.k), interval.high);
             }
             put(format!("coverage@{}", e.k), e.coverage);
+        }
+        if let Some(told) = self.content {
+            put("content_explained".to_owned(), told.explained);
+            put("artists_explained".to_owned(), told.explained_by_makers);
         }
         if let Some(Effect { before, after, .. }) = self.effect {
             put("page_ndcg@20".to_owned(), after.mean);
@@ -195,6 +202,9 @@ impl fmt::Display for TrainReport {
         writeln!(f, "{}", counts.join(", "))?;
         if let Some(evaluation) = &self.evaluation {
             writeln!(f, "measured on what happened from {}: {evaluation}", self.cut)?;
+        }
+        if let Some(told) = &self.content {
+            writeln!(f, "new items: {told}")?;
         }
         if let Some(trained) = &self.scorer {
             writeln!(

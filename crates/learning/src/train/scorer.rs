@@ -4,15 +4,15 @@
 use std::sync::Arc;
 
 use ranking::golden::is_constant;
-use releases::{Meta, Parts, Release};
+use releases::{Meta, Neighbours, Parts, Release};
 use rustc_hash::FxHashSet;
 use shared_models::{ItemKey, TenantId, Timestamp, event::Event, item::Item, plan::Objective};
 
-use super::{Config, Error, RATES_OF_MARKET, TOP_OF_MARKET, rates, table::Table};
+use super::{Config, Error, RATES_OF_MARKET, TOP_OF_MARKET, content, rates, table::Table};
 use crate::{
     events::{Events, Sample},
-    factors, neighbours,
-    progress::{Progress, Unit},
+    factors,
+    progress::{Progress, Silent, Unit},
     ranker::{
         self, Rows,
         effect::{self, Effect},
@@ -41,25 +41,35 @@ pub(super) struct Scored {
     pub(super) effect: Option<Effect>,
 }
 
+/// What was known at the cut.
+#[derive(Clone, Copy)]
+pub(super) struct Past<'a> {
+    pub(super) table: &'a Table,
+    pub(super) seen: &'a factors::Interactions,
+    pub(super) model: &'a factors::Model,
+    pub(super) cosines: &'a Neighbours,
+    pub(super) cut: Timestamp,
+}
+
 /// Trains a scorer on what was shown from the cut on, with a model of what was known before.
-#[expect(clippy::too_many_arguments, reason = "one call site; a struct would name the same nine things twice")]
 pub(super) fn train(
     tenant: &TenantId,
     items: &[Item],
     events: &dyn Events,
-    table: &Table,
-    seen: &factors::Interactions,
-    model: &factors::Model,
-    cut: Timestamp,
+    past: Past<'_>,
     config: &Config,
     progress: &dyn Progress,
 ) -> Result<Scored, Error> {
+    let Past { table, seen, model, cosines, cut } = past;
+    let factors = model.to_factors().map_err(Error::Factors)?;
     let parts = Parts {
         items: table.items.clone(),
-        factors: Some(model.to_factors().map_err(Error::Factors)?),
+        content: content::learn(items, &table.items, &factors, seen, &Silent).map(|learnt| learnt.mapping),
+        factors: Some(factors),
         popularity: Some(table.popularity(Some(cut), TOP_OF_MARKET)),
+        segments: Some(table.segments(Some(cut), &config.segments)).filter(|segments| !segments.is_empty()),
         rates: Some(rates::of(table, seen, Some(cut), RATES_OF_MARKET)),
-        neighbours: Some(neighbours::nearest(seen, &config.neighbours)),
+        neighbours: Some(cosines.clone()),
         ..Parts::default()
     };
     let release = Release::in_memory(tenant.clone(), Meta::default(), parts)

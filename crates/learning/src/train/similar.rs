@@ -1,7 +1,7 @@
 //! Which way of finding neighbours a release gets: each that the data allow is measured on what happened after the
 //! cut, and the best is computed again from everything.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use releases::Neighbours;
 
@@ -20,6 +20,14 @@ pub(super) struct Chosen {
     pub(super) neighbours: Neighbours,
     /// The way, with what each way reached, for the lineage.
     pub(super) told: String,
+}
+
+/// What came before the cut, and after it.
+pub(super) struct Past<'a> {
+    pub(super) seen: &'a Interactions,
+    pub(super) held_out: &'a Interactions,
+    /// The cosine's neighbours of what was seen: somebody else needed them before.
+    pub(super) cosines: Arc<Neighbours>,
 }
 
 /// A way to find neighbours.
@@ -52,17 +60,17 @@ impl Way {
 }
 
 /// The neighbours of all items, by the way that of what was seen finds most of what was held out.
-pub(super) fn nearest(
-    seen: &Interactions,
-    held_out: &Interactions,
-    all: &Interactions,
-    config: &Config,
-    progress: &dyn Progress,
-) -> Chosen {
+pub(super) fn nearest(past: Past<'_>, all: &Interactions, config: &Config, progress: &dyn Progress) -> Chosen {
     let stage = progress.stage("neighbours", Unit::Steps, Some(Way::ALL.len() as u64 + 1));
+    let Past { seen, held_out, cosines } = past;
+    let mut cosines = Some(cosines);
     let mut reached: Vec<(Way, f64)> = Vec::new();
     for way in Way::ALL {
-        if let Some(neighbours) = way.nearest(seen, config, progress).filter(|_| !held_out.is_empty()) {
+        let found = match way {
+            Way::Cosine => cosines.take().map(Arc::unwrap_or_clone),
+            Way::ClosedForm => way.nearest(seen, config, progress),
+        };
+        if let Some(neighbours) = found.filter(|_| !held_out.is_empty()) {
             let scorer = NeighbourScorer { neighbours, given: Cow::Borrowed(seen) };
             let at = measure(&scorer, seen, held_out, &[LENGTH]);
             reached.push((way, at.first().map_or(0.0, |at| mean(&at.recall))));

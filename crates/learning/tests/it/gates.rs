@@ -81,9 +81,11 @@ fn parts_of(release: &Release) -> Parts {
         factors: release.factors.clone(),
         // They are those of the factors that the release had; without, the service makes its own.
         lists: None,
+        content: release.content.clone(),
         neighbours: release.neighbours.clone(),
         popularity: release.popularity.clone(),
         rates: release.rates.clone(),
+        segments: release.segments.clone(),
         scorer: release.scorer.clone(),
         blobs: release.blobs.clone(),
     }
@@ -284,6 +286,7 @@ fn learner(folder: &std::path::Path, items: Vec<Item>, limits: Limits) -> Learne
             jitter: 0.1,
             retry: Duration::from_millis(5),
             checkpoint_every: 2,
+            popularity_half_life: Duration::from_secs(7 * 86_400),
             keep: 2,
         },
         limits,

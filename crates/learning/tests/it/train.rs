@@ -47,6 +47,13 @@ fn a_world_becomes_a_live_release_that_finds_more_than_popularity() {
     assert!(release.neighbours.is_some() && release.factors.is_some());
     assert!(release.popularity.as_ref().unwrap().markets.len() > 5);
     Model::of(&release).unwrap().unwrap();
+    // A new item is told by what it is and by its artist better than by its artist alone.
+    let told = report.content.unwrap();
+    assert!(told.explained > told.explained_by_makers && told.explained > 0.1, "{told}");
+    assert_eq!(release.content.as_ref().unwrap().dimensions, 16);
+    let segments = release.segments.as_ref().unwrap();
+    let market = release.popularity.as_ref().unwrap().markets[0].0;
+    assert!(segments.len() > 20 && segments.nearest(market, Some(3)) != segments.nearest(market, None));
     let evaluation = report.evaluation.unwrap();
     assert!(evaluation.recall.mean > evaluation.popularity_recall.mean, "{evaluation}");
     // What the scorer has to order are the sources' candidates, and pages of the past hold them all.

@@ -34,9 +34,17 @@ fn edit(path: &Path, change: impl Fn(&mut Vec<u8>)) {
 /// Damage after writing: the hashes catch it.
 fn damaged() -> Vec<Case> {
     let mut cases = Vec::new();
-    for file in
-        ["items.bin", "factors.bin", "neighbours.bin", "popularity.bin", "rates.bin", "scorer.json", "notes.txt"]
-    {
+    for file in [
+        "items.bin",
+        "factors.bin",
+        "content.bin",
+        "neighbours.bin",
+        "popularity.bin",
+        "rates.bin",
+        "segments.bin",
+        "scorer.json",
+        "notes.txt",
+    ] {
         for part in 0..8 {
             cases.push(case(format!("{file} cut to {part}/8"), &["wrong_size"], move |folder| {
                 edit(&folder.join(file), |bytes| bytes.truncate(bytes.len() * part / 8));
@@ -98,7 +106,9 @@ fn forged() -> Vec<Forged> {
         Box::new(move |bytes| bytes[at..at + 8].copy_from_slice(&value.to_le_bytes()))
     };
 
-    for file in ["items.bin", "factors.bin", "neighbours.bin", "popularity.bin", "rates.bin"] {
+    for file in
+        ["items.bin", "factors.bin", "content.bin", "neighbours.bin", "popularity.bin", "rates.bin", "segments.bin"]
+    {
         add("nothing in it", file, "empty", Box::new(Vec::clear));
         add("half a header", file, "wrong_length", Box::new(|bytes| bytes.truncate(HEADER / 2)));
         add("another magic", file, "wrong_header", put(0, *b"ELF\0"));
@@ -175,6 +185,34 @@ fn forged() -> Vec<Forged> {
     add("a negative share", "popularity.bin", "out_of_range", put(HEADER, (-1.0_f32).to_le_bytes()));
     add("a market of digits", "popularity.bin", "out_of_range", put(HEADER + 4 * ROWS, *b"12\0\0"));
     add("markets out of order", "popularity.bin", "out_of_order", put(HEADER + 4 * ROWS, *b"ZZ\0\0"));
+    // Two words, their scales, one number's mean and deviation, and then four rows of weights.
+    let weights = HEADER + 16 + 8 + 8;
+    add("words swapped", "content.bin", "out_of_order", Box::new(|bytes| bytes[HEADER..HEADER + 16].rotate_left(8)));
+    add("a word of no weight", "content.bin", "out_of_range", put(HEADER + 16, 0.0_f32.to_le_bytes()));
+    add("a number that never differs", "content.bin", "out_of_range", put(HEADER + 28, 0.0_f32.to_le_bytes()));
+    add("pretended makers below none", "content.bin", "out_of_range", put(40, (-1.0_f32).to_le_bytes()));
+    add("infinity as its last weight", "content.bin", "not_finite", put(weights + 4 * 47, f32::INFINITY.to_le_bytes()));
+    add("only zeros", "content.bin", "check_failed", Box::new(move |bytes| bytes[weights..].fill(0)));
+    add("another 16 dimensions", "content.bin", "wrong_length", put_8(24, 16));
+    add(
+        "16 dimensions",
+        "content.bin",
+        "wrong_dimension",
+        Box::new(|bytes| {
+            bytes[24] = 16;
+            bytes.resize(bytes.len() + 4 * 4 * 4, 0);
+        }),
+    );
+    // Three segments' names, their offsets, six rows, six scores.
+    let rows = HEADER + 3 * 8 + 4 * 4;
+    add("nobody's list", "segments.bin", "out_of_range", put(HEADER, *b"12\0\0"));
+    add("a fifth quarter", "segments.bin", "out_of_range", put(HEADER + 16, *b"SE\x05\0"));
+    add("segments out of order", "segments.bin", "out_of_order", put(HEADER + 8, *b"ZZ\x01\0"));
+    add("no list of everybody", "segments.bin", "check_failed", put(HEADER, *b"AA\0\0"));
+    add("an item past the end", "segments.bin", "out_of_range", put(rows, (ROWS as u32).to_le_bytes()));
+    add("an item twice", "segments.bin", "check_failed", put(rows + 4, 0_u32.to_le_bytes()));
+    add("rising scores", "segments.bin", "out_of_order", put(rows + 6 * 4, 0.5_f32.to_le_bytes()));
+    add("NaN as a score", "segments.bin", "not_finite", put(rows + 6 * 4, f32::NAN.to_le_bytes()));
     add("nothing in it", "scorer.json", "empty", Box::new(Vec::clear));
     add("half an object", "scorer.json", "unreadable", Box::new(|bytes| bytes.truncate(20)));
     add("a list", "scorer.json", "unreadable", Box::new(|bytes| *bytes = b"[1, 2]".to_vec()));

@@ -19,7 +19,9 @@ fn what_was_written_loads() {
     assert_eq!(release.factors, parts.factors);
     assert_eq!(release.neighbours, parts.neighbours);
     assert_eq!(release.popularity, parts.popularity);
+    assert_eq!(release.content, parts.content);
     assert_eq!(release.rates, parts.rates);
+    assert_eq!(release.segments, parts.segments);
     assert_eq!(release.scorer, parts.scorer);
     assert_eq!(release.blobs, parts.blobs);
     assert_eq!(release.manifest.metrics["recall@20"], 0.1 + 0.2);

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use releases::{
-    Factors, Meta, Neighbours, Parts, Popularity, Rates, Store,
+    Factors, Mapping, Meta, Neighbours, Parts, Popularity, Rates, Segments, Store,
+    content::{Features, word},
     rates::{Four, ItemRates, MarketRates},
+    segments::Segment,
 };
 use shared_models::{ItemKey, TenantId, Timestamp, item::Market};
 use tempfile::TempDir;
@@ -32,6 +34,7 @@ pub(crate) fn parts(rows: usize, salt: u64) -> Parts {
         items,
         factors: Some(Factors::new(12, &values, 3.0, 0.01, 1.0).unwrap()),
         lists: None,
+        content: Some(content()),
         neighbours: Some(Neighbours {
             offsets: (0..=rows as u32).map(|row| row * 2).collect(),
             items: (0..rows as u32).flat_map(|row| [(row + 1) % rows as u32, (row + 2) % rows as u32]).collect(),
@@ -45,9 +48,21 @@ pub(crate) fn parts(rows: usize, salt: u64) -> Parts {
             ],
         }),
         rates: Some(rates(rows)),
+        segments: Some(Segments::new(vec![
+            (Segment::All, vec![(0, 9.0), (1, 8.0), (2, 7.0)]),
+            (Segment::Market(Market::parse("SE").unwrap()), vec![(2, 9.0), (0, 1.0)]),
+            (Segment::Quarter(Market::parse("SE").unwrap(), 3), vec![(1, 9.0)]),
+        ])),
         scorer: Some(br#"{"weights": [[0.5, -0.25]], "bias": [0.1]}"#.to_vec()),
         blobs: BTreeMap::from([("notes.txt".to_owned(), b"anything".to_vec())]),
     }
+}
+
+/// From two words and a number to the factors.
+fn content() -> Mapping {
+    let features = Features::new(vec![(word("genre:rock"), 1.5), (word("genre:jazz"), 2.0)], vec![[120.0, 30.0]]);
+    let weights: Vec<f32> = (0..4 * 12).map(|n| (n as f32 * 0.3).cos()).collect();
+    Mapping::new(features, 12, &weights, 2.0).unwrap()
 }
 
 /// What everybody does with `rows` items, in two markets.

@@ -1,5 +1,8 @@
 //! Items nobody chose yet, by their content.
 
+use releases::content::{Described, word};
+use shared_models::ItemKey;
+
 use super::{
     super::{
         Scorer,
@@ -10,7 +13,7 @@ use super::{
     factors::{Factors, faded, fold_in},
 };
 use crate::{
-    content::{self, Known, Mapping, Settings},
+    content::{self, Known, Settings},
     dense::Matrix,
     factors,
     progress::{Progress, Unit},
@@ -72,22 +75,27 @@ impl Engine for Content {
         };
 
         let chosen = learn.transpose();
-        let contents: Vec<content::Content> = (0..model.items())
-            .map(|item| content::Content { words: words.get(item).cloned().unwrap_or_default(), numbers: Vec::new() })
+        let of = |words: &Vec<String>| words.iter().map(|text| word(text)).collect();
+        let contents: Vec<Described> = (0..model.items())
+            .map(|item| Described { words: words.get(item).map(of).unwrap_or_default(), numbers: Vec::new() })
             .collect();
+        // A maker is a word like others here: the data sets of cold items have none, or tell of nothing else.
         let known: Vec<Known<'_>> = contents
             .iter()
             .enumerate()
-            .map(|(item, content)| Known { content, vector: model.item(item as u32), users: chosen.row(item).0.len() })
+            .map(|(item, content)| {
+                let users = chosen.row(item).0.len();
+                Known { content, maker: ItemKey::NONE, vector: model.item(item as u32), users }
+            })
             .collect();
-        let mapping = Mapping::of(&known, &self.settings).map_err(|source| Error::training(NAME, source))?;
+        let learnt = content::learn(&known, &self.settings).map_err(|source| Error::training(NAME, source))?;
         let mut items = Matrix::zeros(model.items(), dimensions);
         let mut new = 0_usize;
-        for (item, Known { content, vector, users }) in known.iter().enumerate() {
+        for (item, Known { content, vector, users, .. }) in known.iter().enumerate() {
             if *users > 0 {
                 items.row_mut(item).copy_from_slice(vector);
-            } else if let Some(vector) = mapping.vector(content) {
-                items.row_mut(item).copy_from_slice(&vector);
+            } else if learnt.mapping.tells_of(content) {
+                items.row_mut(item).copy_from_slice(&learnt.mapping.vector(content)[..dimensions]);
                 new += 1;
             }
         }

@@ -20,8 +20,10 @@ const NAME: &str = "contrast";
 #[derive(Clone, Debug, Default)]
 pub struct Contrast {
     settings: Settings,
-    /// Where the order is known, how much less the older of a user's choices weigh.
+    /// Where the order is known, how much less the older of a user's choices weigh in training.
     fading: f32,
+    /// The same when lists are asked for.
+    asking: f32,
 }
 
 impl Engine for Contrast {
@@ -42,7 +44,9 @@ impl Engine for Contrast {
             Setting::new("rate", s.rate, "step of the optimiser"),
             Setting::new("negatives", s.negatives, "items each pair is told apart from"),
             Setting::new("batch", s.batch, "pairs of a step"),
-            Setting::new("fading", self.fading, "how much the older of a user's choices weigh less"),
+            Setting::new("lift", s.lift, "how much longer the vectors of items are that are chosen much"),
+            Setting::new("fading", self.fading, "how much the older of a user's choices weigh less in training"),
+            Setting::new("asking", self.asking, "the same when lists are asked for"),
         ]
     }
 
@@ -57,6 +61,8 @@ impl Engine for Contrast {
             "rate" => s.rate = read(name, value, NUMBER)?,
             "negatives" => s.negatives = read(name, value, COUNT)?,
             "batch" => s.batch = read(name, value, COUNT)?,
+            "lift" => s.lift = read(name, value, NUMBER)?,
+            "asking" => self.asking = read(name, value, NUMBER)?,
             "fading" => self.fading = read(name, value, NUMBER)?,
             _ => return Err(Error::unknown(self, name)),
         }
@@ -64,15 +70,13 @@ impl Engine for Contrast {
     }
 
     fn train<'a>(&self, training: &'a Training, progress: &dyn Progress) -> Result<Box<dyn Scorer + 'a>, Error> {
-        let weighed =
-            |history| faded(history, self.fading).map_err(|source: factors::Error| Error::training(NAME, source));
-        let settings = Settings { seed: training.seed, ..self.settings.clone() };
-        let learn = weighed(&training.learn)?;
-        let model = contrast::train(&learn, &settings, progress).map_err(|source| Error::training(NAME, source))?;
-        let given = match &training.later {
-            None => learn,
-            Some(later) => weighed(later)?,
+        let weighed = |history, fading: f32| {
+            faded(history, fading).map_err(|source: factors::Error| Error::training(NAME, source))
         };
+        let settings = Settings { seed: training.seed, ..self.settings.clone() };
+        let learn = weighed(&training.learn, self.fading)?;
+        let model = contrast::train(&learn, &settings, progress).map_err(|source| Error::training(NAME, source))?;
+        let given = weighed(training.given(), self.asking)?;
         Ok(Box::new(ContrastScorer { model, given }))
     }
 }

@@ -9,6 +9,7 @@ mod factors;
 mod graph;
 mod item_to_item;
 mod popularity;
+mod segments;
 mod sequential;
 mod transitions;
 
@@ -20,5 +21,6 @@ pub use factors::Factors;
 pub use graph::Graph;
 pub use item_to_item::ItemToItem;
 pub use popularity::Popularity;
+pub use segments::Segments;
 pub use sequential::Sequential;
 pub use transitions::Transitions;

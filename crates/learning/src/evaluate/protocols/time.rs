@@ -8,7 +8,7 @@
 
 use std::path::{Path, PathBuf};
 
-use candidate_generation::profiles::counted_at;
+use candidate_generation::{catalog, profiles::counted_at};
 use rustc_hash::FxHashMap;
 use shared_models::{ItemKey, Seed, TenantId, Timestamp, UserId, event::Event, item::Item};
 
@@ -151,7 +151,8 @@ fn split(path: &Path, items: &[Item], events: &[Event], options: &Options) -> Re
     )];
     let earlier = &choices[..choices.partition_point(|choice| choice.at < from)];
     let learn = History { seen: parts.seen, sequences: Some(sequences(users, earlier)) };
-    let training = Training { learn, titles: Some(table.titles), words: Some(table.words), ..Training::default() };
+    let (titles, words) = (Some(table.titles), Some(table.words));
+    let training = Training { learn, titles, words, choices: Some(earlier.to_vec()), ..Training::default() };
     Ok(Task { training, held_out, candidates: Candidates::All, notes })
 }
 
@@ -193,7 +194,13 @@ impl Table {
             let next = users.len() as u32;
             let user = *users.entry(&event.user).or_insert(next);
             let item = numbers.get(&event.item_key()).copied().unwrap_or_default();
-            choices.push(Timed { user, item, weight: event.kind.weight(), at: counted_at(event) });
+            choices.push(Timed {
+                user,
+                item,
+                weight: event.kind.weight(),
+                at: counted_at(event),
+                market: event.market.unwrap_or_default(),
+            });
         }
         let of = |key: &ItemKey| known.get(key).copied();
         let titles = keys.iter().map(|key| of(key).map(|item| item.title.clone()).unwrap_or_default()).collect();
@@ -202,13 +209,10 @@ impl Table {
     }
 }
 
-/// What an item is, in words.
+/// What an item is, in words, its maker among them.
 fn words(item: &Item) -> Vec<String> {
-    let mut words: Vec<String> = item.genres.iter().map(|genre| format!("genre:{genre}")).collect();
+    let mut words = catalog::words(item);
     words.extend(item.artist_id.iter().map(|artist| format!("artist:{artist}")));
-    if let Some(released) = item.released_at {
-        words.push(format!("year:{}", released.to_string().chars().take(4).collect::<String>()));
-    }
     words
 }
 
