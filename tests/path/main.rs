@@ -3,6 +3,7 @@
 
 mod cluster;
 mod one_process;
+mod ranker;
 mod real_data;
 mod story;
 mod swap;
