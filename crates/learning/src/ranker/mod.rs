@@ -244,7 +244,9 @@ pub fn recalibrated(trained: &Trained, rows: &Rows, settings: &Settings) -> Resu
 #[must_use]
 pub fn kept(model: &Model, rows: &Rows, settings: &Settings) -> Option<Trained> {
     let kept = Trained { model: model.clone(), actions: Vec::new(), rows: [0; 3], reports: Vec::new() };
-    recalibrated(&kept, rows, settings).ok()
+    let trained = recalibrated(&kept, rows, settings).ok()?;
+    let parts = Parts::of(rows.len(), settings.train_share);
+    Some(Trained { rows: [0, parts.calibrated.len(), parts.tested.len()], ..trained })
 }
 
 /// How good a scorer is on the latest rows, which nothing that [`fit`] makes of these rows was fitted to.
