@@ -184,22 +184,18 @@ fn newton<const N: usize>(
     let mut weights = start;
     let mut least = objective(&weights);
     for _ in 0..STEPS {
-        let (mut gradient, mut hessian) = ([0.0_f64; N], [[0.0_f64; N]; N]);
-        for at in 0..N {
-            gradient[at] = held[at] * (weights[at] - start[at]);
-            hessian[at][at] = held[at] + 1e-9;
-        }
+        let mut gradient: [f64; N] = std::array::from_fn(|at| held[at] * (weights[at] - start[at]));
+        let mut hessian = [[0.0_f64; N]; N];
+        hessian.iter_mut().enumerate().for_each(|(at, line)| line[at] = held[at] + 1e-9);
         for (logit, label) in examples {
             let x = columns(f64::from(*logit));
             let sum: f64 = x.iter().zip(&weights).map(|(x, weight)| x * weight).sum();
             let probability = 1.0 / (1.0 + (-sum).exp());
             let error = probability - if *label { high } else { low };
             let weight = probability * (1.0 - probability);
-            for row in 0..N {
-                gradient[row] += error * x[row];
-                for column in 0..N {
-                    hessian[row][column] += weight * x[row] * x[column];
-                }
+            for ((gradient, line), one) in gradient.iter_mut().zip(&mut hessian).zip(&x) {
+                *gradient += error * one;
+                line.iter_mut().zip(&x).for_each(|(cell, other)| *cell += weight * one * other);
             }
         }
         let Some(step) = solved(hessian, gradient) else { break };
@@ -234,10 +230,8 @@ fn solved<const N: usize>(mut system: [[f64; N]; N], mut right: [f64; N]) -> Opt
             return None;
         }
         for row in at + 1..N {
-            let factor = system[row][at] / system[at][at];
-            for column in at..N {
-                system[row][column] -= factor * system[at][column];
-            }
+            let (above, factor) = (system[at], system[row][at] / system[at][at]);
+            system[row].iter_mut().zip(above).for_each(|(cell, above)| *cell -= factor * above);
             right[row] -= factor * right[at];
         }
     }

@@ -103,21 +103,21 @@ pub fn examination(places: &[Place], scores: &[f32], acted: &[bool]) -> Examinat
     }
     let mut shown = vec![[0.0_f64; BINS]; last + 1];
     let mut played = shown.clone();
-    for row in 0..count {
-        shown[place(row)][bin_of[row]] += 1.0;
-        played[place(row)][bin_of[row]] += f64::from(u8::from(acted[row]));
+    for (row, bin) in bin_of.iter().enumerate() {
+        shown[place(row)][*bin] += 1.0;
+        played[place(row)][*bin] += f64::from(u8::from(acted[row]));
     }
     let (mut looked, mut wanted) = (vec![0.5_f64; last + 1], [0.2_f64; BINS]);
     for _ in 0..ROUNDS {
         let (mut next_looked, mut next_wanted) = (vec![(0.0, 0.0); last + 1], [(0.0, 0.0); BINS]);
         for (at, (shown, played)) in shown.iter().zip(&played).enumerate() {
-            for bin in 0..BINS {
-                let (missed, hit) = (shown[bin] - played[bin], played[bin]);
+            for (bin, (shown, hit)) in shown.iter().zip(played).enumerate() {
+                let missed = shown - hit;
                 let neither = (1.0 - looked[at] * wanted[bin]).max(1e-9);
                 next_looked[at].0 += hit + missed * looked[at] * (1.0 - wanted[bin]) / neither;
-                next_looked[at].1 += shown[bin];
+                next_looked[at].1 += shown;
                 next_wanted[bin].0 += hit + missed * wanted[bin] * (1.0 - looked[at]) / neither;
-                next_wanted[bin].1 += shown[bin];
+                next_wanted[bin].1 += shown;
             }
         }
         let rate = |(sum, rows): (f64, f64), before: f64| if rows > 0.0 { sum / rows } else { before };
