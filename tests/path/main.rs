@@ -5,6 +5,7 @@ mod cluster;
 mod cursors;
 mod newcomer;
 mod one_process;
+mod ranker;
 mod real_data;
 mod story;
 mod swap;

@@ -17,13 +17,15 @@ use service_runtime::{Runtime, health::Component};
 use shared_models::{ReleaseId, TenantId, Timestamp, item::Item};
 
 use crate::{
-    archive::Archive,
+    archive::{Archive, Span},
     config::Learn,
+    events::{Events, InMemory},
     gates::{Limits, Verdict},
     metrics::LearningMetrics,
     progress::Progress,
+    ranker::records,
     schedule::Schedule,
-    train::{self, TrainReport},
+    train::{self, TrainReport, ranker::RankerReport},
 };
 
 /// Items of one call.
@@ -268,5 +270,39 @@ pub async fn learn(
         Ok(train::train_on(&tenant, &items, &events, &store, &config, &*progress)?)
     };
     let trained = runtime.tasks.intake.blocking("train", work).await;
+    trained.ok_or_else(|| anyhow::anyhow!("training broke off"))?
+}
+
+/// Trains the ranker of the live release from what the archive has recorded since its data end, and promotes the release
+/// that comes of it if every gate lets it through.
+///
+/// # Errors
+/// When the items or the archive cannot be read, there is no live release, or too little was recorded since.
+pub async fn learn_ranker(
+    tenant: &TenantId,
+    items: &dyn Items,
+    archive: Arc<Archive>,
+    store: Store,
+    config: train::Config,
+    runtime: &Runtime,
+    progress: Arc<dyn Progress>,
+) -> anyhow::Result<RankerReport> {
+    let items = items.of(tenant).await?;
+    let tenant = tenant.clone();
+    let work = move || {
+        let from = train::ranker::since(&store, &tenant)?;
+        let span = Span { from, ..Span::ALL };
+        let records = records::of(&archive.read_recommendations(&tenant, span, &*progress)?);
+        let train = |events: &dyn Events| {
+            let input = train::ranker::Input { tenant: &tenant, items: &items, events, records: &records };
+            train::ranker::train(input, &store, &config, &*progress)
+        };
+        if archive.bytes_of_events(&tenant)? < config.stream_above {
+            let history = archive.history(&tenant, &*progress)?;
+            return anyhow::Ok(train(&InMemory(&history.events))?);
+        }
+        Ok(train(&archive.stream(&tenant)?)?)
+    };
+    let trained = runtime.tasks.intake.blocking("train-ranker", work).await;
     trained.ok_or_else(|| anyhow::anyhow!("training broke off"))?
 }

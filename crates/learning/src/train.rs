@@ -6,6 +6,7 @@
 mod content;
 mod lineage;
 mod matrix;
+pub mod ranker;
 mod rates;
 mod report;
 mod scorer;
@@ -28,7 +29,7 @@ use crate::{
     gates::{self, Limits},
     neighbours,
     progress::{Progress, Unit},
-    ranker, segments,
+    segments,
 };
 
 pub use content::Told;
@@ -69,7 +70,7 @@ pub struct Config {
     /// What is popular in segments.
     pub segments: segments::Settings,
     /// The scorer.
-    pub scorer: ranker::Settings,
+    pub scorer: crate::ranker::Settings,
     /// The folder where a training writes down where it stands, so that one that is cut short goes on from there;
     /// nobody else may write into it.
     pub work: Option<PathBuf>,
@@ -118,7 +119,7 @@ impl Config {
                 ..ease::Settings::default()
             },
             segments: segments::Settings::default(),
-            scorer: ranker::Settings::default(),
+            scorer: crate::ranker::Settings::default(),
             work: None,
             checkpoint_every: 2,
             stream_above: STREAM_ABOVE,
@@ -143,6 +144,25 @@ pub enum Error {
         /// Interactions with one of them.
         interactions: usize,
     },
+    /// There is no release whose ranker could be trained.
+    #[error("there is no live release of {tenant} whose ranker could be trained; train one with `setlist train`")]
+    NoLive {
+        /// Whose.
+        tenant: TenantId,
+    },
+    /// There is too little to train a ranker on.
+    #[error(
+        "{rows} cards were seen since {from}, up to when the live release knows everything; its ranker needs at least \
+         {needed}, or as many on pages of the past"
+    )]
+    TooFew {
+        /// How many there are.
+        rows: usize,
+        /// How many it takes.
+        needed: usize,
+        /// From when on.
+        from: Timestamp,
+    },
     /// The events could not be read.
     #[error("the events could not be read")]
     Events(#[source] archive::Error),
@@ -151,7 +171,7 @@ pub enum Error {
     Factors(#[source] factors::Error),
     /// The scorer could not be trained.
     #[error("the scorer could not be trained")]
-    Scorer(#[source] ranker::Error),
+    Scorer(#[source] crate::ranker::Error),
     /// The scorer could not be written as JSON.
     #[error("the scorer could not be written")]
     ScorerForm(#[source] ranking::scorers::document::Error),
@@ -174,7 +194,8 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> ErrorCode {
         match self {
-            Self::Nothing { .. } => ErrorCode::InvalidArgument,
+            Self::Nothing { .. } | Self::TooFew { .. } => ErrorCode::InvalidArgument,
+            Self::NoLive { .. } => ErrorCode::NotFound,
             Self::Events(source) => source.code(),
             Self::Factors(source) => source.code(),
             Self::Scorer(source) => source.code(),

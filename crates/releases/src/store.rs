@@ -254,7 +254,7 @@ impl Store {
 }
 
 /// Reads a file only if its length is the listed one, and returns its content only if its hash is.
-fn read_verified(path: &Path, name: &str, entry: &manifest::FileEntry) -> Result<Content, Error> {
+pub(crate) fn read_verified(path: &Path, name: &str, entry: &manifest::FileEntry) -> Result<Content, Error> {
     let mut file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Error::refused(name, Refusal::Missing)),

@@ -10,10 +10,10 @@ use std::{
 use shared_models::{ReleaseId, TenantId};
 
 use crate::{
-    Error, Refusal,
+    Error, Manifest, Refusal,
     manifest::{self, FileEntry, MANIFEST, Meta},
     release::{self, Parts},
-    store::{sync_folder, write_synced},
+    store::{read_verified, sync_folder, write_synced},
 };
 
 /// A release in the making. Dropped before [`Writer::commit`], it leaves nothing behind.
@@ -50,6 +50,16 @@ impl Writer {
         write_synced(&self.draft.join(name), bytes)?;
         self.files.insert(name.to_owned(), FileEntry { blake3: release::hash(bytes), bytes: bytes.len() as u64 });
         Ok(())
+    }
+
+    /// Adds a file of another release of the tenant as it is, after verifying it.
+    ///
+    /// # Errors
+    /// When that release has no such file, or another one than its manifest says, or as [`Writer::add_file`].
+    pub fn add_from(&mut self, other: &Manifest, name: &str) -> Result<(), Error> {
+        let entry = other.files.get(name).ok_or_else(|| Error::refused(name, Refusal::Missing))?;
+        let content = read_verified(&self.folder.join(other.id.as_str()).join(name), name, entry)?;
+        self.add_file(name, content.bytes())
     }
 
     /// Adds all parts, after verifying that they fit each other.

@@ -4,6 +4,7 @@ mod explain;
 mod features;
 mod measure;
 pub mod release;
+mod train;
 
 use std::path::PathBuf;
 
@@ -13,6 +14,7 @@ use service_runtime::cli::Options;
 pub use explain::{Explain, Replay};
 pub use features::{CostClass, Features};
 pub use measure::{Evaluate, Part, World};
+pub use train::{Train, TrainOnly, Training};
 
 /// Setlist: the backend behind a listening app's Home.
 ///
@@ -44,6 +46,7 @@ pub enum Command {
     /// Import a data set: items into the catalogue, events through the stream.
     Import(Import),
     /// Train on the archive and promote the release, if every gate lets it through.
+    #[command(long_about = train::ABOUT)]
     Train(Train),
     /// Export everything a tenant owns into a folder.
     Export(Export),
@@ -209,24 +212,6 @@ pub struct Import {
     /// The key to it, with scope `catalog`.
     #[arg(long, env = "SETLIST_KEY", hide_env_values = true)]
     pub key: Option<String>,
-}
-
-/// `setlist train`.
-#[derive(Clone, Debug, Args)]
-pub struct Train {
-    /// Where everything is kept.
-    #[command(flatten)]
-    pub data: Data,
-    /// The configuration.
-    #[command(flatten)]
-    pub configuration: Options,
-    /// Write the report as JSON to this file too.
-    #[arg(long, value_name = "FILE")]
-    pub report: Option<PathBuf>,
-    /// Beside a cluster: the candidate generation that has the catalogue, such as `http://127.0.0.1:7101`. The archive
-    /// and the releases are the configured folders, and the bus is left alone.
-    #[arg(long, value_name = "URL")]
-    pub candidates: Option<String>,
 }
 
 /// `setlist export`.

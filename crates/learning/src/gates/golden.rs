@@ -11,7 +11,7 @@ use releases::{
 };
 use shared_models::ItemKey;
 
-use crate::{factors::Interactions, ranker::replay::Rows};
+use crate::{factors::Interactions, ranker::Rows};
 
 /// How many listeners are asked for.
 const LISTENERS: usize = 24;
@@ -51,6 +51,14 @@ pub fn make(input: &Input<'_>) -> Result<Vec<u8>, Error> {
         cards: input.scorer.map(|(model, rows)| cards(model, rows)).unwrap_or_default(),
     }
     .encode()
+}
+
+/// Golden requests of candidate models that stay as they are, with cards for another scorer.
+///
+/// # Errors
+/// When an answer is not finite.
+pub fn with_cards(golden: Option<Golden>, model: &Model, rows: &Rows) -> Result<Vec<u8>, Error> {
+    Golden { form: FORM, cards: cards(model, rows), ..golden.unwrap_or_default() }.encode()
 }
 
 /// Some of many, evenly.

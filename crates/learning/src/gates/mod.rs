@@ -5,6 +5,7 @@
 //! somebody who says why.
 
 pub mod budgets;
+mod calibration;
 pub mod diff;
 pub mod golden;
 mod quality;
@@ -34,6 +35,8 @@ pub enum Gate {
     Golden,
     /// Held-out listening is found no worse than by the live release.
     Quality,
+    /// Its probabilities are no further from what happens than the live release's.
+    Calibration,
     /// It is not larger than is allowed.
     Size,
     /// It loads and answers as fast as is wanted.
@@ -42,13 +45,14 @@ pub enum Gate {
 
 impl Gate {
     /// All of them, in the order in which they are asked.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Files,
         Self::FeatureSchema,
         Self::Candidates,
         Self::Ranking,
         Self::Golden,
         Self::Quality,
+        Self::Calibration,
         Self::Size,
         Self::Latency,
     ];
@@ -63,6 +67,7 @@ impl Gate {
             Self::Ranking => "ranking",
             Self::Golden => "golden",
             Self::Quality => "quality",
+            Self::Calibration => "calibration",
             Self::Size => "size",
             Self::Latency => "latency",
         }
@@ -73,7 +78,7 @@ impl Gate {
     pub fn can_be_forced(self) -> bool {
         match self {
             Self::Files | Self::FeatureSchema | Self::Candidates | Self::Ranking => false,
-            Self::Golden | Self::Quality | Self::Size | Self::Latency => true,
+            Self::Golden | Self::Quality | Self::Calibration | Self::Size | Self::Latency => true,
         }
     }
 }
@@ -285,6 +290,7 @@ fn ask(
             }
             Gate::Golden => has_golden(release, golden.as_ref()),
             Gate::Quality => quality::compare(&release.manifest, live),
+            Gate::Calibration => calibration::compare(&release.manifest, live),
             Gate::Size => budgets::size(&release.manifest, live, limits),
             Gate::Latency => budgets::latency(release, index.as_ref(), golden.as_ref(), load, indexed, limits),
         };

@@ -3,7 +3,8 @@
 //! Every measurement that both manifests hold with the ends of its interval is compared: `recall@20` with
 //! `recall@20_low` and `recall@20_high`. A release fails where its mean lies below the live release's interval: then it
 //! is not by the luck of which listeners were measured. Each release was measured on listeners' events after those that
-//! the measured model had seen, by the same procedure.
+//! the measured model had seen, by the same procedure. Where its trainer measured the live release beside it, on the same
+//! pages (`…_of_live`), that is what it is compared with.
 
 use releases::{Error, Manifest, error::chain};
 
@@ -13,6 +14,8 @@ use super::Found;
 const ENDS: [&str; 2] = ["_low", "_high"];
 /// Measurements of the baseline, and not of the release.
 const BASELINE: &str = "popularity_";
+/// Measurements of the release that was live, made beside those of this one.
+pub(super) const OF_LIVE: &str = "_of_live";
 
 /// A mean with its interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -38,6 +41,7 @@ pub(super) fn compare(manifest: &Manifest, live: Option<&Result<Manifest, Error>
             missing.push(name.clone());
             continue;
         };
+        let live = &named(manifest, &format!("{name}{OF_LIVE}")).unwrap_or(*live);
         let line = format!("{name} {:.4} against {:.4} [{:.4}, {:.4}]", new.mean, live.mean, live.low, live.high);
         // Not `new < live.low`: what is no number must not pass.
         if new.mean >= live.low { told.push(line) } else { worse.push(line) }
@@ -51,14 +55,19 @@ pub(super) fn compare(manifest: &Manifest, live: Option<&Result<Manifest, Error>
     }
 }
 
-/// The measurements that have an interval, by name.
+/// The measurements of which more is better that have an interval, by name.
 pub(super) fn measurements(manifest: &Manifest) -> Vec<(String, Measured)> {
-    let end = |name: &str, end: &str| manifest.metrics.get(&format!("{name}{end}")).copied();
-    let of = |(name, mean): (&String, &f64)| {
-        let (low, high) = (end(name, ENDS[0])?, end(name, ENDS[1])?);
-        (!name.starts_with(BASELINE)).then(|| (name.clone(), Measured { mean: *mean, low, high }))
+    let is_compared = |name: &str| {
+        !name.starts_with(BASELINE) && !name.ends_with(OF_LIVE) && !name.ends_with(super::calibration::ERROR)
     };
-    manifest.metrics.iter().filter_map(of).collect()
+    let names = manifest.metrics.keys().filter(|name| is_compared(name));
+    names.filter_map(|name| Some((name.clone(), named(manifest, name)?))).collect()
+}
+
+/// The measurement of a name, when it has an interval.
+pub(super) fn named(manifest: &Manifest, name: &str) -> Option<Measured> {
+    let end = |end: &str| manifest.metrics.get(&format!("{name}{end}")).copied();
+    Some(Measured { mean: end("")?, low: end(ENDS[0])?, high: end(ENDS[1])? })
 }
 
 #[cfg(test)]
@@ -104,5 +113,20 @@ mod tests {
         let popular =
             [("popularity_recall@20", 0.1), ("popularity_recall@20_low", 0.1), ("popularity_recall@20_high", 0.1)];
         assert!(check(&recall(0.2), manifest(&popular)).unwrap().starts_with("nothing"));
+    }
+
+    #[test]
+    fn what_was_measured_side_by_side_counts_and_errors_are_another_gates() {
+        let mut beside = recall(0.15);
+        let more = [("recall@20_of_live", 0.14), ("recall@20_of_live_low", 0.13), ("recall@20_of_live_high", 0.15)];
+        beside.metrics.extend(more.map(|(name, value)| (name.to_owned(), value)));
+        assert_eq!(check(&beside, recall(0.2)).unwrap(), "recall@20 0.1500 against 0.1400 [0.1300, 0.1500]");
+        let error = [
+            ("play_calibration_error", 0.1),
+            ("play_calibration_error_low", 0.1),
+            ("play_calibration_error_high", 0.1),
+        ];
+        assert!(check(&recall(0.2), manifest(&error)).unwrap().starts_with("nothing"));
+        assert_eq!(measurements(&beside).len(), 1);
     }
 }

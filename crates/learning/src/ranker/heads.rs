@@ -2,7 +2,7 @@
 //! how rows are made, nor how trees grow.
 
 use ranking::{
-    features::{COLUMNS, Matrix},
+    features::{COLUMNS, Matrix, SCHEMA},
     scorers::{
         Model,
         document::{Document, From, HeadForm, Heads},
@@ -11,10 +11,10 @@ use ranking::{
 };
 use shared_models::component::Action;
 
-use super::{Error, Fitted, Parts, Rows, Settings, calibrate, logistic};
+use super::{Bias, Error, Fitted, Parts, Place, Rows, Settings, calibrate, logistic, position};
 use crate::{
     progress::Silent,
-    trees::{self, Objective, Table, train},
+    trees::{self, Objective, Report, Table, train},
 };
 
 /// From fewer rows trees learn noise, and a linear model says more.
@@ -23,6 +23,8 @@ const FEWEST_ROWS: usize = 5_000;
 const FEWEST_POSITIVES: usize = 100;
 /// The share of the training rows, the latest of them, that says when to stop.
 const WATCHED: f64 = 0.15;
+/// How often what was wanted is expected anew.
+const EXPECTED: usize = 2;
 
 /// Grows the trees of all actions and fits their calibrations; `None` where there is too little to grow them from.
 pub(super) fn fit(rows: &Rows, parts: &Parts, settings: &Settings) -> Result<Option<Fitted>, Error> {
@@ -31,31 +33,26 @@ pub(super) fn fit(rows: &Rows, parts: &Parts, settings: &Settings) -> Result<Opt
         return Ok(None);
     }
     let grown = trained - (trained as f64 * WATCHED) as usize;
-    let (growing, watching) = (rows.matrix(0..grown), rows.matrix(grown..trained));
+    let orchard = Orchard {
+        growing: rows.matrix(0..grown),
+        watching: rows.matrix(grown..trained),
+        places: rows.places.get(..trained).unwrap_or(&[]),
+        grown,
+        settings,
+    };
     let mut definitions = Vec::with_capacity(Action::ALL.len());
-    for (index, _) in Action::ALL.iter().enumerate() {
+    let mut reports = Vec::new();
+    for (index, action) in Action::ALL.iter().enumerate() {
         let positives = rows.positives(&parts.trained, index);
         if positives < FEWEST_POSITIVES || trained - positives < FEWEST_POSITIVES {
             let head = Ensemble { bias: logistic::logit_of_rate(positives, trained), trees: Vec::new() };
             definitions.push(Definition { form: FORM, width: COLUMNS, columns: Vec::new(), heads: vec![head] });
             continue;
         }
-        let label = |labels: &[bool; super::ACTIONS]| if labels[index] { 1.0 } else { 0.0 };
-        let labels: Vec<f32> = rows.labels[..trained].iter().map(label).collect();
-        let (given, watched) = labels.split_at(grown);
-        let settings = trees::Settings {
-            objective: Objective::Logistic,
-            trees: 300,
-            learning_rate: 0.08,
-            l2: 3.0,
-            min_weight: 5.0,
-            columns_per_level: 0.5,
-            patience: 25,
-            seed: settings.seed,
-            ..trees::Settings::default()
-        };
-        let grown = train(&table(&growing, given), Some(&table(&watching, watched)), &settings, &Silent);
-        definitions.push(grown.map_err(Error::Trees)?.trees.into());
+        let labels: Vec<bool> = rows.labels[..trained].iter().map(|labels| labels[index]).collect();
+        let (definition, report) = orchard.grow(&labels)?;
+        definitions.push(definition);
+        reports.extend(report.map(|report| (*action, report)));
     }
     let all = Trees::new(joined(&definitions)).map_err(|source| Error::Trees(trees::Error::Trees(source)))?;
     let head = |(head, action): (usize, &Action)| HeadForm {
@@ -64,7 +61,80 @@ pub(super) fn fit(rows: &Rows, parts: &Parts, settings: &Settings) -> Result<Opt
         calibration: Default::default(),
     };
     let document = Document::new(Some(all), Action::ALL.iter().enumerate().map(head).collect());
-    calibrated(document, rows, parts).map(Some)
+    Ok(Some(Fitted { reports, ..calibrated(document, rows, parts)? }))
+}
+
+/// What the trees of every action are grown from.
+struct Orchard<'a> {
+    growing: Matrix,
+    watching: Matrix,
+    /// Where the cards of all these rows stood; empty where that is not known.
+    places: &'a [Place],
+    /// How many rows are grown from; the rest says when to stop.
+    grown: usize,
+    settings: &'a Settings,
+}
+
+impl Orchard<'_> {
+    /// The trees of one action, and how they were trained where that was asked for.
+    fn grow(&self, labels: &[bool]) -> Result<(Definition, Option<Report>), Error> {
+        let plain: Vec<f32> = labels.iter().map(|label| f32::from(u8::from(*label))).collect();
+        match self.settings.bias {
+            Bias::Expected if !self.places.is_empty() => {
+                let mut wanted = plain;
+                for _ in 0..EXPECTED {
+                    let (trained, _) = self.train(&wanted, &[])?;
+                    let scores = self.scores(&trained);
+                    wanted = position::examination(self.places, &scores, labels).wanted;
+                }
+                let (trained, report) = self.train(&wanted, &[])?;
+                Ok((trained.trees.into(), report))
+            }
+            Bias::Fixed if !self.places.is_empty() => {
+                let (trained, report) = self.train(&plain, &position::columns(self.places))?;
+                Ok((position::folded(trained.trees.into()), report))
+            }
+            Bias::Ignored | Bias::Fixed | Bias::Expected => {
+                let (trained, report) = self.train(&plain, &[])?;
+                Ok((trained.trees.into(), report))
+            }
+        }
+    }
+
+    fn train(&self, labels: &[f32], added: &[Vec<f32>]) -> Result<(trees::Trained, Option<Report>), Error> {
+        let settings = trees::Settings {
+            objective: Objective::Logistic,
+            trees: 300,
+            learning_rate: 0.08,
+            l2: 3.0,
+            min_weight: 5.0,
+            columns_per_level: 0.5,
+            patience: 25,
+            seed: self.settings.seed,
+            ..trees::Settings::default()
+        };
+        let (given, watched) = labels.split_at(self.grown);
+        let part = |matrix, labels, range: std::ops::Range<usize>| {
+            let mut table = table(matrix, labels);
+            table.columns.extend(added.iter().filter_map(|column| column.get(range.clone())));
+            table
+        };
+        let growing = part(&self.growing, given, 0..self.grown);
+        let watching = part(&self.watching, watched, self.grown..labels.len());
+        let trained = train(&growing, Some(&watching), &settings, &Silent).map_err(Error::Trees)?;
+        let report = self.settings.reports.then(|| {
+            let features = SCHEMA.iter().map(|column| column.name);
+            let names: Vec<String> = features.chain(position::NAMES).map(str::to_owned).collect();
+            Report::of(&trained, &settings, self.grown, &names, &watching)
+        });
+        Ok((trained, report))
+    }
+
+    /// What trees over features say of all rows.
+    fn scores(&self, trained: &trees::Trained) -> Vec<f32> {
+        let of = |matrix| trained.scores(&table(matrix, &vec![0.0; Matrix::rows(matrix)]));
+        [of(&self.growing), of(&self.watching)].concat()
+    }
 }
 
 /// The heads with calibrations fitted to the rows that are for it.
@@ -83,7 +153,7 @@ pub(super) fn calibrated(mut document: Document, rows: &Rows, parts: &Parts) -> 
         head.calibration = calibration;
         calibrations.push(kind);
     }
-    Ok(Fitted { model: Model::Heads(read(document)?), calibrations })
+    Ok(Fitted { model: Model::Heads(read(document)?), calibrations, reports: Vec::new() })
 }
 
 fn table<'a>(matrix: &'a Matrix, labels: &'a [f32]) -> Table<'a> {

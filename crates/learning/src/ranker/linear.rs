@@ -57,7 +57,7 @@ pub(super) fn calibrated(mut model: LinearModel, rows: &Rows, parts: &Parts) -> 
     }
     // Read back as ranking reads it: a model that ranking would refuse is never handed on.
     let model = LinearModel::new(model.means, model.scales, model.actions).map_err(unusable)?;
-    Ok(Fitted { model: Model::Linear(model), calibrations })
+    Ok(Fitted { model: Model::Linear(model), calibrations, reports: Vec::new() })
 }
 
 fn unusable(source: ranking::scorers::linear::Error) -> Error {

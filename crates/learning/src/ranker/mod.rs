@@ -14,7 +14,11 @@ mod logistic;
 pub mod metrics;
 mod moment;
 pub mod pages;
+pub mod position;
+pub mod records;
 pub mod replay;
+pub mod rows;
+mod scene;
 pub mod trend;
 
 use std::{fmt, ops::Range, time::Duration};
@@ -22,9 +26,10 @@ use std::{fmt, ops::Range, time::Duration};
 use ranking::scorers::{Model, Predictions, Scorer, document};
 use shared_models::{ErrorCode, Seed, component::Action};
 
-pub use replay::{Rows, Source};
+pub use position::Bias;
+pub use rows::{Place, Rows, Source};
 
-use crate::trees;
+use crate::{evaluate::Interval, trees};
 
 /// How many actions there are.
 const ACTIONS: usize = Action::ALL.len();
@@ -46,6 +51,10 @@ pub struct Settings {
     pub negatives: usize,
     /// About how many pages of the past to learn from and to measure on.
     pub pages: usize,
+    /// What becomes of cards having been seen less the further down they stood, where it is known where they stood.
+    pub bias: Bias,
+    /// Whether trainings of trees are reported with curves and importances.
+    pub reports: bool,
     /// The source of every draw.
     pub seed: Seed,
 }
@@ -59,6 +68,8 @@ impl Default for Settings {
             trend_half_life: Duration::from_secs(86_400),
             negatives: 4,
             pages: 2_000,
+            bias: Bias::default(),
+            reports: false,
             seed: Seed(1),
         }
     }
@@ -105,7 +116,7 @@ impl Error {
 pub const FEWEST: usize = 500;
 
 /// How good one action's predictions are, on the latest rows, which nothing was fitted to.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct ActionReport {
     /// Which action.
     pub action: Action,
@@ -119,10 +130,12 @@ pub struct ActionReport {
     pub base_log_loss: f64,
     /// The chance that a row with the action stands above one without; 0.5 is no skill.
     pub auc: f64,
-    /// The mean distance of predicted and observed rates over ten bins of equal size.
-    pub calibration_error: f64,
-    /// What was fitted: `isotonic`, `platt` or `rate only`.
+    /// The mean distance of predicted and observed rates over ten bins of equal size, with its interval.
+    pub calibration_error: Interval,
+    /// What was fitted: `platt`, `beta`, `isotonic` or `rate only`.
     pub calibration: &'static str,
+    /// How often what was predicted came true, in bins of equal size.
+    pub reliability: Vec<trees::Bin>,
 }
 
 impl fmt::Display for ActionReport {
@@ -136,7 +149,7 @@ impl fmt::Display for ActionReport {
             self.log_loss,
             self.base_log_loss,
             self.auc,
-            self.calibration_error,
+            self.calibration_error.mean,
             self.calibration
         )
     }
@@ -151,7 +164,13 @@ pub struct Trained {
     pub actions: Vec<ActionReport>,
     /// Rows that weights were fitted to, that calibrated, and that tested.
     pub rows: [usize; 3],
+    /// How the trees of each action were trained, where it was asked for.
+    pub reports: Vec<(Action, trees::Report)>,
 }
+
+/// Bins of the calibration error, and of the picture of reliability.
+const BINS: usize = 10;
+const DRAWN_BINS: usize = 20;
 
 /// Which rows are for what, in time order.
 #[derive(Clone, Debug)]
@@ -173,6 +192,7 @@ impl Parts {
 struct Fitted {
     model: Model,
     calibrations: Vec<&'static str>,
+    reports: Vec<(Action, trees::Report)>,
 }
 
 /// Fits scorers to rows in time order, and gives the one that says best what happened on the rows that calibrated:
@@ -197,7 +217,7 @@ pub fn fit(rows: &Rows, settings: &Settings) -> Result<Trained, Error> {
     {
         best = trees;
     }
-    Ok(best.tested(rows, &parts))
+    Ok(best.tested(rows, &parts, settings.seed))
 }
 
 /// The same scorer with its probabilities fitted to other rows: what is learnt from one kind of rows says in which order
@@ -215,12 +235,37 @@ pub fn recalibrated(trained: &Trained, rows: &Rows, settings: &Settings) -> Resu
         Model::Linear(model) => linear::calibrated(model.clone(), rows, &parts)?,
         Model::Heads(heads) => heads::calibrated(heads.document().clone(), rows, &parts)?,
     };
-    Ok(Trained { rows: trained.rows, ..fitted.tested(rows, &parts) })
+    let fitted = Fitted { reports: trained.reports.clone(), ..fitted };
+    Ok(Trained { rows: trained.rows, ..fitted.tested(rows, &parts, settings.seed) })
+}
+
+/// A scorer that is there already with its probabilities fitted to rows; `None` where there are too few, or it cannot be
+/// written anew, as one that other tools trained cannot.
+#[must_use]
+pub fn kept(model: &Model, rows: &Rows, settings: &Settings) -> Option<Trained> {
+    let kept = Trained { model: model.clone(), actions: Vec::new(), rows: [0; 3], reports: Vec::new() };
+    let trained = recalibrated(&kept, rows, settings).ok()?;
+    let parts = Parts::of(rows.len(), settings.train_share);
+    Some(Trained { rows: [0, parts.calibrated.len(), parts.tested.len()], ..trained })
+}
+
+/// How good a scorer is on the latest rows, which nothing that [`fit`] makes of these rows was fitted to.
+///
+/// # Errors
+/// When there are too few rows.
+pub fn tested(model: &Model, rows: &Rows, settings: &Settings) -> Result<Vec<ActionReport>, Error> {
+    let count = rows.len();
+    if count < FEWEST {
+        return Err(Error::TooFew { rows: count, needed: FEWEST });
+    }
+    let parts = Parts::of(count, settings.train_share);
+    let fitted = Fitted { model: model.clone(), calibrations: vec!["as it is"; ACTIONS], reports: Vec::new() };
+    Ok(fitted.tested(rows, &parts, settings.seed).actions)
 }
 
 impl Fitted {
     /// The model with how good it is on rows that nothing was fitted to.
-    fn tested(self, rows: &Rows, parts: &Parts) -> Trained {
+    fn tested(self, rows: &Rows, parts: &Parts, seed: Seed) -> Trained {
         let predictions = self.model.predict(&rows.matrix(parts.tested.clone()));
         let actions = Action::ALL.iter().zip(self.calibrations).enumerate().map(|(index, (action, calibration))| {
             let examples = examples(&predictions, rows, &parts.tested, index);
@@ -232,12 +277,14 @@ impl Fitted {
                 log_loss: metrics::log_loss(&examples),
                 base_log_loss: metrics::log_loss_of_rate(&examples, rate),
                 auc: metrics::auc(&examples),
-                calibration_error: metrics::calibration_error(&examples, 10),
+                calibration_error: metrics::calibration_interval(&examples, BINS, seed),
                 calibration,
+                reliability: metrics::reliability(&examples, DRAWN_BINS),
             }
         });
         let actions = actions.collect();
-        Trained { model: self.model, actions, rows: [parts.trained.len(), parts.calibrated.len(), parts.tested.len()] }
+        let counts = [parts.trained.len(), parts.calibrated.len(), parts.tested.len()];
+        Trained { model: self.model, actions, rows: counts, reports: self.reports }
     }
 }
 

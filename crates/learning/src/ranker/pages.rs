@@ -147,8 +147,7 @@ pub fn pages(input: Input<'_>, settings: &Settings, stage: &dyn Stage) -> Vec<Pa
 /// Rows to train on: of each page all that were played and `others` of the rest, drawn evenly.
 #[must_use]
 pub fn rows(pages: &[Page], others: usize, seed: Seed) -> Rows {
-    let mut rows =
-        Rows { features: Vec::new(), labels: Vec::new(), source: Source::Pages, pages: pages.len(), unusable: 0 };
+    let mut rows = Rows { pages: pages.len(), ..Rows::none(Source::Pages) };
     let mut random = seed.stream("others of pages");
     for page in pages {
         let (mut chosen, mut rest): (Vec<usize>, Vec<usize>) =
@@ -158,12 +157,8 @@ pub fn rows(pages: &[Page], others: usize, seed: Seed) -> Rows {
         chosen.append(&mut rest);
         chosen.sort_unstable();
         for row in chosen {
-            let features = page.matrix.row(row);
-            if features.iter().all(|value| value.is_finite()) {
-                rows.features.extend_from_slice(&features);
-                rows.labels.extend(page.labels.get(row));
-            } else {
-                rows.unusable += 1;
+            if let Some(labels) = page.labels.get(row) {
+                rows.add(&page.matrix.row(row), *labels, None);
             }
         }
     }

@@ -147,9 +147,7 @@ impl TrainReport {
     pub fn metrics(&self) -> BTreeMap<String, f64> {
         let mut metrics = BTreeMap::new();
         let mut put = |name: String, value: f64| {
-            if value.is_finite() {
-                metrics.insert(name, value);
-            }
+            metrics.insert(name, value);
         };
         if let Some(e) = &self.evaluation {
             for (name, interval) in [
@@ -168,26 +166,39 @@ impl TrainReport {
             put("content_explained".to_owned(), told.explained);
             put("artists_explained".to_owned(), told.explained_by_makers);
         }
-        if let Some(Effect { before, after, .. }) = self.effect {
-            put("page_ndcg@20".to_owned(), after.mean);
-            put("page_ndcg@20_low".to_owned(), after.low);
-            put("page_ndcg@20_high".to_owned(), after.high);
-            put("page_ndcg@20_of_sources".to_owned(), before.mean);
-        }
-        for ActionReport { action, log_loss, base_log_loss, auc, calibration_error, .. } in
-            self.scorer.iter().flat_map(|trained| &trained.actions)
-        {
-            for (name, value) in [
-                ("log_loss", log_loss),
-                ("base_log_loss", base_log_loss),
-                ("auc", auc),
-                ("calibration_error", calibration_error),
-            ] {
-                put(format!("{action}_{name}"), *value);
-            }
-        }
+        metrics
+            .extend(of_scorer(self.scorer.as_ref().map_or(&[][..], |trained| &trained.actions), self.effect.as_ref()));
         metrics
     }
+}
+
+/// The measurements of a scorer as a manifest holds them.
+pub(super) fn of_scorer(actions: &[ActionReport], effect: Option<&Effect>) -> BTreeMap<String, f64> {
+    let mut metrics = BTreeMap::new();
+    let mut put = |name: String, value: f64| {
+        if value.is_finite() {
+            metrics.insert(name, value);
+        }
+    };
+    if let Some(Effect { before, after, .. }) = effect {
+        put("page_ndcg@20".to_owned(), after.mean);
+        put("page_ndcg@20_low".to_owned(), after.low);
+        put("page_ndcg@20_high".to_owned(), after.high);
+        put("page_ndcg@20_of_sources".to_owned(), before.mean);
+    }
+    for ActionReport { action, log_loss, base_log_loss, auc, calibration_error, .. } in actions {
+        for (name, value) in [
+            ("log_loss", *log_loss),
+            ("base_log_loss", *base_log_loss),
+            ("auc", *auc),
+            ("calibration_error", calibration_error.mean),
+            ("calibration_error_low", calibration_error.low),
+            ("calibration_error_high", calibration_error.high),
+        ] {
+            put(format!("{action}_{name}"), value);
+        }
+    }
+    metrics
 }
 
 impl fmt::Display for TrainReport {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use ranking::golden::is_constant;
+use ranking::{golden::is_constant, scorers::Model};
 use releases::{Meta, Neighbours, Parts, Release};
 use rustc_hash::FxHashSet;
 use shared_models::{ItemKey, TenantId, Timestamp, event::Event, item::Item, plan::Objective};
@@ -14,7 +14,7 @@ use crate::{
     factors,
     progress::{Progress, Silent, Unit},
     ranker::{
-        self, Rows,
+        self, Rows, Source,
         effect::{self, Effect},
         facts::Catalogue,
         pages::Page,
@@ -24,11 +24,11 @@ use crate::{
 };
 
 /// How many cards are at hand for each one that the scorer learns from: listeners are drawn until there are so many.
-const AT_HAND: f64 = 1.5;
+pub(super) const AT_HAND: f64 = 1.5;
 /// Cards beside those that were played that a page of the past teaches by.
 const OTHERS: usize = 50;
 /// Plays from longer before are forgotten by what is trending.
-const REMEMBERED_MS: i64 = 30 * 86_400_000;
+pub(super) const REMEMBERED_MS: i64 = 30 * 86_400_000;
 
 /// A scorer and what it was trained on.
 #[derive(Default)]
@@ -102,13 +102,13 @@ pub(super) fn train(
     drop((plays, events));
 
     let stage = progress.stage("scorer", Unit::Steps, None);
-    let chosen = choose(&rows, &pages, &settings)?;
+    let chosen = choose(&rows, &pages, &settings, None)?;
     stage.finish(&chosen.as_ref().map_or_else(
         || "too few rows, or no feature tells cards apart: the release has no scorer".to_owned(),
         |chosen| format!("{}, learnt from {}", chosen.trained.model.kind(), chosen.source.as_str()),
     ));
     Ok(match chosen {
-        Some(Chosen { trained, source, effect }) => {
+        Some(Chosen { trained, source, effect, .. }) => {
             Scored { scorer: Some(trained), rows: Some(Rows { source, ..rows }), listeners: Some(sample), effect }
         }
         // A release without scorer serves: ranking falls back to its cold model and says so.
@@ -116,34 +116,53 @@ pub(super) fn train(
     })
 }
 
-struct Chosen {
-    trained: ranker::Trained,
-    source: replay::Source,
-    effect: Option<Effect>,
+/// A scorer that was chosen among others.
+pub(super) struct Chosen {
+    pub(super) trained: ranker::Trained,
+    pub(super) source: Source,
+    /// What it does to pages that nothing was fitted to.
+    pub(super) effect: Option<Effect>,
+    /// What another scorer does to the same pages.
+    pub(super) effect_of_other: Option<Effect>,
 }
 
 /// Fits a scorer to cards that were shown and one to pages of the past, and takes the one that orders later pages
-/// better. Both say how often what happens by the cards that were shown, where any were.
-fn choose(shown: &Rows, pages: &[Page], settings: &ranker::Settings) -> Result<Option<Chosen>, Error> {
+/// better. Both say how often what happens by the cards that were shown, where any were. `other`, calibrated anew, is one
+/// to choose from, and is measured beside what is chosen.
+pub(super) fn choose(
+    shown: &Rows,
+    pages: &[Page],
+    settings: &ranker::Settings,
+    other: Option<&Model>,
+) -> Result<Option<Chosen>, Error> {
     let (earlier, tested) = pages.split_at(pages.len() * 4 / 5);
     let (learnt, judged) = earlier.split_at(earlier.len() * 4 / 5);
-    let mut fitted: Vec<(ranker::Trained, replay::Source)> = Vec::new();
+    let mut fitted: Vec<(ranker::Trained, Source)> = Vec::new();
+    if let Some(kept) = other.and_then(|other| ranker::kept(other, shown, settings)) {
+        fitted.push((kept, Source::Kept));
+    }
     if let Some(trained) = fit(shown, settings)? {
         fitted.push((trained, shown.source));
     }
     if let Some(trained) = fit(&ranker::pages::rows(learnt, OTHERS, settings.seed), settings)? {
         let trained = match shown.source {
-            replay::Source::Impressions => ranker::recalibrated(&trained, shown, settings).or_else(too_few(trained))?,
-            replay::Source::SampledNegatives | replay::Source::Pages => trained,
+            Source::Impressions | Source::Records => {
+                ranker::recalibrated(&trained, shown, settings).or_else(too_few(trained))?
+            }
+            Source::SampledNegatives | Source::Pages | Source::Kept => trained,
         };
-        fitted.push((trained, replay::Source::Pages));
+        fitted.push((trained, Source::Pages));
     }
     let by_plays = Objective { play: 1.0, ..Objective::default() };
-    let effect_on =
-        |pages: &[Page], trained: &ranker::Trained| effect::measure(pages, &trained.model, by_plays, settings.seed);
-    let order = |trained: &ranker::Trained| effect_on(judged, trained).map_or(0.0, |effect| effect.after.mean);
+    let effect_on = |pages: &[Page], model: &Model| effect::measure(pages, model, by_plays, settings.seed);
+    let order = |trained: &ranker::Trained| effect_on(judged, &trained.model).map_or(0.0, |effect| effect.after.mean);
     let best = fitted.into_iter().max_by(|(a, _), (b, _)| order(a).total_cmp(&order(b)));
-    Ok(best.map(|(trained, source)| Chosen { effect: effect_on(tested, &trained), trained, source }))
+    Ok(best.map(|(trained, source)| Chosen {
+        effect: effect_on(tested, &trained.model),
+        effect_of_other: other.and_then(|other| effect_on(tested, other)),
+        trained,
+        source,
+    }))
 }
 
 /// A scorer of these rows; `None` where there are too few, or nothing that it was shown told one card from another: then
@@ -166,7 +185,7 @@ fn too_few(trained: ranker::Trained) -> impl FnOnce(ranker::Error) -> Result<ran
 
 /// About how many cards there are to learn from: those that were shown from the cut on; where none ever was, the later
 /// plays with the cards that are made up for each.
-fn cards(table: &Table, cut: Timestamp, settings: &ranker::Settings) -> usize {
+pub(super) fn cards(table: &Table, cut: Timestamp, settings: &ranker::Settings) -> usize {
     match table.shown_from(cut) {
         0 => table.plays_from(cut) * (1 + settings.negatives),
         shown => shown,

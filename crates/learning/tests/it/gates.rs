@@ -170,6 +170,11 @@ const BAD: &[(&str, Gate, Change)] = &[
         let low = meta.metrics["recall@20_low"];
         meta.metrics.insert("recall@20".to_owned(), low * 0.9);
     }),
+    ("probabilities further off than the live ones", Gate::Calibration, |_, meta| {
+        for end in ["", "_low", "_high"] {
+            meta.metrics.insert(format!("play_calibration_error{end}"), 0.6);
+        }
+    }),
     ("no measurement", Gate::Quality, |_, meta| meta.metrics.clear()),
 ];
 

@@ -7,6 +7,7 @@ mod evaluate;
 mod gates;
 mod pages;
 mod parity;
+mod ranker;
 mod replay;
 mod train;
 mod world;

@@ -18,6 +18,17 @@ pub enum Calibration {
         /// Any finite number.
         offset: f32,
     },
+    /// `1 / (1 + e^-(offset + up · ln p − down · ln (1 − p)))` of the logit's own probability `p`: Kull, Silva Filho and
+    /// Flach, "Beta calibration: a well-founded and easily implemented improvement on logistic calibration for binary
+    /// classifiers" (2017). `up` bends low probabilities, `down` high ones; both 1 and offset 0 leave all as they are.
+    Beta {
+        /// At least 0.
+        up: f32,
+        /// At least 0.
+        down: f32,
+        /// Any finite number.
+        offset: f32,
+    },
     /// Straight lines between points, level outside them: the fit of an isotonic regression (Zadrozny
     /// and Elkan, "Transforming Classifier Scores into Accurate Multiclass Probability Estimates", 2002).
     Isotonic {
@@ -40,6 +51,9 @@ impl Calibration {
     pub fn apply(&self, logit: f32) -> f32 {
         let probability = match self {
             Self::Platt { slope, offset } => 1.0 / (1.0 + (-(slope * logit + offset)).exp()),
+            Self::Beta { up, down, offset } => {
+                1.0 / (1.0 + (up * softplus(-logit) - down * softplus(logit) - offset).exp())
+            }
             Self::Isotonic { logits, probabilities } => interpolate(logits, probabilities, logit),
         };
         probability.clamp(MARGIN, 1.0 - MARGIN)
@@ -54,6 +68,11 @@ impl Calibration {
             }
             Self::Platt { slope, .. } if *slope < 0.0 => Some("slope is negative"),
             Self::Platt { .. } => None,
+            Self::Beta { up, down, offset } if ![up, down, offset].into_iter().all(|number| number.is_finite()) => {
+                Some("up, down or offset is not finite")
+            }
+            Self::Beta { up, down, .. } if *up < 0.0 || *down < 0.0 => Some("up or down is negative"),
+            Self::Beta { .. } => None,
             Self::Isotonic { logits, probabilities } => {
                 let is_probability = |p: &f32| (0.0..=1.0).contains(p);
                 if logits.is_empty() || logits.len() != probabilities.len() {
@@ -68,6 +87,11 @@ impl Calibration {
             }
         }
     }
+}
+
+/// `ln (1 + e^x)` without overflow: `-ln p` of the logit `-x`.
+fn softplus(x: f32) -> f32 {
+    x.max(0.0) + (-x.abs()).exp().ln_1p()
 }
 
 fn interpolate(logits: &[f32], probabilities: &[f32], logit: f32) -> f32 {
@@ -92,7 +116,8 @@ mod tests {
     #[test]
     fn calibration_is_monotone_and_inside_the_open_interval() {
         let isotonic = Calibration::Isotonic { logits: vec![-2.0, 0.0, 1.0], probabilities: vec![0.0, 0.1, 1.0] };
-        for calibration in [Calibration::default(), isotonic] {
+        let beta = Calibration::Beta { up: 0.4, down: 1.5, offset: -0.3 };
+        for calibration in [Calibration::default(), beta, isotonic] {
             assert_eq!(calibration.problem(), None);
             let mut before = 0.0;
             for step in -200..200 {
@@ -102,6 +127,20 @@ mod tests {
             }
             assert!(calibration.apply(f32::NAN).is_nan());
         }
+    }
+
+    #[test]
+    fn beta_of_ones_changes_nothing_and_its_ends_bend_apart() {
+        let check = |calibration: Calibration, logit: f32, expected: f32| {
+            let found = calibration.apply(logit);
+            assert!((found - expected).abs() < 1e-6, "{found} is not {expected}");
+        };
+        for logit in [-5.0_f32, -0.5, 0.0, 2.0] {
+            check(Calibration::Beta { up: 1.0, down: 1.0, offset: 0.0 }, logit, 1.0 / (1.0 + (-logit).exp()));
+        }
+        // p = 0.2: odds 0.2^0.5 / 0.8^2.
+        let odds = 0.2_f32.powf(0.5) / 0.8_f32.powi(2);
+        check(Calibration::Beta { up: 0.5, down: 2.0, offset: 0.0 }, (0.2_f32 / 0.8).ln(), odds / (1.0 + odds));
     }
 
     #[test]
@@ -120,6 +159,8 @@ mod tests {
         let check = |calibration: Calibration| assert!(calibration.problem().is_some(), "{calibration:?}");
         check(Calibration::Platt { slope: -1.0, offset: 0.0 });
         check(Calibration::Platt { slope: f32::NAN, offset: 0.0 });
+        check(Calibration::Beta { up: -0.1, down: 1.0, offset: 0.0 });
+        check(Calibration::Beta { up: 1.0, down: 1.0, offset: f32::INFINITY });
         check(Calibration::Isotonic { logits: vec![], probabilities: vec![] });
         check(Calibration::Isotonic { logits: vec![0.0, 0.0], probabilities: vec![0.1, 0.2] });
         check(Calibration::Isotonic { logits: vec![0.0, 1.0], probabilities: vec![0.2, 0.1] });

@@ -4,7 +4,7 @@ use anyhow::Context;
 use learning::evaluate::report::{Report, Row};
 use plotters::prelude::*;
 
-use super::{Axis, GRID, INK, PALE, colour, count, legend, outline, picture, text, ticks, with_side};
+use super::{Axis, PALE, colour, count, legend, outline, picture, plain, text, ticks, with_side};
 
 /// All pictures of a report that it has the numbers for: a name and an SVG.
 ///
@@ -58,13 +58,7 @@ fn recall(report: &Report) -> anyhow::Result<String> {
                 Axis::logarithmic([first, last * 1.06], vec![1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0]),
                 Axis::even([0.0, top], y_ticks),
             )?;
-        chart
-            .configure_mesh()
-            .bold_line_style(GRID)
-            .light_line_style(WHITE)
-            .axis_style(PALE)
-            .label_style(text(13, INK))
-            .axis_desc_style(text(14, INK))
+        plain(&mut chart.configure_mesh())
             .x_desc("items on the list (logarithmic scale)")
             .y_desc("recall: share of the held-out items that are found")
             .x_label_formatter(&|x| format!("{x:.0}"))
@@ -102,13 +96,7 @@ fn exposure(report: &Report) -> anyhow::Result<String> {
                 Axis::logarithmic([0.01, 100.0], vec![0.01, 0.1, 1.0, 10.0, 100.0]),
                 Axis::even([0.0, 102.0], tenths),
             )?;
-        chart
-            .configure_mesh()
-            .bold_line_style(GRID)
-            .light_line_style(WHITE)
-            .axis_style(PALE)
-            .label_style(text(13, INK))
-            .axis_desc_style(text(14, INK))
+        plain(&mut chart.configure_mesh())
             .x_desc("most popular share of the catalogue, % (logarithmic scale)")
             .y_desc("share of all recommendations, %")
             .x_label_formatter(&|x| format!("{x}"))

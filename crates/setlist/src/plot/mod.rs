@@ -16,7 +16,11 @@ use std::path::Path;
 use anyhow::Context;
 pub(crate) use axis::Axis;
 use plotters::{
-    coord::Shift,
+    chart::MeshStyle,
+    coord::{
+        Shift,
+        ranged1d::{Ranged, ValueFormatter},
+    },
     prelude::*,
     style::text_anchor::{HPos, Pos, VPos},
 };
@@ -125,6 +129,21 @@ pub(crate) fn legend(side: &Area<'_>, heading: &str, names: &[String]) -> anyhow
 /// No longer than the legend is wide.
 fn shortened(name: &str) -> String {
     if name.chars().count() <= 20 { name.to_owned() } else { name.chars().take(19).chain(['…']).collect() }
+}
+
+/// The mesh of every chart: a pale grid on white, labels and descriptions in ink.
+pub(crate) fn plain<'m, 'a, 'b, X, Y>(
+    mesh: &'m mut MeshStyle<'a, 'b, X, Y, SVGBackend<'a>>,
+) -> &'m mut MeshStyle<'a, 'b, X, Y, SVGBackend<'a>>
+where
+    X: Ranged + ValueFormatter<X::ValueType>,
+    Y: Ranged + ValueFormatter<Y::ValueType>,
+{
+    mesh.bold_line_style(GRID)
+        .light_line_style(WHITE)
+        .axis_style(PALE)
+        .label_style(text(13, INK))
+        .axis_desc_style(text(14, INK))
 }
 
 /// The values of an axis: 0 and up, in steps of 1, 2 or 5 times a power of ten, about `count` of them.

@@ -3,7 +3,7 @@
 use learning::evaluate::projection::Projection;
 use plotters::prelude::*;
 
-use super::{GRID, INK, PALE, colour, count, legend, outline, picture, text, with_side};
+use super::{PALE, colour, count, legend, outline, picture, plain, text, with_side};
 
 /// Names that are told apart; what has none of them is drawn in grey beneath.
 const NAMES: usize = 6;
@@ -53,13 +53,7 @@ pub fn space(space: &Space<'_>) -> anyhow::Result<String> {
             .x_label_area_size(52)
             .y_label_area_size(72)
             .build_cartesian_2d(x_range, y_range)?;
-        chart
-            .configure_mesh()
-            .bold_line_style(GRID)
-            .light_line_style(WHITE)
-            .axis_style(PALE)
-            .label_style(text(13, INK))
-            .axis_desc_style(text(14, INK))
+        plain(&mut chart.configure_mesh())
             .x_labels(7)
             .y_labels(7)
             .x_desc(format!("first principal component ({x_share:.0} % of the variance)"))

@@ -1,9 +1,12 @@
 //! Pictures of a training of trees: its curve, the columns that matter, and how far its probabilities can be trusted.
 
-use learning::trees::{Report, Share};
+use learning::{
+    ranker::Trained,
+    trees::{Bin, Report, Share},
+};
 use plotters::prelude::*;
 
-use super::{Axis, GRID, INK, PALE, colour, count, legend, outline, picture, text, ticks, with_side};
+use super::{Axis, INK, PALE, colour, count, legend, outline, picture, plain, text, ticks, with_side};
 
 /// Columns that a picture has room for.
 const COLUMNS: usize = 18;
@@ -54,13 +57,7 @@ fn learning(report: &Report) -> anyhow::Result<String> {
             .x_label_area_size(52)
             .y_label_area_size(84)
             .build_cartesian_2d(Axis::even([0.0, last], ticks(last, 6)), Axis::even([low, high], marked))?;
-        chart
-            .configure_mesh()
-            .bold_line_style(GRID)
-            .light_line_style(WHITE)
-            .axis_style(PALE)
-            .label_style(text(13, INK))
-            .axis_desc_style(text(14, INK))
+        plain(&mut chart.configure_mesh())
             .x_desc("trees")
             .y_desc(report.metric.as_str())
             .x_label_formatter(&|x| format!("{x:.0}"))
@@ -102,15 +99,9 @@ fn bars(title: &str, subtitle: &str, what: &str, shares: &[Share], factor: f64) 
             .margin_right(28)
             .x_label_area_size(52)
             .build_cartesian_2d(Axis::even([0.0, last], x), Axis::even([rows, 0.0], Vec::new()))?;
-        chart
-            .configure_mesh()
+        plain(&mut chart.configure_mesh())
             .disable_y_mesh()
             .disable_y_axis()
-            .bold_line_style(GRID)
-            .light_line_style(WHITE)
-            .axis_style(PALE)
-            .label_style(text(13, INK))
-            .axis_desc_style(text(14, INK))
             .x_desc(what)
             .x_label_formatter(&|x| format!("{}", (x * 1e6).round() / 1e6))
             .draw()?;
@@ -129,30 +120,88 @@ fn bars(title: &str, subtitle: &str, what: &str, shares: &[Share], factor: f64) 
 
 fn reliability(report: &Report) -> anyhow::Result<String> {
     let subtitle = format!("{}; each mark has equally many held-out rows", of(report));
-    let most = report.reliability.iter().flat_map(|bin| [bin.predicted, bin.happened]).fold(0.0, f64::max);
+    reliabilities(&subtitle, &[(String::new(), &report.reliability)])
+}
+
+/// How often what was predicted came true, for several predictions.
+fn reliabilities(subtitle: &str, series: &[(String, &[Bin])]) -> anyhow::Result<String> {
+    let bins = series.iter().flat_map(|(_, bins)| bins.iter());
+    let most = bins.flat_map(|bin| [bin.predicted, bin.happened]).fold(0.0, f64::max);
     let x = ticks(most, 6);
     let last = x.last().copied().unwrap_or(1.0);
-    picture("How often what was predicted came true", &subtitle, |area| {
-        let mut chart = ChartBuilder::on(area)
+    picture("How often what was predicted came true", subtitle, |area| {
+        let (body, side) = with_side(area);
+        let mut chart = ChartBuilder::on(&body)
             .margin(16)
             .margin_right(28)
             .x_label_area_size(52)
             .y_label_area_size(72)
             .build_cartesian_2d(Axis::even([0.0, last], x.clone()), Axis::even([0.0, last], x))?;
-        chart
-            .configure_mesh()
-            .bold_line_style(GRID)
-            .light_line_style(WHITE)
-            .axis_style(PALE)
-            .label_style(text(13, INK))
-            .axis_desc_style(text(14, INK))
+        plain(&mut chart.configure_mesh())
             .x_desc("mean probability that was predicted")
             .y_desc("share that came true")
             .x_label_formatter(&|x| format!("{x:.2}"))
             .y_label_formatter(&|y| format!("{y:.2}"))
             .draw()?;
         chart.draw_series(DashedLineSeries::new([(0.0, 0.0), (last, last)], 5, 5, PALE.stroke_width(1)))?;
-        let line = report.reliability.iter().map(|bin| (bin.predicted, bin.happened));
+        for (n, (_, bins)) in series.iter().enumerate() {
+            let line = bins.iter().map(|bin| (bin.predicted, bin.happened));
+            chart.draw_series(LineSeries::new(line.clone(), colour(n).stroke_width(2)))?;
+            chart.draw_series(line.map(|at| EmptyElement::at(at) + Polygon::new(outline(n, 4), colour(n).filled())))?;
+        }
+        let names: Vec<String> = series.iter().map(|(name, _)| name.clone()).filter(|name| !name.is_empty()).collect();
+        if names.is_empty() { Ok(()) } else { legend(&side, "action", &names) }
+    })
+}
+
+/// All pictures of a ranker: how far its calibrated probabilities can be trusted, how likely cards are looked at by their
+/// place, and for each action whose trees were reported their curve and the columns that matter.
+///
+/// # Errors
+/// When a picture cannot be drawn.
+pub fn of_ranker(trained: &Trained, examination: &[(f64, usize)]) -> anyhow::Result<Vec<(String, String)>> {
+    let tested = count(trained.rows[2] as f64);
+    let calibrated: Vec<(String, &[Bin])> = trained
+        .actions
+        .iter()
+        .map(|action| (format!("{}, {}", action.action, action.calibration), action.reliability.as_slice()))
+        .collect();
+    let subtitle = format!("calibrated; each mark has equally many of {tested} held-out rows");
+    let mut all = vec![("reliability".to_owned(), reliabilities(&subtitle, &calibrated)?)];
+    if examination.len() > 1 {
+        all.push(("examination".to_owned(), examined(examination)?));
+    }
+    for (action, report) in &trained.reports {
+        let raw = Report { reliability: Vec::new(), ..report.clone() };
+        all.extend(pictures(&raw)?.into_iter().map(|(name, svg)| (format!("{action}-{name}"), svg)));
+    }
+    Ok(all)
+}
+
+fn examined(by_place: &[(f64, usize)]) -> anyhow::Result<String> {
+    let cards = count(by_place.iter().map(|(_, cards)| *cards as f64).sum());
+    let subtitle =
+        format!("as a share of the first place; {cards} cards that were seen, by regression and expectation");
+    let places = by_place.len() as f64;
+    let highest = by_place.iter().map(|(looked, _)| *looked).fold(1.0, f64::max);
+    let y = ticks(highest, 5);
+    picture("How likely a card is looked at by its place", &subtitle, |area| {
+        let mut chart = ChartBuilder::on(area)
+            .margin(16)
+            .margin_right(28)
+            .x_label_area_size(52)
+            .y_label_area_size(72)
+            .build_cartesian_2d(
+                Axis::even([0.5, places + 0.5], ticks(places, 10)),
+                Axis::even([0.0, y.last().copied().unwrap_or(1.0)], y),
+            )?;
+        plain(&mut chart.configure_mesh())
+            .x_desc("place on the shelf, the first is 1")
+            .y_desc("share of the first place")
+            .x_label_formatter(&|x| format!("{x:.0}"))
+            .y_label_formatter(&|y| format!("{y:.1}"))
+            .draw()?;
+        let line = (1..).zip(by_place).map(|(place, (looked, _))| (f64::from(place), *looked));
         chart.draw_series(LineSeries::new(line.clone(), colour(0).stroke_width(2)))?;
         chart.draw_series(line.map(|at| EmptyElement::at(at) + Polygon::new(outline(0, 4), colour(0).filled())))?;
         Ok(())

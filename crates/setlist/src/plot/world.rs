@@ -4,7 +4,7 @@ use anyhow::Context;
 use learning::world::Counts;
 use plotters::prelude::*;
 
-use super::{Axis, GRID, INK, PALE, colour, count, decades, legend, outline, picture, text, ticks, with_side};
+use super::{Axis, INK, colour, count, decades, legend, outline, picture, plain, text, ticks, with_side};
 
 /// All pictures of a world: a name and an SVG.
 ///
@@ -37,13 +37,7 @@ fn popularity(of: &str, counts: &Counts) -> anyhow::Result<String> {
             .x_label_area_size(52)
             .y_label_area_size(84)
             .build_cartesian_2d(Axis::logarithmic([1.0, items * 1.1], x), Axis::logarithmic([0.8, last(&y)], y))?;
-        chart
-            .configure_mesh()
-            .bold_line_style(GRID)
-            .light_line_style(WHITE)
-            .axis_style(PALE)
-            .label_style(text(13, INK))
-            .axis_desc_style(text(14, INK))
+        plain(&mut chart.configure_mesh())
             .x_desc("rank, most played first (logarithmic scale)")
             .y_desc("plays (logarithmic scale)")
             .x_label_formatter(&|x| count(*x))
@@ -92,14 +86,8 @@ fn listeners(of: &str, counts: &Counts) -> anyhow::Result<String> {
             .x_label_area_size(52)
             .y_label_area_size(84)
             .build_cartesian_2d(Axis::logarithmic([1.0, busiest], x), Axis::even([0.0, last(&y)], y))?;
-        chart
-            .configure_mesh()
+        plain(&mut chart.configure_mesh())
             .disable_x_mesh()
-            .bold_line_style(GRID)
-            .light_line_style(WHITE)
-            .axis_style(PALE)
-            .label_style(text(13, INK))
-            .axis_desc_style(text(14, INK))
             .x_desc("interactions of a listener, impressions not counted (logarithmic scale)")
             .y_desc("listeners")
             .x_label_formatter(&|x| count(*x))
@@ -142,14 +130,8 @@ fn hours(of: &str, counts: &Counts) -> anyhow::Result<String> {
             .x_label_area_size(52)
             .y_label_area_size(84)
             .build_cartesian_2d(Axis::even([0.0, 24.0], x), Axis::even([0.0, last(&y)], y))?;
-        chart
-            .configure_mesh()
+        plain(&mut chart.configure_mesh())
             .disable_x_mesh()
-            .bold_line_style(GRID)
-            .light_line_style(WHITE)
-            .axis_style(PALE)
-            .label_style(text(13, INK))
-            .axis_desc_style(text(14, INK))
             .x_desc("hour of the day, UTC")
             .y_desc("share of plays, %")
             .x_label_formatter(&|x| format!("{x:02.0}:00"))
@@ -182,15 +164,9 @@ fn genres(of: &str, counts: &Counts) -> anyhow::Result<String> {
             .y_label_area_size(130)
             // The most played stands on top.
             .build_cartesian_2d(Axis::even([0.0, last(&x)], x), Axis::even([rows, 0.0], Vec::new()))?;
-        chart
-            .configure_mesh()
+        plain(&mut chart.configure_mesh())
             .disable_y_mesh()
             .disable_y_axis()
-            .bold_line_style(GRID)
-            .light_line_style(WHITE)
-            .axis_style(PALE)
-            .label_style(text(13, INK))
-            .axis_desc_style(text(14, INK))
             .x_desc("share, %")
             .x_label_formatter(&|x| format!("{x:.0}"))
             .draw()?;
