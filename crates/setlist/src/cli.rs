@@ -3,6 +3,7 @@
 mod explain;
 mod features;
 mod measure;
+pub mod policy;
 pub mod release;
 
 use std::path::PathBuf;
@@ -12,7 +13,7 @@ use service_runtime::cli::Options;
 
 pub use explain::{Explain, Replay};
 pub use features::{CostClass, Features};
-pub use measure::{Evaluate, Part, World};
+pub use measure::{Evaluate, Other, Part, World};
 
 /// Setlist: the backend behind a listening app's Home.
 ///

@@ -6,6 +6,7 @@
 mod axis;
 
 pub mod comparison;
+pub mod policy;
 pub mod replay;
 pub mod space;
 pub mod training;
