@@ -5,6 +5,7 @@ mod features;
 mod measure;
 pub mod policy;
 pub mod release;
+pub mod simulate;
 
 use std::path::PathBuf;
 
@@ -58,6 +59,9 @@ pub enum Command {
     /// Describe the generated world, in figures and pictures.
     #[command(long_about = measure::ABOUT_WORLD)]
     World(World),
+    /// Let listeners of the generated world use the platform, and see what it brings them.
+    #[command(long_about = simulate::ABOUT)]
+    Simulate(simulate::Simulate),
     /// Show the schema of ranking features: what a scorer may know of a card.
     #[command(long_about = features::ABOUT)]
     Features(Features),
