@@ -27,6 +27,7 @@ pub mod sequential;
 pub mod transitions;
 
 pub mod evaluate;
+pub mod offpolicy;
 
 pub mod ranker;
 pub mod trees;

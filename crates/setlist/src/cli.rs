@@ -3,7 +3,9 @@
 mod explain;
 mod features;
 mod measure;
+pub mod policy;
 pub mod release;
+pub mod simulate;
 mod train;
 
 use std::path::PathBuf;
@@ -13,7 +15,7 @@ use service_runtime::cli::Options;
 
 pub use explain::{Explain, Replay};
 pub use features::{CostClass, Features};
-pub use measure::{Evaluate, Part, World};
+pub use measure::{Evaluate, Other, Part, World};
 pub use train::{Train, TrainOnly, Training};
 
 /// Setlist: the backend behind a listening app's Home.
@@ -60,6 +62,9 @@ pub enum Command {
     /// Describe the generated world, in figures and pictures.
     #[command(long_about = measure::ABOUT_WORLD)]
     World(World),
+    /// Let listeners of the generated world use the platform, and see what it brings them.
+    #[command(long_about = simulate::ABOUT)]
+    Simulate(simulate::Simulate),
     /// Show the schema of ranking features: what a scorer may know of a card.
     #[command(long_about = features::ABOUT)]
     Features(Features),

@@ -172,6 +172,9 @@ pub struct Told<'a> {
     /// The shelf the card stood on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shelf: Option<&'a str>,
+    /// The card's place there, from 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub position: Option<u16>,
 }
 
 /// Runs a command that calls a platform, and prints what came of it.
@@ -205,6 +208,12 @@ impl Client {
     pub fn new(base: &str, key: &str) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder().timeout(Duration::from_secs(10)).build()?;
         Ok(Self { http, base: base.trim_end_matches('/').to_owned(), key: key.to_owned() })
+    }
+
+    /// The key it calls with.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
     }
 
     /// A client as the command line says.

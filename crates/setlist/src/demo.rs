@@ -116,7 +116,7 @@ fn clear(folder: &Path) -> anyhow::Result<()> {
 }
 
 /// An address nobody listens on at the moment.
-fn free_address() -> anyhow::Result<String> {
+pub(crate) fn free_address() -> anyhow::Result<String> {
     Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
 }
 

@@ -1,5 +1,7 @@
 //! `setlist evaluate`: engines by a protocol, as a table, as JSON and as pictures.
 
+mod policy;
+mod policy_table;
 mod table;
 
 use std::{path::Path, process::ExitCode};
@@ -17,9 +19,10 @@ use learning::{
         run::{self, Lengths},
         tune::{self, Plan},
     },
+    offpolicy,
     progress::Bars,
 };
-use shared_models::{Seed, TenantId};
+use shared_models::{ErrorCode, Seed, TenantId};
 
 use crate::{
     cli::{self, Format},
@@ -37,17 +40,18 @@ pub fn run(args: &cli::Evaluate) -> ExitCode {
         draw::print(&table::listing());
         return ExitCode::SUCCESS;
     }
-    match evaluate(args) {
+    let evaluated = match &args.other {
+        Some(cli::Other::Policy(args)) => policy::evaluate(args),
+        None => evaluate(args),
+    };
+    match evaluated {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error:#}");
+            let code = error.downcast_ref::<run::Error>().map(run::Error::code);
+            let code = code.or_else(|| error.downcast_ref::<offpolicy::Error>().map(offpolicy::Error::code));
             let is_usage = error.downcast_ref::<Usage>().is_some()
-                || error.downcast_ref::<run::Error>().is_some_and(|error| {
-                    matches!(
-                        error.code(),
-                        shared_models::ErrorCode::InvalidArgument | shared_models::ErrorCode::NotFound
-                    )
-                });
+                || code.is_some_and(|code| matches!(code, ErrorCode::InvalidArgument | ErrorCode::NotFound));
             if is_usage { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
         }
     }

@@ -31,6 +31,19 @@ pub fn run(args: &cli::Freshness) -> ExitCode {
     client::command(async { Ok(table(&measure(args).await?)) })
 }
 
+/// From a play to a page that knows of it, in milliseconds: p50, p95, p99.
+pub(crate) async fn visible(args: &cli::Freshness) -> anyhow::Result<[f64; 3]> {
+    let mut times: Vec<Duration> = measure(args).await?.iter().map(|play| play.visible).collect();
+    times.sort_unstable();
+    Ok([0.5, 0.95, 0.99].map(|share| at(&times, share)))
+}
+
+/// The time of a rank among sorted times, in milliseconds.
+fn at(times: &[Duration], share: f64) -> f64 {
+    let rank = ((times.len() as f64 * share).ceil() as usize).clamp(1, times.len().max(1));
+    times.get(rank - 1).map_or(f64::NAN, |time| time.as_secs_f64() * 1e3)
+}
+
 /// Open loop: plays are due at a fixed rate, whether or not the earlier ones have shown.
 async fn measure(args: &cli::Freshness) -> anyhow::Result<Vec<Play>> {
     ensure!(args.rate > 0.0 && args.rate.is_finite(), "--rate {} is no number of plays a second above 0", args.rate);
@@ -84,10 +97,7 @@ fn table(plays: &[Play]) -> Table {
     ] {
         let mut times: Vec<Duration> = plays.iter().map(of).collect();
         times.sort_unstable();
-        let at = |share: f64| {
-            let rank = ((times.len() as f64 * share).ceil() as usize).clamp(1, times.len().max(1));
-            format!("{:.1} ms", times.get(rank - 1).map_or(f64::NAN, |time| time.as_secs_f64() * 1e3))
-        };
+        let at = |share: f64| format!("{:.1} ms", at(&times, share));
         table.add_row([what.to_owned(), at(0.5), at(0.95), at(0.99), at(1.0)]);
     }
     table

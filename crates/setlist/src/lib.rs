@@ -20,6 +20,7 @@ pub mod train;
 pub mod evaluate;
 pub mod features;
 pub mod plot;
+pub mod simulate;
 pub mod world;
 
 pub mod client;

@@ -23,6 +23,7 @@ fn main() -> ExitCode {
         Command::Release(args) => setlist::release::run(&args),
         Command::Evaluate(args) => setlist::evaluate::run(&args),
         Command::World(args) => setlist::world::run(&args),
+        Command::Simulate(args) => setlist::simulate::run(&args),
         Command::Features(args) => setlist::features::run(&args),
         Command::Page(args) => setlist::page::run(&args),
         Command::Explain(args) => setlist::explain::run(&args),

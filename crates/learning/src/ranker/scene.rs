@@ -84,7 +84,6 @@ impl Asker<'_> {
             order: ShelfOrder::default(),
             whole: false,
             release: None,
-            whole: false,
         }
     }
 

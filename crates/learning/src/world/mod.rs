@@ -3,6 +3,7 @@
 //! measured shapes), names nobody real, and knows the true probability of every action, which no
 //! data set tells. It must not know who consumes it.
 
+mod audience;
 mod behaviour;
 mod catalogue;
 mod counts;
@@ -19,6 +20,7 @@ use shared_models::{ErrorCode, Seed, Timestamp, event::Event, item::Item, listen
 
 use crate::progress::{Progress, Unit};
 
+pub use audience::{Audience, Did};
 pub use counts::{Counts, Genre, counts};
 pub use shapes::{Shape, Shapes, shapes};
 pub use truth::Truth;

@@ -5,7 +5,7 @@ use rustc_hash::FxHashMap;
 use shared_models::{ItemKey, UserId, item::Item};
 
 use super::{
-    catalogue::{Catalogue, affinity},
+    catalogue::{Catalogue, Latent, affinity},
     listeners::Listener,
 };
 
@@ -42,6 +42,16 @@ impl Truth {
         &self.listeners
     }
 
+    /// The number of a listener.
+    pub(super) fn number(&self, user: &UserId) -> Option<usize> {
+        self.by_id.get(user).copied()
+    }
+
+    /// The number of a track; `None` for what is no track.
+    pub(super) fn track(&self, item: ItemKey) -> Option<usize> {
+        self.catalogue.track_of.get(&item).copied()
+    }
+
     pub(super) fn items(&self) -> &[Item] {
         &self.catalogue.items
     }
@@ -66,15 +76,25 @@ impl Truth {
 
     /// That a card which is looked at is played. `familiar`: they play the artist.
     pub(super) fn play(&self, listener: usize, track: usize, familiar: bool) -> f32 {
-        let near = affinity(&self.listeners[listener].taste, &self.catalogue.tracks[track].latent);
+        self.play_of(&self.listeners[listener].taste, track, familiar)
+    }
+
+    /// [`Self::play`] for somebody of this taste.
+    pub(super) fn play_of(&self, taste: &Latent, track: usize, familiar: bool) -> f32 {
+        let near = affinity(taste, &self.catalogue.tracks[track].latent);
         let track = &self.catalogue.tracks[track];
         logistic(-3.4 + 4.2 * near + 0.9 * track.fame + if familiar { 0.7 } else { 0.0 })
     }
 
     /// What follows once it plays. `heard`: they have played the track before.
     pub(super) fn after_play(&self, listener: usize, track: usize, heard: bool) -> AfterPlay {
+        self.after_play_of(listener, &self.listeners[listener].taste, track, heard)
+    }
+
+    /// [`Self::after_play`] for a listener whose taste is this one.
+    pub(super) fn after_play_of(&self, listener: usize, taste: &Latent, track: usize, heard: bool) -> AfterPlay {
         let listener = &self.listeners[listener];
-        let near = affinity(&listener.taste, &self.catalogue.tracks[track].latent);
+        let near = affinity(taste, &self.catalogue.tracks[track].latent);
         let known = if heard { 0.6 } else { 0.0 };
         let complete = logistic(-0.5 + 2.2 * near + known - listener.haste);
         let skip = (1.0 - complete) * logistic(1.2 - 2.4 * near + listener.haste);

@@ -5,6 +5,7 @@
 mod archive;
 mod evaluate;
 mod gates;
+mod offpolicy;
 mod pages;
 mod parity;
 mod ranker;

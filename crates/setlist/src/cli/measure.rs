@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum, builder::PossibleValuesParser};
+use clap::{Args, Subcommand, ValueEnum, builder::PossibleValuesParser};
 use learning::evaluate::{engine, protocol};
 
-use super::Format;
+use super::{Format, policy};
 
 /// What `setlist evaluate` does, for who has not met it.
 pub(super) const ABOUT_EVALUATE: &str = "\
@@ -33,8 +33,11 @@ they are made. `setlist learn --once --data <folder>` then trains on them, and `
 
 /// `setlist evaluate`.
 #[derive(Clone, Debug, Args)]
-#[command(after_long_help = after_help())]
+#[command(after_long_help = after_help(), args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 pub struct Evaluate {
+    /// What is evaluated, where it is no engine.
+    #[command(subcommand)]
+    pub other: Option<Other>,
     /// The folder with the data set's files; the protocol `world` needs none.
     #[arg(long, value_name = "FOLDER")]
     pub dataset: Option<PathBuf>,
@@ -87,6 +90,14 @@ pub struct Evaluate {
     /// Only list the protocols and the engines with their settings.
     #[arg(long)]
     pub list: bool,
+}
+
+/// What else than engines can be evaluated.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Other {
+    /// Say what a policy would have brought, from the log of another one.
+    #[command(long_about = policy::ABOUT)]
+    Policy(Box<policy::Policy>),
 }
 
 /// What is measured on.

@@ -6,7 +6,9 @@
 mod axis;
 
 pub mod comparison;
+pub mod policy;
 pub mod replay;
+pub mod simulation;
 pub mod space;
 pub mod training;
 pub mod world;

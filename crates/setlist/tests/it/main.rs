@@ -5,6 +5,7 @@ mod measures;
 mod operators;
 mod releases;
 mod scale;
+mod simulate;
 
 use std::{
     path::Path,

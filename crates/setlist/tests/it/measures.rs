@@ -113,3 +113,44 @@ fn a_world_is_described_and_drawn() {
         assert!(pictures.join(format!("{name}.svg")).exists(), "{name}");
     }
 }
+
+/// Two policies of a campaign with two items; one shows the second more often, and it is clicked more.
+fn campaign(folder: &Path) {
+    for (policy, second) in [("random", 5), ("bts", 8)] {
+        let place = folder.join(policy).join("men");
+        std::fs::create_dir_all(&place).unwrap();
+        std::fs::write(place.join("item_context.csv"), ",item_id,item_feature_0\n0,0,-0.5\n1,1,0.5\n").unwrap();
+        let mut text =
+            ",timestamp,item_id,position,click,propensity_score,user_feature_0,user-item_affinity_0\n".to_owned();
+        for at in 0..900 {
+            let item = u32::from(at % 10 < second);
+            let click = u8::from(at / 10 % 10 < [1, 3][item as usize]);
+            let propensity = if item == 1 { f64::from(second) / 10.0 } else { 1.0 - f64::from(second) / 10.0 };
+            text.push_str(&format!("{at},t,{item},{},{click},{propensity},u,0.0\n", at / 100 % 3 + 1));
+        }
+        std::fs::write(place.join("men.csv"), text).unwrap();
+    }
+}
+
+#[test]
+fn a_policy_is_evaluated_by_the_log_of_another() {
+    let folder = tempfile::tempdir().unwrap();
+    campaign(folder.path());
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let of = ["evaluate", "policy", "--dataset", folder.path().to_str().unwrap()];
+    let more = ["--json", &path("report.json"), "--plot", &path("pictures"), "--dump", &path("dump")];
+    let said = ["men: bts, by the log of random", "SWITCH-DR", "position-based", "[bts itself]", "drawn:"];
+    check(&[&of[..], &more].concat(), 0, &said);
+    let report: serde_json::Value = serde_json::from_slice(&std::fs::read(path("report.json")).unwrap()).unwrap();
+    let first = &report["comparisons"][0];
+    assert!((first["truth"]["value"].as_f64().unwrap() - 0.26).abs() < 1e-9, "{first}");
+    let ips = &first["estimates"][0];
+    assert!((ips["value"].as_f64().unwrap() - 0.26).abs() < 0.01, "what both items bring is in either log: {ips}");
+    assert!(Path::new(&path("pictures/policy-men-bts-by-random.svg")).exists());
+    assert!(Path::new(&path("dump/men-of-bts-by-random/expected.csv")).exists());
+    check(&[&of[..], &["--campaign", "women"]].concat(), 64, &["no campaign \"women\"; there are men"]);
+    check(&[&of[..], &["--clip", "0"]].concat(), 64, &["--clip is 0"]);
+    check(&["evaluate", "policy"], 2, &["--dataset", "--data", "--world"]);
+    check(&["evaluate", "policy", "--data", &path("nowhere")], 64, &["there is no archive at"]);
+    check(&["evaluate", "policy", "--world", "--runs", "3", "--rounds", "200"], 0, &["cascade DR", "held it"]);
+}

@@ -1,5 +1,6 @@
 //! The archive: every row once, whatever is delivered again and wherever it crashes.
 
+mod answers;
 mod crash;
 mod dictionary;
 mod export;

@@ -25,7 +25,7 @@ use uuid::Uuid;
 
 use super::{NOW, files, tenant};
 
-fn card(row: u32, score: f32) -> RankedCard {
+pub(super) fn card(row: u32, score: f32) -> RankedCard {
     RankedCard {
         row,
         score,
@@ -37,11 +37,11 @@ fn card(row: u32, score: f32) -> RankedCard {
     }
 }
 
-fn slate(shelf: &str, cards: Vec<RankedCard>) -> Slate {
+pub(super) fn slate(shelf: &str, cards: Vec<RankedCard>) -> Slate {
     Slate { shelf: ShelfId::new(shelf).unwrap(), score: 0.75, cards, reserve: 3, unscored: 0 }
 }
 
-fn record(n: u128, slates: Vec<Slate>) -> RecommendationRecord {
+pub(super) fn record(n: u128, slates: Vec<Slate>) -> RecommendationRecord {
     let keys: Vec<ItemKey> = (0..3).map(|n| ItemKey::of(&ItemId::new(format!("item-{n}")).unwrap())).collect();
     let says = |source, rank, score| Evidence { source, rank, score, seed: ItemKey::NONE };
     RecommendationRecord {
@@ -91,7 +91,7 @@ fn record(n: u128, slates: Vec<Slate>) -> RecommendationRecord {
     }
 }
 
-fn delivery(sequence: u64, record: &RecommendationRecord) -> Delivery {
+pub(super) fn delivery(sequence: u64, record: &RecommendationRecord) -> Delivery {
     let mut envelope = Envelope::new(records::KIND, records::VERSION, NOW, records::encode(record));
     envelope.id = record.id.to_string();
     Delivery {

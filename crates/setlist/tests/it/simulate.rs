@@ -1,0 +1,37 @@
+//! `setlist simulate`: listeners who answer, against real platforms.
+
+use crate::check;
+
+#[test]
+fn arms_are_compared_by_what_listeners_do_with_their_pages() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let small =
+        ["--tracks", "600", "--world-listeners", "150", "--events", "15000", "--listeners", "12", "--rounds", "6"];
+    let asked = ["--arms", "random,popular,explore", "--planted", "5", "--freshness", "4", "--own", "1"];
+    let places = ["--data", &path("data"), "--json", &path("report.json"), "--plot", &path("pictures")];
+    let said =
+        ["12 listeners, 6 rounds", "6 changed their taste at round 3", "random", "popular", "explore", "p50", "drawn:"];
+    check(&[&["simulate"][..], &small, &asked, &places].concat(), 0, &said);
+    let report: serde_json::Value = serde_json::from_slice(&std::fs::read(path("report.json")).unwrap()).unwrap();
+    let arms = report["arms"].as_array().unwrap();
+    assert_eq!(arms.len(), 3);
+    for arm in arms {
+        assert_eq!(arm["by_round"].as_array().unwrap().len(), 6, "{arm}");
+        assert!(arm["change"]["before"].as_f64().unwrap() > 0.0, "{arm}");
+    }
+    let reward = |arm: usize| arms[arm]["reward"]["mean"].as_f64().unwrap();
+    assert!(reward(2) > reward(0), "what was learned is worth more than chance: {report}");
+    assert!(report["freshness_ms"][0].as_f64().unwrap() > 0.0, "{report}");
+    for name in ["reward", "new", "change"] {
+        let svg = std::fs::read_to_string(path("pictures") + "/simulation-" + name + ".svg").unwrap();
+        assert!(svg.contains("explore"), "{name}");
+    }
+    // Copies of the past are gone, and the folder is taken again.
+    assert!(!folder.path().join("data/explore").exists() && folder.path().join("data/past").exists());
+    let somebodys = folder.path().join("somebodys");
+    std::fs::create_dir(&somebodys).unwrap();
+    std::fs::write(somebodys.join("file"), "").unwrap();
+    check(&["simulate", "--data", somebodys.to_str().unwrap()], 1, &["holds what no simulation made"]);
+    check(&["simulate", "--listeners", "0"], 1, &["--listeners is 0; give 1 to 1000"]);
+}
