@@ -62,7 +62,8 @@ async fn place(core: &Core, tenant: &TenantId, user: &UserId, item: ItemKey) -> 
         },
         seed_items: Vec::new(),
         exclude: Vec::new(),
-        plan: Arc::new(CandidatePlan { sources: vec![source], shelves: vec![shelf] }),
+        plan: Arc::new(CandidatePlan { sources: vec![source], shelves: vec![shelf], crowd: false }),
+        release: None,
         whole: false,
     };
     let set = core.candidates.candidates().generate(query, Deadline::within(story::PATIENCE)).await?;
