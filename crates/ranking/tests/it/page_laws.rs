@@ -34,7 +34,7 @@ pub(crate) struct Service {
     _folder: tempfile::TempDir,
     pub(crate) ranker: Ranker,
     pub(crate) release: Option<Arc<releases::Release>>,
-    metrics: Metrics,
+    pub(crate) metrics: Metrics,
 }
 
 /// How long any page may take.

@@ -179,6 +179,7 @@ pub(crate) fn table(rows: usize, seed: u64) -> CandidateTable {
                         unit(&mut rng).powi(4)
                     }
                     Fact::DurationSeconds => 120.0 + unit(&mut rng) * 200.0,
+                    Fact::CrowdShown | Fact::CrowdTaken | Fact::CrowdShownHourly => unit(&mut rng) * 50.0,
                     Fact::AgeDays | Fact::ArtistNewestDays => unit(&mut rng) * 4_000.0,
                     Fact::Popularity | Fact::MarketPopularity | Fact::Trend => unit(&mut rng) * 8.0,
                 })
