@@ -120,7 +120,7 @@ impl RecommendationRecord {
             exclude: self.exclude.clone(),
             plan: Arc::clone(&self.candidate_plan),
             whole: true,
-            release: self.candidates_release.clone(),
+            release: None,
         }
     }
 
@@ -136,7 +136,7 @@ impl RecommendationRecord {
             shelves: self.rank_shelves.clone(),
             order: self.order,
             whole: true,
-            release: self.ranking_release.clone(),
+            release: None,
         })
     }
 

@@ -195,7 +195,11 @@ impl ShelfExplore {
         let ExploreSettings { policy, share, temperature, prior, spread } = self.0;
         match policy {
             ExplorePolicy::None => Explore::None,
-            ExplorePolicy::Epsilon => Explore::Epsilon { share: share.unwrap_or(0.0) },
+            // A share of nothing is none: so it reads back from the wire.
+            ExplorePolicy::Epsilon => match share.unwrap_or(0.0) {
+                0.0 => Explore::None,
+                share => Explore::Epsilon { share },
+            },
             ExplorePolicy::Softmax => Explore::Softmax { temperature: temperature.unwrap_or(0.1) },
             ExplorePolicy::Thompson => {
                 Explore::Thompson { prior: prior.unwrap_or(20.0), spread: spread.unwrap_or(1.0) }

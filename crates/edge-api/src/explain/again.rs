@@ -128,7 +128,7 @@ pub(super) fn question(record: &RecommendationRecord) -> RankQuery {
         shelves,
         order: record.order,
         whole: true,
-        release: record.ranking_release.clone(),
+        release: None,
     }
 }
 

@@ -25,7 +25,8 @@ async fn a_page_carries_everything_it_promises() {
     assert_eq!(page["surface"], "home");
     assert_eq!(page["release"], "r1");
     assert_eq!(page["degraded"], serde_json::json!({"level": "none", "stages": []}));
-    assert!(page["next_cursor"].is_null());
+    // There are more candidates than the page shows.
+    assert!(page["next_cursor"].as_str().is_some_and(|cursor| cursor.len() > 100));
     assert_eq!(page["trace_id"].as_str().unwrap().len(), 32);
 
     let shelf = &page["shelves"][0];

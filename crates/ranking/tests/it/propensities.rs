@@ -31,13 +31,13 @@ pub(crate) fn policies() -> Vec<Explore> {
     ]
 }
 
-/// A rule for new items by which about half of a test page's candidates are new.
+/// A rule for new items by which some of a test page's candidates are new.
 pub(crate) fn new_items() -> NewItems {
     NewItems {
         slots: 2,
         from: 1,
         share: 0.5,
-        younger: Duration::from_secs(2_000 * 86_400),
+        younger: Duration::from_secs(366 * 86_400),
         shown_below: 1e6,
         hourly: 1e6,
     }
