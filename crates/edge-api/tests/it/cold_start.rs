@@ -64,6 +64,7 @@ impl Alone {
         config.bus.kind = event_bus::Kind::Nats;
         config.bus.url = format!("nats://{}", ports::unused().unwrap());
         config.serving.snapshot = folder.to_owned();
+        config.store.url = format!("sqlite://{}", folder.join("edge.db").display());
         let runtime = Runtime::new(Arc::new(SystemClock));
         let began = Instant::now();
         let listening = service::serve(config, runtime.clone()).await.unwrap();

@@ -259,7 +259,8 @@ mod tests {
                 played[usize::from(round >= 6)] += plays;
             }
         }
-        assert!(played[1] * 2 < played[0], "{played:?}");
+        // The first rounds tire too: 0.85 rested and 0.75 tired a look come near their balance within a dozen rounds.
+        assert!(played[1] * 10 < played[0] * 9, "{played:?}");
     }
 
     #[test]

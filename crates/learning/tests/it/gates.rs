@@ -136,6 +136,7 @@ const BAD: &[(&str, Gate, Change)] = &[
     ("items that are all alike", Gate::Candidates, |parts, _| {
         let values = vec![0.25; parts.items.len() * 8];
         parts.factors = Some(Factors::new(8, &values, 2.0, 0.01, 1.0).unwrap());
+        parts.content = None;
     }),
     ("factors of other items", Gate::Candidates, |parts, _| {
         let factors = parts.factors.as_mut().unwrap();

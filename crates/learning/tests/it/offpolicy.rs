@@ -178,7 +178,8 @@ fn doubly_robust_is_right_when_either_part_is() {
     let wrong = |_: usize, action: usize| 0.9 - 0.2 * action as f64;
     for name in ["DR", "SNDR"] {
         assert!((mean_of(name, wrong, 1.0) - truth()).abs() < 0.01, "{name} with a wrong model");
-        assert!((mean_of(name, right, 0.5) - truth()).abs() < 0.01, "{name} with wrong probabilities");
+        // Weights are twice as large, and so is the noise of the mean.
+        assert!((mean_of(name, right, 0.5) - truth()).abs() < 0.02, "{name} with wrong probabilities");
     }
     assert!((mean_of("DM", wrong, 1.0) - truth()).abs() > 0.05, "the model is wrong enough to be seen");
     assert!((mean_of("IPS", wrong, 0.5) - truth()).abs() > 0.05, "and so are the probabilities");
@@ -236,7 +237,9 @@ fn intervals_hold_the_worlds_truth() {
     let covered = coverage::measure(&settings, &Silent).unwrap();
     assert_eq!(covered.len(), 6 + 7);
     for row in covered.iter().filter(|row| row.estimator != "DM") {
-        assert!(row.coverage >= 0.90, "{row:?}");
+        // Of 100 runs, an interval that holds 93 in the long run holds 87 or more in 99 of 100 tries. The claim itself, 0.93
+        // over 200 runs, is looked at by `scripts/bench/offpolicy coverage`.
+        assert!(row.coverage >= 0.87, "{row:?}");
         assert!((row.mean - row.truth).abs() < 3.0 * row.rmse / 10.0 + 0.01 * row.truth, "{row:?}");
         assert!((row.claimed / row.rmse - 1.0).abs() < 0.3, "{row:?}");
     }

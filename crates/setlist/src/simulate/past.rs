@@ -1,12 +1,13 @@
 //! The past of a simulation: a world without the tracks that will come new, imported and learned from.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     process::ExitCode,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, ensure};
@@ -33,6 +34,8 @@ use crate::{
 pub(super) const TENANT: &str = "demo";
 /// What a folder has that a simulation made.
 const MARK: &str = "simulation";
+/// How long databases may take to close.
+const CLOSING: Duration = Duration::from_secs(10);
 /// Good tracks are drawn from this share of the catalogue.
 const GOOD: f64 = 0.05;
 
@@ -141,14 +144,35 @@ fn failed(error: impl Into<anyhow::Error>) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Copies a data folder, which nobody has open.
+/// Copies a data folder that nobody has open any more. Databases are closed a moment after the process has drained: until
+/// then they have a file of changes beside them.
 pub(super) fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
+    let end = Instant::now() + CLOSING;
+    while let Some(open) = changes_in(from)? {
+        ensure!(Instant::now() < end, "{} is still open", open.display());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    copy_all(from, to)
+}
+
+/// A database's file of changes in a folder.
+fn changes_in(folder: &Path) -> anyhow::Result<Option<PathBuf>> {
+    for entry in folder.read_dir().with_context(|| format!("{} cannot be read", folder.display()))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "db-wal") {
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
+}
+
+fn copy_all(from: &Path, to: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(to).with_context(|| format!("{} cannot be made", to.display()))?;
     for entry in from.read_dir()? {
         let entry = entry?;
         let (source, target) = (entry.path(), to.join(entry.file_name()));
         if entry.file_type()?.is_dir() {
-            copy(&source, &target)?;
+            copy_all(&source, &target)?;
         } else {
             std::fs::copy(&source, &target).with_context(|| format!("{} cannot be copied", source.display()))?;
         }
