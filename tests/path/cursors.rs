@@ -65,7 +65,10 @@ async fn page_through(stand: &Stand, verb: &str, user: &str, limit: u32, events:
         for item in &seen {
             ensure!(paged.shown.insert(item.clone()), "{item} again on page {}", paged.pages);
         }
-        ensure!(version.get_or_insert(page["surface_version"].clone()) == &page["surface_version"], "another plan");
+        ensure!(
+            version.get_or_insert_with(|| page["surface_version"].clone()) == &page["surface_version"],
+            "another plan"
+        );
         paged.pages += 1;
         ensure!(paged.pages < MOST_PAGES, "there is no end");
         cursor = page["next_cursor"].clone();

@@ -92,7 +92,7 @@ impl Orchard<'_> {
             }
             Bias::Fixed if !self.places.is_empty() => {
                 let (trained, report) = self.train(&plain, &position::columns(self.places))?;
-                Ok((position::folded(trained.trees.into()), report))
+                Ok((position::folded(&trained.trees.into()), report))
             }
             Bias::Ignored | Bias::Fixed | Bias::Expected => {
                 let (trained, report) = self.train(&plain, &[])?;

@@ -45,7 +45,7 @@ pub(super) fn columns(places: &[Place]) -> [Vec<f32>; ADDED] {
 }
 
 /// Trees over features and places as trees over features alone, every card standing first.
-pub(super) fn folded(definition: Definition) -> Definition {
+pub(super) fn folded(definition: &Definition) -> Definition {
     let is_place = |level: &Level| definition.columns.get(level.column).is_some_and(|asked| asked.column >= COLUMNS);
     // Place 0 is beyond no border of a place: the answer is always no.
     let fold = |tree: &Tree| {
@@ -203,7 +203,7 @@ mod tests {
             heads: vec![Ensemble { bias: 0.125, trees }],
         };
         let whole = Trees::new(definition.clone()).unwrap();
-        let folded = Trees::new(folded(definition)).unwrap();
+        let folded = Trees::new(folded(&definition)).unwrap();
         let numbers: Vec<f32> = (0..64 * COLUMNS).map(|n| ((n * 7919) % 97) as f32 / 97.0).collect();
         let matrix = Matrix::from_rows(&numbers).unwrap();
         let features: Vec<&[f32]> = matrix.columns().collect();

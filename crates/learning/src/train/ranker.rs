@@ -79,7 +79,7 @@ pub fn train(input: Input<'_>, store: &Store, config: &Config, progress: &dyn Pr
     let before = Model::of(&release).map_err(Error::ScorerForm)?;
     stages.over("read");
 
-    let mut report = RankerReport::new(parent.clone(), from);
+    let mut report = RankerReport::new(parent, from);
     let settings = ranker::Settings { seed: config.seed, ..config.scorer.clone() };
     let (rows, pages) = examples(input, &release, from, &settings, &mut report, progress)?;
     stages.over("examples");

@@ -151,7 +151,7 @@ impl<'a> Audience<'a> {
         for _ in 0..plays {
             let drawn = (0..8).map(|_| {
                 let at = random.random::<f32>();
-                let genre = member.genres.iter().find(|(_, running)| at < *running).or(member.genres.last());
+                let genre = member.genres.iter().find(|(_, running)| at < *running).or_else(|| member.genres.last());
                 let genre = genre.map_or(0, |(genre, _)| *genre);
                 let place = catalogue.draws[genre].sample(&mut random);
                 let artist = catalogue.by_genre[genre].get(place).copied().unwrap_or(0);

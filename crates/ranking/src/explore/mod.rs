@@ -122,7 +122,7 @@ pub fn choose(policy: Explore, choices: Choices<'_>, rng: &mut impl Rng) -> (usi
         }
         Explore::Thompson { .. } => {
             let mut normals = normal::Pairs::new(rng);
-            let drawn = beliefs_of(choices).map(|(mean, deviation)| mean + deviation * normals.next());
+            let drawn = beliefs_of(choices).map(|(mean, deviation)| mean + deviation * normals.draw());
             let choice = most(drawn);
             (choice, choice != greedy)
         }

@@ -73,7 +73,7 @@ impl<'r, R: Rng> Pairs<'r, R> {
     }
 
     /// The next draw.
-    pub fn next(&mut self) -> f64 {
+    pub fn draw(&mut self) -> f64 {
         if let Some(waiting) = self.waiting.take() {
             return waiting;
         }
@@ -110,7 +110,7 @@ mod tests {
     fn draws_follow_the_distribution() {
         let mut rng = Seed(3).stream("explore/test");
         let mut normals = Pairs::new(&mut rng);
-        let drawn: Vec<f64> = (0..50_000).map(|_| normals.next()).collect();
+        let drawn: Vec<f64> = (0..50_000).map(|_| normals.draw()).collect();
         for at in [-2.0, -0.7, 0.0, 0.3, 1.5] {
             let share = drawn.iter().filter(|value| **value <= at).count() as f64 / drawn.len() as f64;
             let expected = cumulative(at);

@@ -60,7 +60,7 @@ pub(crate) fn sampling(has_release: bool, sampled_one_in: u64) -> Service {
     let release = models.serving(&pages::tenant()).map(|serving| Arc::clone(&serving.release));
     let mut pipeline = stages::build(Duration::from_secs(5), pipeline::StageMetrics::register(&metrics, "ranking"));
     pipeline.arrange.counts = Some(ours.clone());
-    let tasks = service_runtime::Runtime::new(Arc::new(SystemClock)).tasks.intake.clone();
+    let tasks = service_runtime::Runtime::new(Arc::new(SystemClock)).tasks.intake;
     // No page is short of time here.
     let pages = ranking::config::Pages {
         max_candidates: 2_000,

@@ -72,8 +72,8 @@ fn page() -> RankQuery {
     }
     // Of its candidates two are new: the last, which the pool would hardly choose, and another.
     let ages = &mut table.facts[Fact::AgeDays as usize];
-    for row in last * ROWS..(last + 1) * ROWS {
-        ages[row] = if row % 2 == 0 { 3.0 } else { 9_000.0 };
+    for (row, age) in ages[last * ROWS..(last + 1) * ROWS].iter_mut().enumerate() {
+        *age = if (last * ROWS + row).is_multiple_of(2) { 3.0 } else { 9_000.0 };
     }
     for fact in [Fact::CrowdShown, Fact::CrowdTaken] {
         table.facts[fact as usize][last * ROWS..].fill(0.0);
@@ -233,7 +233,7 @@ fn a_kept_position_goes_to_a_new_item_within_its_budget_and_not_to_one_that_is_w
     // Rows 0 to 3 were shown often: they are known. Of the new ones, 5 has had enough this hour, and 6 was shown ninety
     // times and never taken, where the typical item is taken every second time.
     let query = young(|row| match row {
-        0..4 => (400.0, 200.0, 0.0),
+        0..=3 => (400.0, 200.0, 0.0),
         5 => (20.0, 14.0, 12.0),
         6 => (90.0, 0.0, 0.0),
         _ => (20.0, 14.0, 1.0),

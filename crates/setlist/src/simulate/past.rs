@@ -1,7 +1,7 @@
 //! The past of a simulation: a world without the tracks that will come new, imported and learned from.
 
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     process::ExitCode,
     sync::{
         Arc,
@@ -144,26 +144,26 @@ fn failed(error: impl Into<anyhow::Error>) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Copies a data folder that nobody has open any more. Databases are closed a moment after the process has drained: until
-/// then they have a file of changes beside them.
+/// Copies a data folder that nobody writes to any more. A database that is closed meanwhile takes its file of changes
+/// with it: then the copy begins anew, so that database and changes are always of one moment.
 pub(super) fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
     let end = Instant::now() + CLOSING;
-    while let Some(open) = changes_in(from)? {
-        ensure!(Instant::now() < end, "{} is still open", open.display());
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    copy_all(from, to)
-}
-
-/// A database's file of changes in a folder.
-fn changes_in(folder: &Path) -> anyhow::Result<Option<PathBuf>> {
-    for entry in folder.read_dir().with_context(|| format!("{} cannot be read", folder.display()))? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "db-wal") {
-            return Ok(Some(path));
+    loop {
+        let copied = copy_all(from, to);
+        let is_gone = |error: &anyhow::Error| {
+            error
+                .root_cause()
+                .downcast_ref::<std::io::Error>()
+                .is_some_and(|e| e.kind() == std::io::ErrorKind::NotFound)
+        };
+        match copied {
+            Err(error) if is_gone(&error) && Instant::now() < end => {
+                std::fs::remove_dir_all(to).with_context(|| format!("{} cannot be removed", to.display()))?;
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            other => return other,
         }
     }
-    Ok(None)
 }
 
 fn copy_all(from: &Path, to: &Path) -> anyhow::Result<()> {
