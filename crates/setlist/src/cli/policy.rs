@@ -27,7 +27,7 @@ sample size is some hundreds: it says as much as so many decisions of the policy
     after_long_help = HELP
 )]
 pub struct Policy {
-    /// A folder in the form of the Open Bandit data set: <policy>/<campaign>/<campaign>.csv.
+    /// A folder in the form of the Open Bandit data set: `<policy>/<campaign>/<campaign>.csv`.
     #[arg(long, value_name = "FOLDER")]
     pub dataset: Option<PathBuf>,
     /// The data folder of a platform, for its archive; `--set archive.url=…` names one in a bucket.
