@@ -2,8 +2,9 @@
 //! when they are. This file must not know messages.
 
 use async_nats::jetstream::{
-    Context,
+    Context, ErrorCode,
     consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
+    context::GetStreamErrorKind,
     stream::{Config as StreamConfig, DiscardPolicy, RetentionPolicy, StorageType},
 };
 
@@ -17,7 +18,7 @@ use crate::{
 pub(super) async fn streams(context: &Context, config: &Config) -> Result<(), Error> {
     for name in StreamName::ALL {
         let spec = name.spec();
-        let there = replicas_now(context, name).await;
+        let there = replicas_now(context, name).await?;
         if there > usize::from(config.replicas) {
             tracing::warn!(
                 stream = name.as_str(),
@@ -53,9 +54,15 @@ pub(super) async fn streams(context: &Context, config: &Config) -> Result<(), Er
 }
 
 /// How many replicas a stream has now; 0 when it is not there. A process with a wrong setting must not take a cluster's
-/// copies away.
-async fn replicas_now(context: &Context, name: StreamName) -> usize {
-    context.get_stream(name.as_str()).await.map_or(0, |stream| stream.cached_info().config.num_replicas)
+/// copies away: a cluster that cannot say, because it looks for a leader, is asked again by whoever opens the bus.
+async fn replicas_now(context: &Context, name: StreamName) -> Result<usize, Error> {
+    match context.get_stream(name.as_str()).await {
+        Ok(stream) => Ok(stream.cached_info().config.num_replicas),
+        Err(error) => match error.kind() {
+            GetStreamErrorKind::JetStream(said) if said.error_code() == ErrorCode::STREAM_NOT_FOUND => Ok(0),
+            _ => Err(Error::unavailable("finding a stream", error)),
+        },
+    }
 }
 
 /// Declares a consumer.
