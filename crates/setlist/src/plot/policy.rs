@@ -10,7 +10,7 @@ use plotters::{
     style::text_anchor::{HPos, Pos, VPos},
 };
 
-use super::{Axis, GRID, INK, PALE, colour, count, outline, picture, text};
+use super::{Axis, INK, PALE, colour, count, outline, picture, plain, text};
 
 /// A picture of every comparison that has estimates: a name and an SVG.
 ///
@@ -95,16 +95,7 @@ fn forest(area: &super::Area<'_>, rows: &[Row], band: Option<(f64, f64, f64)>, o
         .y_label_area_size(170)
         .build_cartesian_2d(Axis::even([from, to], steps(from, to)), Axis::even([lines, 0.0], Vec::new()))?;
     let digits = usize::try_from(-(to - from).log10().floor() as i64).unwrap_or(0) + 1;
-    chart
-        .configure_mesh()
-        .bold_line_style(GRID)
-        .light_line_style(WHITE)
-        .axis_style(PALE)
-        .label_style(text(13, INK))
-        .axis_desc_style(text(14, INK))
-        .x_desc(of)
-        .x_label_formatter(&|x| format!("{x:.digits$}"))
-        .draw()?;
+    plain(&mut chart.configure_mesh()).x_desc(of).x_label_formatter(&|x| format!("{x:.digits$}")).draw()?;
     if let Some((value, low, high)) = band {
         chart.draw_series([Rectangle::new([(low, 0.0), (high, lines)], PALE.mix(0.14).filled())])?;
         chart.draw_series([PathElement::new([(value, 0.0), (value, lines)], PALE.stroke_width(1))])?;

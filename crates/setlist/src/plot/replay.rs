@@ -3,7 +3,7 @@
 use anyhow::Context;
 use plotters::prelude::*;
 
-use super::{Axis, GRID, INK, PALE, colour, legend, outline, picture, text, ticks, with_side};
+use super::{Axis, colour, legend, outline, picture, plain, ticks, with_side};
 use crate::replay::many::{Summary, quantile};
 
 /// All pictures of a summary: a name and an SVG.
@@ -27,13 +27,7 @@ fn overlap(summary: &Summary) -> anyhow::Result<String> {
             .x_label_area_size(52)
             .y_label_area_size(72)
             .build_cartesian_2d(Axis::even([0.0, 1.0], ticks(1.0, 5)), Axis::even([0.0, 1.0], ticks(1.0, 5)))?;
-        chart
-            .configure_mesh()
-            .bold_line_style(GRID)
-            .light_line_style(WHITE)
-            .axis_style(PALE)
-            .label_style(text(13, INK))
-            .axis_desc_style(text(14, INK))
+        plain(&mut chart.configure_mesh())
             .x_desc("share of the answers, the most changed first")
             .y_desc("share of the cards that stay")
             .x_label_formatter(&|x| format!("{:.0} %", x * 100.0))
@@ -64,13 +58,7 @@ fn exposure(summary: &Summary) -> anyhow::Result<String> {
                 Axis::even([0.0, top], y_ticks),
             )?;
         let named = |x: &f64| segments.get(*x as usize).map_or_else(String::new, |(name, _)| (*name).clone());
-        chart
-            .configure_mesh()
-            .bold_line_style(GRID)
-            .light_line_style(WHITE)
-            .axis_style(PALE)
-            .label_style(text(13, INK))
-            .axis_desc_style(text(14, INK))
+        plain(&mut chart.configure_mesh())
             .x_desc("items")
             .y_desc("share of the exposure")
             .x_label_formatter(&named)

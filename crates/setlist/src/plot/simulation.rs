@@ -3,7 +3,7 @@
 use anyhow::Context;
 use plotters::prelude::*;
 
-use super::{Axis, GRID, INK, PALE, colour, legend, outline, picture, text, ticks, with_side};
+use super::{Axis, PALE, colour, legend, outline, picture, plain, ticks, with_side};
 use crate::simulate::report::Report;
 
 /// All pictures of a simulation: a name and an SVG.
@@ -82,13 +82,7 @@ fn lines_of(
                 Axis::even([0.0, end(&x_ticks)], x_ticks.clone()),
                 Axis::even([0.0, end(&y_ticks)], y_ticks.clone()),
             )?;
-        chart
-            .configure_mesh()
-            .bold_line_style(GRID)
-            .light_line_style(WHITE)
-            .axis_style(PALE)
-            .label_style(text(13, INK))
-            .axis_desc_style(text(14, INK))
+        plain(&mut chart.configure_mesh())
             .x_desc(x)
             .y_desc(y)
             .x_label_formatter(&|x| format!("{x:.0}"))
