@@ -9,6 +9,7 @@ use axum::{
     extract::{Path, Query, State, rejection::PathRejection, rejection::QueryRejection},
     response::{IntoResponse, Response},
 };
+use contracts::{Deadline, RecommendationRecord};
 use serde::{Deserialize, Serialize};
 use shared_models::{
     ErrorCode, ItemId, RecommendationId, ReleaseId, SurfaceId, Timestamp, UserId, UserKey, slate::Pinned,
@@ -177,8 +178,7 @@ pub(crate) async fn get(
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let Path(id) = path.map_err(|_| bad_path())?;
-    let until = edge.deadline();
-    let record = edge.finder.record(&caller.tenant, answer_id(&id)?, until).await?;
+    let (record, until) = asked(&edge, &caller, &id).await?;
     Ok(Json(edge.explainer.record(&record, until).await).into_response())
 }
 
@@ -204,8 +204,7 @@ pub(crate) async fn explain(
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let Path(id) = path.map_err(|_| bad_path())?;
-    let until = edge.deadline();
-    let record = edge.finder.record(&caller.tenant, answer_id(&id)?, until).await?;
+    let (record, until) = asked(&edge, &caller, &id).await?;
     Ok(Json(edge.explainer.page(&record, until).await?).into_response())
 }
 
@@ -234,8 +233,7 @@ pub(crate) async fn explain_item(
 ) -> Result<Response, Problem> {
     let Path((id, item)) = path.map_err(|_| bad_path())?;
     let item: ItemId = path_name("{item}", &item)?;
-    let until = edge.deadline();
-    let record = edge.finder.record(&caller.tenant, answer_id(&id)?, until).await?;
+    let (record, until) = asked(&edge, &caller, &id).await?;
     Ok(Json(edge.explainer.item(&record, &item, until).await?).into_response())
 }
 
@@ -265,8 +263,7 @@ pub(crate) async fn replay(
     let id = action.strip_suffix(":replay").ok_or_else(|| {
         Problem::not_found("route_not_found", "recommendations answer GET, and POST with `:replay`; see /docs")
     })?;
-    let until = edge.deadline();
-    let record = edge.finder.record(&caller.tenant, answer_id(id)?, until).await?;
+    let (record, until) = asked(&edge, &caller, id).await?;
     let release = match request.release.as_deref() {
         None => None,
         Some("live") => Some(Pinned::Live),
@@ -282,7 +279,7 @@ pub(crate) async fn replay(
 /// The plans of the surface that a page is to be made for again, and its version.
 fn compiled(
     edge: &Edge,
-    record: &contracts::RecommendationRecord,
+    record: &RecommendationRecord,
     surface: &serde_json::Value,
 ) -> Result<(Blueprint, String), Problem> {
     let (surface, version) = match surface {
@@ -309,6 +306,12 @@ fn compiled(
     };
     let budget = edge.conductor.shares.source_budget(surface.budget);
     Ok((Blueprint::compile(&surface, ask_of(record).shape, budget), version))
+}
+
+/// The record of the answer that a question names, and until when the question may take.
+async fn asked(edge: &Edge, caller: &Caller, id: &str) -> Result<(RecommendationRecord, Deadline), Problem> {
+    let until = edge.deadline();
+    Ok((edge.finder.record(&caller.tenant, answer_id(id)?, until).await?, until))
 }
 
 fn answer_id(text: &str) -> Result<RecommendationId, Problem> {
