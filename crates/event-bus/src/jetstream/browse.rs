@@ -4,14 +4,13 @@
 use async_nats::jetstream::{
     self,
     consumer::Info as ConsumerInfo,
-    context::GetStreamErrorKind,
     stream::{Info, RawMessageErrorKind, Stream},
 };
 use async_trait::async_trait;
 use futures_util::TryStreamExt as _;
 use tokio::time::{Duration, Instant};
 
-use super::{JetStreamBus, milliseconds};
+use super::{JetStreamBus, declare, milliseconds};
 use crate::{
     browse::{Browse, ConsumerStanding, Kept, StreamStanding},
     consumers,
@@ -34,7 +33,7 @@ impl Browse for JetStreamBus {
         filter: Option<&Filter>,
     ) -> Result<Vec<Kept>, Error> {
         let subjects = filter.map_or_else(|| stream.spec().subjects.clone(), |filter| filter.as_str().to_owned());
-        let Some(stream) = self.stream(stream).await? else { return Ok(Vec::new()) };
+        let Some(stream) = declare::stream(&self.0.context, stream).await? else { return Ok(Vec::new()) };
         let mut found: Vec<Kept> = Vec::new();
         while found.len() < limit {
             let from = found.last().map_or(after, |last| last.sequence) + 1;
@@ -56,14 +55,14 @@ impl Browse for JetStreamBus {
         if !self.read(stream, sequence.saturating_sub(1), 1, None).await?.iter().any(|kept| kept.sequence == sequence) {
             return Ok(false);
         }
-        let Some(stream) = self.stream(stream).await? else { return Ok(false) };
+        let Some(stream) = declare::stream(&self.0.context, stream).await? else { return Ok(false) };
         stream.delete_message(sequence).await.map_err(|error| Error::unavailable("deleting a message", error))
     }
 
     async fn standing(&self) -> Result<Vec<StreamStanding>, Error> {
         let mut all = Vec::new();
         for name in StreamName::ALL {
-            let Some(stream) = self.stream(name).await? else { continue };
+            let Some(stream) = declare::stream(&self.0.context, name).await? else { continue };
             let consumers = consumers_of(&stream).await?.iter().map(standing_of).collect();
             all.push(stream_standing(name, stream.cached_info(), consumers));
         }
@@ -72,19 +71,6 @@ impl Browse for JetStreamBus {
 }
 
 impl JetStreamBus {
-    /// A stream with its standing; `None` when nobody has made it.
-    async fn stream(&self, name: StreamName) -> Result<Option<Stream>, Error> {
-        match self.0.context.get_stream(name.as_str()).await {
-            Ok(stream) => Ok(Some(stream)),
-            Err(error) => match error.kind() {
-                GetStreamErrorKind::JetStream(said) if said.error_code() == jetstream::ErrorCode::STREAM_NOT_FOUND => {
-                    Ok(None)
-                }
-                _ => Err(Error::unavailable("reading a stream", error)),
-            },
-        }
-    }
-
     /// Forgets some of the oldest messages of a stream that refuses more, as far as every consumer has dealt with
     /// them. What somebody still has to read stays, and publishing goes on failing.
     pub(super) async fn make_room(&self, name: StreamName) -> Result<(), Error> {
@@ -93,7 +79,7 @@ impl JetStreamBus {
             return Ok(());
         }
         *last = Some(Instant::now());
-        let Some(stream) = self.stream(name).await? else { return Ok(()) };
+        let Some(stream) = declare::stream(&self.0.context, name).await? else { return Ok(()) };
         let state = &stream.cached_info().state;
         let all: Vec<ConsumerStanding> = consumers_of(&stream).await?.iter().map(standing_of).collect();
         let read = consumers::read_by_all(

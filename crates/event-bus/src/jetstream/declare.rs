@@ -5,7 +5,7 @@ use async_nats::jetstream::{
     Context, ErrorCode,
     consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
     context::GetStreamErrorKind,
-    stream::{Config as StreamConfig, DiscardPolicy, RetentionPolicy, StorageType},
+    stream::{Config as StreamConfig, DiscardPolicy, RetentionPolicy, StorageType, Stream},
 };
 
 use crate::{
@@ -18,7 +18,9 @@ use crate::{
 pub(super) async fn streams(context: &Context, config: &Config) -> Result<(), Error> {
     for name in StreamName::ALL {
         let spec = name.spec();
-        let there = replicas_now(context, name).await?;
+        // A process with a wrong setting must not take a cluster's copies away: a cluster that cannot say, because it
+        // looks for a leader, is asked again by whoever opens the bus.
+        let there = stream(context, name).await?.map_or(0, |stream| stream.cached_info().config.num_replicas);
         if there > usize::from(config.replicas) {
             tracing::warn!(
                 stream = name.as_str(),
@@ -53,14 +55,13 @@ pub(super) async fn streams(context: &Context, config: &Config) -> Result<(), Er
     Ok(())
 }
 
-/// How many replicas a stream has now; 0 when it is not there. A process with a wrong setting must not take a cluster's
-/// copies away: a cluster that cannot say, because it looks for a leader, is asked again by whoever opens the bus.
-async fn replicas_now(context: &Context, name: StreamName) -> Result<usize, Error> {
+/// A stream with its standing; `None` when nobody has made it.
+pub(super) async fn stream(context: &Context, name: StreamName) -> Result<Option<Stream>, Error> {
     match context.get_stream(name.as_str()).await {
-        Ok(stream) => Ok(stream.cached_info().config.num_replicas),
+        Ok(stream) => Ok(Some(stream)),
         Err(error) => match error.kind() {
-            GetStreamErrorKind::JetStream(said) if said.error_code() == ErrorCode::STREAM_NOT_FOUND => Ok(0),
-            _ => Err(Error::unavailable("finding a stream", error)),
+            GetStreamErrorKind::JetStream(said) if said.error_code() == ErrorCode::STREAM_NOT_FOUND => Ok(None),
+            _ => Err(Error::unavailable("reading a stream", error)),
         },
     }
 }
