@@ -15,6 +15,7 @@ use learning::{
     progress::Silent,
     world::{self, World},
 };
+use reqwest::header::RETRY_AFTER;
 use serde_json::json;
 use service_runtime::{Runtime, cli::Options};
 use setlist::{
@@ -33,6 +34,8 @@ const ITEMS: usize = 500;
 const EVENTS: usize = 1_000;
 /// How long a cluster may take to do what it is told.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long to wait before it is told the same again.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// A world, and a release learned from it.
 pub struct Stock {
@@ -146,12 +149,21 @@ fn item(item: &shared_models::item::Item) -> serde_json::Value {
     })
 }
 
+/// Asks, and asks the same again while an edge says to come later, as clients are told to: a cluster that has just begun
+/// may not have chosen its leaders yet.
 async fn post(http: &reqwest::Client, url: &str, key: &str, body: &serde_json::Value) -> Result<serde_json::Value> {
-    let answer = http.post(url).bearer_auth(key).json(body).send().await?;
-    let status = answer.status();
-    let text = answer.text().await?;
-    ensure!(status.is_success(), "{url}: {status}: {text}");
-    serde_json::from_str(&text).with_context(|| format!("{url} answered something else than JSON"))
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let answer = http.post(url).bearer_auth(key).json(body).send().await?;
+        let status = answer.status();
+        let later = answer.headers().contains_key(RETRY_AFTER) && Instant::now() < end;
+        let text = answer.text().await?;
+        if status.is_success() {
+            return serde_json::from_str(&text).with_context(|| format!("{url} answered something else than JSON"));
+        }
+        ensure!(later, "{url}: {status}: {text}");
+        tokio::time::sleep(PAUSE).await;
+    }
 }
 
 /// Copies a folder: folders first, then files, so that a pointer comes after what it points at.
