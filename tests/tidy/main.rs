@@ -76,6 +76,25 @@ fn error_messages_are_lower_case_without_a_full_stop() {
     report(&wrong);
 }
 
+/// The test command builds no doc tests: an example in a comment would never run. Their code is text; what should run is a
+/// test.
+#[test]
+fn comments_hold_no_code_that_would_have_to_run() {
+    let mut wrong = Vec::new();
+    for (path, text) in sources() {
+        let fences = text.lines().enumerate().filter_map(|(number, line)| {
+            let comment = line.trim().strip_prefix("//!").or_else(|| line.trim().strip_prefix("///"))?;
+            Some((number, comment.trim().strip_prefix("```")?))
+        });
+        for (number, language) in fences.step_by(2) {
+            if !["text", "json", "toml", "sh"].contains(&language) {
+                wrong.push(format!("{path}:{}: ```{language}", number + 1));
+            }
+        }
+    }
+    report(&wrong);
+}
+
 #[test]
 fn the_top_level_is_as_documented() {
     let known = [
