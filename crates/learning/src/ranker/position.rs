@@ -18,10 +18,10 @@ pub enum Bias {
     Ignored,
     /// Trees may ask for the place in training; for serving every card stands first. Such questions have one answer then,
     /// and are taken out of the trees.
-    #[default]
     Fixed,
     /// What was not played counts as wanted as far as it may just not have been seen: the expectation that
-    /// [`examination`] ends with.
+    /// [`examination`] ends with. The trees are grown three times, each from what the ones before expected.
+    #[default]
     Expected,
 }
 
