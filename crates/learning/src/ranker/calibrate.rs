@@ -14,6 +14,8 @@ const ENOUGH_FOR_A_CURVE: usize = 60;
 const ENOUGH_FOR_A_LINE: usize = 20;
 /// Points that a table starts from, of equally many rows each.
 const BINS: usize = 40;
+/// How far beyond its ends, in logits, a table has points.
+const TAIL: [f32; 5] = [0.5, 1.0, 2.0, 4.0, 8.0];
 /// Parts that kinds are tried on, one after another.
 const FOLDS: usize = 5;
 /// By how much more, in log loss over all rows, a kind must say it better than a simpler one: chance alone may give as much.
@@ -136,7 +138,27 @@ fn isotonic(mut examples: Vec<(f32, bool)>) -> Calibration {
             probabilities.push(point.rate() as f32);
         }
     }
+    let (logits, probabilities) = with_tails(&logits, &probabilities);
     Calibration::Isotonic { logits, probabilities }
+}
+
+/// A table is level outside its points, and its first and last point are means of many rows: left so, the best cards of
+/// a page would all be as likely, and their order lost. The table goes on in log-odds as steeply as it rises on the
+/// whole, and no steeper than the logits themselves.
+fn with_tails(logits: &[f32], probabilities: &[f32]) -> (Vec<f32>, Vec<f32>) {
+    let ends = logits.first().zip(probabilities.first()).zip(logits.last().zip(probabilities.last()));
+    let Some(((first, lowest), (last, highest))) = ends.filter(|_| logits.len() > 1) else {
+        return (logits.to_vec(), probabilities.to_vec());
+    };
+    let odds = |probability: f32| (probability / (1.0 - probability)).ln();
+    let rise = ((odds(*highest) - odds(*lowest)) / (last - first)).clamp(0.0, 1.0);
+    let beyond = |from: (f32, f32), by: f32| (from.0 + by, 1.0 / (1.0 + (-(odds(from.1) + rise * by)).exp()));
+    let before = TAIL.iter().rev().map(|by| beyond((*first, *lowest), -by));
+    let within = logits.iter().copied().zip(probabilities.iter().copied());
+    let after = TAIL.iter().map(|by| beyond((*last, *highest), *by));
+    let table: Vec<(f32, f32)> = before.chain(within.clone()).chain(after).collect();
+    // Logits so large that half a one more is the same number have no tails.
+    if table.is_sorted_by(|a, b| a.0 < b.0) { table.into_iter().unzip() } else { within.unzip() }
 }
 
 /// Slope and offset (Platt 1999, with the targets kept off 0 and 1 as there).
@@ -313,6 +335,20 @@ mod tests {
             assert_eq!(calibration.problem(), None, "{kind:?}: {calibration:?}");
             assert!(calibration.apply(3.0) >= calibration.apply(-3.0));
         }
+    }
+
+    #[test]
+    fn the_best_and_the_worst_keep_their_order_in_a_table() {
+        let examples = sample(40_000, |logit| sigmoid(0.8 * logit - 1.0));
+        let calibration = isotonic(examples.clone());
+        assert_eq!(calibration.problem(), None);
+        let told: Vec<f32> = (-100..100).map(|step| calibration.apply(step as f32 / 10.0)).collect();
+        assert!(told.is_sorted_by(|a, b| a < b), "{told:?}");
+        let told: Vec<(f32, bool)> = examples.iter().map(|(logit, y)| (calibration.apply(*logit), *y)).collect();
+        assert!(metrics::calibration_error(&told, 10) < 0.02, "{calibration:?}");
+        // One that rises nowhere, and one of logits too large for tails.
+        assert_eq!(isotonic(sample(4_000, |logit| sigmoid(-logit))).problem(), None);
+        assert_eq!(isotonic(examples.iter().map(|(logit, y)| (logit * 1e9, *y)).collect()).problem(), None);
     }
 
     #[test]

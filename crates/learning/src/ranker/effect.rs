@@ -56,16 +56,12 @@ impl fmt::Display for Effect {
 pub fn measure(pages: &[Page], scorer: &dyn Scorer, objective: Objective, seed: Seed) -> Option<Effect> {
     let (mut before, mut after, mut found, mut played) = (Vec::new(), Vec::new(), 0, 0);
     for page in pages.iter().filter(|page| page.played > 0) {
-        let hits = (0_u32..).zip(&page.labels).filter(|(_, labels)| labels[Action::Play as usize]);
-        let mut wanted: Vec<u32> = hits.map(|(row, _)| row).collect();
-        found += wanted.len();
+        let wanted = Wanted::of(page);
+        found += wanted.found;
         played += page.played;
-        // What no source had found stands past every list, and counts in the ideal one.
-        let rows = u32::try_from(page.labels.len()).unwrap_or(u32::MAX);
-        wanted.extend((rows..).take(page.played.saturating_sub(wanted.len())));
-        let as_given: Vec<u32> = (0..rows).collect();
-        before.push(ndcg(&as_given, &wanted, CARDS));
-        after.push(ndcg(&ranked(page, scorer, objective), &wanted, CARDS));
+        let as_given: Vec<u32> = (0..wanted.rows).collect();
+        before.push(wanted.ndcg(&as_given));
+        after.push(wanted.ndcg(&ranked(page, scorer, objective)));
     }
     if before.is_empty() {
         return None;
@@ -78,6 +74,48 @@ pub fn measure(pages: &[Page], scorer: &dyn Scorer, objective: Objective, seed: 
         after: bootstrap(&after, ROUNDS, seed),
         gain: bootstrap(&gains, ROUNDS, seed),
     })
+}
+
+/// By how much NDCG@20 of the pages in a scorer's order is more than in another's, page by page; `None` where nothing was
+/// played on any page.
+#[must_use]
+pub fn ahead(
+    pages: &[Page],
+    scorer: &dyn Scorer,
+    other: &dyn Scorer,
+    objective: Objective,
+    seed: Seed,
+) -> Option<Interval> {
+    let ahead = |page: &Page| {
+        let wanted = Wanted::of(page);
+        wanted.ndcg(&ranked(page, scorer, objective)) - wanted.ndcg(&ranked(page, other, objective))
+    };
+    let gains: Vec<f32> = pages.iter().filter(|page| page.played > 0).map(ahead).collect();
+    (!gains.is_empty()).then(|| bootstrap(&gains, ROUNDS, seed))
+}
+
+/// What was played on a page.
+struct Wanted {
+    /// Rows that were played; what no source had found stands past every list, and counts in the ideal one.
+    played: Vec<u32>,
+    /// How many of them a source had found.
+    found: usize,
+    rows: u32,
+}
+
+impl Wanted {
+    fn of(page: &Page) -> Self {
+        let hits = (0_u32..).zip(&page.labels).filter(|(_, labels)| labels[Action::Play as usize]);
+        let mut played: Vec<u32> = hits.map(|(row, _)| row).collect();
+        let found = played.len();
+        let rows = u32::try_from(page.labels.len()).unwrap_or(u32::MAX);
+        played.extend((rows..).take(page.played.saturating_sub(found)));
+        Self { played, found, rows }
+    }
+
+    fn ndcg(&self, order: &[u32]) -> f32 {
+        ndcg(order, &self.played, CARDS)
+    }
 }
 
 /// The rows by blended score, best first, ties in the order of the sources; what cannot be scored comes last.

@@ -127,8 +127,9 @@ pub(super) struct Chosen {
 }
 
 /// Fits a scorer to cards that were shown and one to pages of the past, and takes the one that orders later pages
-/// better. Both say how often what happens by the cards that were shown, where any were. `other`, calibrated anew, is one
-/// to choose from, and is measured beside what is chosen.
+/// better. Both say how often what happens by the cards that were shown, where any were. `other`, calibrated anew, is
+/// kept unless the best of them is better page by page beyond its interval: a few pages more or less must not cost what
+/// the live scorer knows. It is measured beside what is chosen.
 pub(super) fn choose(
     shown: &Rows,
     pages: &[Page],
@@ -138,9 +139,6 @@ pub(super) fn choose(
     let (earlier, tested) = pages.split_at(pages.len() * 4 / 5);
     let (learnt, judged) = earlier.split_at(earlier.len() * 4 / 5);
     let mut fitted: Vec<(ranker::Trained, Source)> = Vec::new();
-    if let Some(kept) = other.and_then(|other| ranker::kept(other, shown, settings)) {
-        fitted.push((kept, Source::Kept));
-    }
     if let Some(trained) = fit(shown, settings)? {
         fitted.push((trained, shown.source));
     }
@@ -157,6 +155,13 @@ pub(super) fn choose(
     let effect_on = |pages: &[Page], model: &Model| effect::measure(pages, model, by_plays, settings.seed);
     let order = |trained: &ranker::Trained| effect_on(judged, &trained.model).map_or(0.0, |effect| effect.after.mean);
     let best = fitted.into_iter().max_by(|(a, _), (b, _)| order(a).total_cmp(&order(b)));
+    let kept = other.and_then(|other| ranker::kept(other, shown, settings)).filter(|kept| {
+        let ahead = best
+            .as_ref()
+            .and_then(|(best, _)| effect::ahead(judged, &best.model, &kept.model, by_plays, settings.seed));
+        ahead.is_none_or(|ahead| ahead.low <= 0.0)
+    });
+    let best = kept.map(|kept| (kept, Source::Kept)).or(best);
     Ok(best.map(|(trained, source)| Chosen {
         effect: effect_on(tested, &trained.model),
         effect_of_other: other.and_then(|other| effect_on(tested, other)),
