@@ -44,6 +44,8 @@ pub struct S3 {
     pub access_key: String,
     /// The access key.
     pub secret_key: Secret,
+    /// A PEM file of the certificates that are trusted in place of the machine's; empty for the machine's.
+    pub ca_file: PathBuf,
 }
 
 impl Config {
@@ -58,6 +60,7 @@ impl Config {
                 region: "us-east-1".to_owned(),
                 access_key: String::new(),
                 secret_key: Secret::default(),
+                ca_file: PathBuf::new(),
             },
             history: PathBuf::new(),
             linger: Duration::ZERO,

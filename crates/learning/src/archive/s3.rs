@@ -1,7 +1,12 @@
 //! A bucket of an S3-compatible store, over the HTTP and TLS that the rest of the platform uses: one client, one
 //! cryptography.
 
-use std::{fmt, io, time::Duration};
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -19,6 +24,11 @@ use object_store::{
     },
 };
 
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, pem::PemObject as _},
+};
+
 use super::config::S3;
 
 /// How long a connection may take to come about.
@@ -33,7 +43,7 @@ pub(super) fn open(bucket: &str, config: &S3) -> object_store::Result<AmazonS3> 
     let mut builder = AmazonS3Builder::new()
         .with_bucket_name(bucket)
         .with_region(&config.region)
-        .with_http_connector(Connector)
+        .with_http_connector(Connector { ca_file: config.ca_file.clone() })
         .with_retry(RetryConfig { backoff: BackoffConfig::default(), max_retries: 10, retry_timeout: RETRY });
     if !config.endpoint.is_empty() {
         builder = builder.with_endpoint(&config.endpoint).with_allow_http(config.endpoint.starts_with("http://"));
@@ -45,7 +55,47 @@ pub(super) fn open(bucket: &str, config: &S3) -> object_store::Result<AmazonS3> 
 }
 
 #[derive(Debug)]
-struct Connector;
+struct Connector {
+    /// Whose certificates are trusted in place of the machine's, where one is named.
+    ca_file: PathBuf,
+}
+
+/// What cannot be trusted.
+#[derive(Debug, thiserror::Error)]
+enum Untrusted {
+    #[error("the certificates in {} cannot be read", path.display())]
+    Read {
+        path: PathBuf,
+        #[source]
+        source: rustls::pki_types::pem::Error,
+    },
+    #[error("{} has no certificate that can be trusted", path.display())]
+    Refused {
+        path: PathBuf,
+        #[source]
+        source: rustls::Error,
+    },
+    #[error("{} has no certificate", path.display())]
+    Nothing { path: PathBuf },
+    #[error("the cryptography is not usable")]
+    Provider(#[source] rustls::Error),
+}
+
+/// TLS that trusts the certificates of a file, and no others.
+fn trusting(path: &Path) -> Result<ClientConfig, Untrusted> {
+    let read = |source| Untrusted::Read { path: path.to_owned(), source };
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(path).map_err(read)? {
+        let refused = |source| Untrusted::Refused { path: path.to_owned(), source };
+        roots.add(certificate.map_err(read)?).map_err(refused)?;
+    }
+    if roots.is_empty() {
+        return Err(Untrusted::Nothing { path: path.to_owned() });
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    Ok(builder.map_err(Untrusted::Provider)?.with_root_certificates(roots).with_no_client_auth())
+}
 
 impl HttpConnector for Connector {
     fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
@@ -53,12 +103,16 @@ impl HttpConnector for Connector {
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(CONNECT));
-        let https = HttpsConnectorBuilder::new()
-            .with_provider_and_native_roots(rustls::crypto::ring::default_provider())
-            .map_err(|source| object_store::Error::Generic { store: "S3", source: Box::new(source) })?
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(tcp);
+        let failed = |source| object_store::Error::Generic { store: "S3", source };
+        let https = if self.ca_file.as_os_str().is_empty() {
+            HttpsConnectorBuilder::new()
+                .with_provider_and_native_roots(rustls::crypto::ring::default_provider())
+                .map_err(|source| failed(Box::new(source)))?
+        } else {
+            let trusting = trusting(&self.ca_file).map_err(|source| failed(Box::new(source)))?;
+            HttpsConnectorBuilder::new().with_tls_config(trusting)
+        };
+        let https = https.https_or_http().enable_http1().wrap_connector(tcp);
         let client = Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(https);
         Ok(HttpClient::new(Service(client)))
     }

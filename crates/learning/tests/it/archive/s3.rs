@@ -19,6 +19,43 @@ use super::{DAY, NOW, event, message, tenant};
 
 const BUCKET: &str = "listening";
 
+/// Makes an authority, and the certificate of a server on this machine; `cryptography` comes with moto.
+const CERTIFICATES: &str = r#"
+import datetime, ipaddress
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+def named(text):
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+def certificate(name, key, extension, critical):
+    now = datetime.datetime.now(datetime.timezone.utc)
+    builder = x509.CertificateBuilder().subject_name(named(name)).issuer_name(named("authority"))
+    builder = builder.public_key(key.public_key()).serial_number(x509.random_serial_number())
+    builder = builder.not_valid_before(now - datetime.timedelta(1)).not_valid_after(now + datetime.timedelta(1))
+    return builder.add_extension(extension, critical).sign(authority, hashes.SHA256())
+
+authority, server = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+local = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+pem = serialization.Encoding.PEM
+with open("ca.pem", "wb") as file:
+    file.write(certificate("authority", authority, x509.BasicConstraints(True, None), True).public_bytes(pem))
+with open("server.pem", "wb") as file:
+    file.write(certificate("server", server, local, False).public_bytes(pem))
+with open("server.key", "wb") as file:
+    form = serialization.PrivateFormat.PKCS8
+    file.write(server.private_bytes(pem, form, serialization.NoEncryption()))
+"#;
+
+/// Makes a bucket at an address.
+const MAKE_BUCKET: &str = "
+import ssl, sys, urllib.request
+trusting = ssl.create_default_context(cafile='ca.pem')
+urllib.request.urlopen(urllib.request.Request(sys.argv[1], method='PUT'), context=trusting)
+";
+
 /// A program of `scripts/archive-tools`.
 pub(super) fn tool(name: &str) -> PathBuf {
     let told = std::env::var_os("SETLIST_ARCHIVE_TOOLS").map(PathBuf::from);
@@ -33,6 +70,13 @@ pub(super) fn tool(name: &str) -> PathBuf {
     program
 }
 
+/// Runs a program of a few lines in a folder.
+fn python(folder: &Path, program: &str, given: &str) {
+    let python = std::path::absolute(tool("python3")).unwrap();
+    let output = Command::new(python).args(["-c", program, given]).current_dir(folder).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
 /// An S3-compatible server on a free port, until it is dropped.
 struct Server {
     child: Child,
@@ -41,8 +85,25 @@ struct Server {
 
 impl Server {
     fn start() -> Self {
+        let server = Self::run(&[]);
+        let made = server.ask(&format!("PUT /{BUCKET} HTTP/1.1"));
+        assert!(made.contains(" 200 "), "{made}");
+        server
+    }
+
+    /// One that speaks TLS, with a certificate by an authority that is in `ca.pem` of the folder alone.
+    fn start_tls(folder: &Path) -> Self {
+        python(folder, CERTIFICATES, "");
+        let of = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+        let server = Self::run(&["-s", "-c", &of("server.pem"), "-k", &of("server.key")]);
+        python(folder, MAKE_BUCKET, &format!("https://{}/{BUCKET}", server.address));
+        server
+    }
+
+    fn run(tls: &[&str]) -> Self {
         let mut child = Command::new(tool("python3"))
             .args(["-c", "from moto.server import main; main()", "-H", "127.0.0.1", "-p", "0"])
+            .args(tls)
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -50,16 +111,13 @@ impl Server {
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let address = loop {
             let line = lines.next().expect("the server says where it is before it ends").unwrap();
-            if let Some((_, rest)) = line.split_once("Running on http://") {
-                break rest.trim().to_owned();
+            if let Some((_, rest)) = line.split_once("Running on ") {
+                break rest.trim().split_once("://").unwrap().1.to_owned();
             }
         };
         // What it goes on to say must not fill the pipe.
         std::thread::spawn(move || lines.for_each(drop));
-        let server = Self { child, address };
-        let made = server.ask(&format!("PUT /{BUCKET} HTTP/1.1"));
-        assert!(made.contains(" 200 "), "{made}");
-        server
+        Self { child, address }
     }
 
     fn ask(&self, request: &str) -> String {
@@ -79,6 +137,7 @@ impl Server {
                 region: "us-east-1".to_owned(),
                 access_key: "one".to_owned(),
                 secret_key: Secret::new("two"),
+                ca_file: PathBuf::new(),
             },
             ..Config::folder("unused")
         }
@@ -113,6 +172,31 @@ fn a_bucket_holds_the_same_archive_as_a_folder() {
     assert_eq!(again.read(&tenant(), Span::ALL, &Silent).unwrap(), expected);
     assert_eq!(again.tenants().unwrap(), [tenant()]);
     assert_eq!(again.land(&messages[..1]).unwrap().known, 1);
+}
+
+#[test]
+fn a_bucket_behind_tls_is_trusted_by_the_authority_that_is_configured() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start_tls(folder.path());
+    let with = |ca_file: PathBuf| {
+        let mut config = server.config();
+        (config.s3.endpoint, config.s3.ca_file) = (format!("https://{}", server.address), ca_file);
+        Archive::connect(&config, NOW)
+    };
+    let archive = with(folder.path().join("ca.pem")).unwrap();
+    assert_eq!(archive.land(&[message(1, "a", 0..5)]).unwrap().written, 1);
+    assert_eq!(archive.read(&tenant(), Span::ALL, &Silent).unwrap(), (0..5).map(event).collect::<Vec<_>>());
+    std::fs::write(folder.path().join("empty.pem"), "").unwrap();
+    for (file, expected) in [("empty.pem", "empty.pem has no certificate"), ("none.pem", "none.pem cannot be read")] {
+        let error = with(folder.path().join(file)).unwrap_err();
+        let told = service_runtime::tasks::chain(&error);
+        assert!(told.contains(expected), "{told}");
+    }
+    // Another's certificate is not trusted.
+    let others = tempfile::tempdir().unwrap();
+    python(others.path(), CERTIFICATES, "");
+    let error = with(others.path().join("ca.pem")).unwrap_err();
+    assert!(service_runtime::tasks::chain(&error).contains("invalid peer certificate"), "{error:?}");
 }
 
 #[test]
