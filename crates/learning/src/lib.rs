@@ -16,6 +16,7 @@ pub mod export;
 
 pub mod dense;
 
+pub mod checkpoint;
 pub mod content;
 pub mod contrast;
 pub mod ease;

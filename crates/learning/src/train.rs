@@ -22,7 +22,9 @@ use releases::{Parts, Store, promotions::Act};
 use shared_models::{ErrorCode, Seed, TenantId, Timestamp, event::Event, item::Item};
 
 use crate::{
-    archive, ease,
+    archive,
+    checkpoint::Checkpoints,
+    ease,
     evaluate::{self, FactorScorer, PopularityScorer, bootstrap},
     events::{Events, InMemory},
     factors,
@@ -355,8 +357,8 @@ fn measured_of(items: usize) -> usize {
     (SCORES / items.max(1)).clamp(MEASURED / 10, MEASURED)
 }
 
-fn checkpoints(config: &Config) -> Option<factors::Checkpoints> {
-    config.work.clone().map(|folder| factors::Checkpoints { folder, every: config.checkpoint_every })
+fn checkpoints(config: &Config) -> Option<Checkpoints> {
+    config.work.clone().map(|folder| Checkpoints { folder, every: config.checkpoint_every })
 }
 
 fn train_factors(

@@ -8,6 +8,7 @@ use std::{path::Path, process::ExitCode};
 
 use anyhow::Context;
 use learning::{
+    checkpoint::Checkpoints,
     evaluate::{
         beyond,
         engine::{self, Engine},
@@ -32,6 +33,9 @@ use crate::{
 
 /// What a command that cannot work is answered with, as for a wrong configuration.
 const USAGE: u8 = 64;
+
+/// After how many epochs a training keeps how far it is.
+const CHECKPOINT_EVERY: usize = 2;
 
 /// Evaluates.
 #[must_use]
@@ -112,6 +116,9 @@ fn evaluate(args: &cli::Evaluate) -> anyhow::Result<()> {
     let task = run::read(protocol, folder, &options, &bars)?;
     let mut report = run::compare(protocol, &options, &task, &engines, &lengths, &bars)?;
     report.tuning = tuning;
+    if let Some(checkpoints) = &options.checkpoints {
+        checkpoints.clear().with_context(|| format!("{} cannot be cleared", checkpoints.folder.display()))?;
+    }
     draw::print(&table::report(&report));
     if let Some(path) = &args.json {
         let json = serde_json::to_vec_pretty(&report)?;
@@ -154,7 +161,9 @@ fn options(args: &cli::Evaluate) -> anyhow::Result<Options> {
             source => source,
         }),
     };
-    Ok(Options { seed: Seed(args.seed), source, share: args.share, fold: args.fold, ..Options::new(part) })
+    let checkpoints = args.work.clone().map(|folder| Checkpoints { folder, every: CHECKPOINT_EVERY });
+    let seed = Seed(args.seed);
+    Ok(Options { seed, source, share: args.share, fold: args.fold, checkpoints, ..Options::new(part) })
 }
 
 /// The engines that are asked for, each once, in the order they are asked for.

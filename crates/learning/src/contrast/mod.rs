@@ -33,6 +33,7 @@ use releases::vectors::{axpy, dot, normalise};
 use shared_models::{ErrorCode, Seed};
 
 use crate::{
+    checkpoint::{Checkpoint, Checkpoints, Kind},
     dense::Matrix,
     evaluate::{Scorer, scorers::ItemVectors},
     factors::Interactions,
@@ -125,14 +126,30 @@ pub struct Model {
 /// # Errors
 /// When a setting is out of range, no user has two items, or the vectors overflow.
 pub fn train(interactions: &Interactions, settings: &Settings, progress: &dyn Progress) -> Result<Model, Error> {
+    train_resumable(interactions, settings, None, progress)
+}
+
+/// [`train`] that goes on from the checkpoint of a training of the same matrix and settings that was cut short, and
+/// writes its own: the vectors are the same to the bit.
+///
+/// # Errors
+/// As [`train`].
+pub fn train_resumable(
+    interactions: &Interactions,
+    settings: &Settings,
+    checkpoints: Option<&Checkpoints>,
+    progress: &dyn Progress,
+) -> Result<Model, Error> {
     check(settings)?;
     let mut users: Vec<u32> =
         (0..interactions.rows() as u32).filter(|user| interactions.row(*user as usize).0.len() > 1).collect();
     if users.is_empty() {
         return Err(Error::Nothing);
     }
+    let checkpoint = checkpoints.and_then(|to| Checkpoint::of(to, Kind::Contrast, interactions, settings));
+    let kept = checkpoint.as_ref().and_then(|from| Table::kept(from, interactions.columns(), settings.dimensions));
+    let (over, mut table) = kept.unwrap_or_else(|| (0, Table::new(start(interactions, settings))));
     let mut random = settings.seed.stream("contrast");
-    let mut table = Table::new(start(interactions, settings));
     let stage = progress.stage("item vectors", Unit::Steps, Some(settings.epochs as u64));
     let pairs: usize = users.iter().map(|user| interactions.row(*user as usize).0.len()).sum();
     let steps = (settings.epochs * pairs.div_ceil(settings.batch)) as f32;
@@ -152,19 +169,34 @@ pub fn train(interactions: &Interactions, settings: &Settings, progress: &dyn Pr
             rest = later;
             let drawn: Vec<u32> =
                 (0..settings.negatives).map(|_| random.random_range(0..interactions.columns() as u32)).collect();
-            let units = table.units();
-            let step = batch::step(interactions, now, &drawn, &units, settings.temperature);
-            loss += step.loss;
-            let left = (1.0 - done as f32 / steps).max(0.05);
-            table.descend(&step.gradient, &units, settings.rate * left);
+            // Epochs that are over are drawn again, and no more: so every later draw is what it would have been.
+            if epoch > over {
+                let units = table.units();
+                let step = batch::step(interactions, now, &drawn, &units, settings.temperature);
+                loss += step.loss;
+                let left = (1.0 - done as f32 / steps).max(0.05);
+                table.descend(&step.gradient, &units, settings.rate * left);
+            } else {
+                table.steps += 1;
+            }
             done += 1;
         }
         if !table.values.values.iter().all(|value| value.is_finite()) {
             return Err(Error::Diverged { epoch });
         }
+        if let Some(checkpoint) = checkpoint.as_ref().filter(|to| epoch > over && to.is_due(epoch, settings.epochs)) {
+            checkpoint.write(epoch, &table.tables());
+        }
         stage.advance(1);
     }
-    stage.finish(&format!("{pairs} pairs, loss {:.4}", loss / pairs as f64));
+    let mut told = format!("{pairs} pairs");
+    if over > 0 {
+        told += &format!(", resumed after epoch {over}");
+    }
+    if over < settings.epochs {
+        told += &format!(", loss {:.4}", loss / pairs as f64);
+    }
+    stage.finish(&told);
     let mut items = table.units();
     let sums = interactions.column_sums();
     for (row, sum) in items.values.chunks_exact_mut(settings.dimensions).zip(&sums) {
@@ -212,6 +244,19 @@ impl Table {
     fn new(values: Matrix) -> Self {
         let (rows, columns) = (values.rows, values.columns);
         Self { values, first: Matrix::zeros(rows, columns), second: Matrix::zeros(rows, columns), steps: 0 }
+    }
+
+    /// What a checkpoint kept, and after how many epochs. How many steps were taken is counted again.
+    fn kept(checkpoint: &Checkpoint, rows: usize, columns: usize) -> Option<(usize, Self)> {
+        let mut table = Self::new(Matrix::zeros(rows, columns));
+        let Self { values, first, second, .. } = &mut table;
+        let epochs = checkpoint.read(&mut [&mut values.values, &mut first.values, &mut second.values])?;
+        Some((epochs, table))
+    }
+
+    /// All that a checkpoint keeps.
+    fn tables(&self) -> [&[f32]; 3] {
+        [&self.values.values, &self.first.values, &self.second.values]
     }
 
     /// The vectors at length 1.

@@ -1,7 +1,12 @@
 //! The gradient of the contrast, and what is learnt from little data.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
 use super::*;
-use crate::progress::Silent;
+use crate::progress::{Silent, Stage};
 
 fn groups() -> Interactions {
     let entries: Vec<_> = (0..40_u32)
@@ -81,6 +86,54 @@ fn the_same_seed_gives_the_same_vectors() {
     let chosen = groups();
     let train = || train(&chosen, &small(), &Silent).unwrap().items;
     assert_eq!(train(), train());
+}
+
+/// Who watches a training and ends it, as a kill would, when so many epochs are over.
+struct Until {
+    epochs: u64,
+    over: Arc<AtomicU64>,
+}
+
+impl Progress for Until {
+    fn stage(&self, _: &str, _: Unit, _: Option<u64>) -> Arc<dyn Stage> {
+        Arc::new(Self { epochs: self.epochs, over: Arc::clone(&self.over) })
+    }
+}
+
+impl Stage for Until {
+    fn advance(&self, by: u64) {
+        assert!(self.over.fetch_add(by, Ordering::Relaxed) + by < self.epochs, "cut short");
+    }
+
+    fn finish(&self, _: &str) {}
+}
+
+#[test]
+fn a_training_that_was_cut_short_comes_to_the_same_vectors() {
+    let chosen = groups();
+    let expected = train(&chosen, &small(), &Silent).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let checkpoints = Checkpoints { folder: folder.path().to_owned(), every: 2 };
+    for epochs in [3, 6, 8] {
+        let cut = std::panic::AssertUnwindSafe(|| {
+            let until = Until { epochs, over: Arc::default() };
+            train_resumable(&chosen, &small(), Some(&checkpoints), &until)
+        });
+        assert!(std::panic::catch_unwind(cut).is_err());
+    }
+    let resumed = train_resumable(&chosen, &small(), Some(&checkpoints), &Silent).unwrap();
+    assert_eq!((&resumed.items, &resumed.lengths), (&expected.items, &expected.lengths));
+    // From half-way too, where nothing is kept of what came after.
+    checkpoints.clear().unwrap();
+    let until = Until { epochs: 5, over: Arc::default() };
+    let cut = std::panic::AssertUnwindSafe(|| train_resumable(&chosen, &small(), Some(&checkpoints), &until));
+    assert!(std::panic::catch_unwind(cut).is_err());
+    let resumed = train_resumable(&chosen, &small(), Some(&checkpoints), &Silent).unwrap();
+    assert_eq!(resumed.items, expected.items);
+    // Of other settings it is not.
+    let other = Settings { rate: 0.02, ..small() };
+    let fresh = train(&chosen, &other, &Silent).unwrap();
+    assert_eq!(train_resumable(&chosen, &other, Some(&checkpoints), &Silent).unwrap().items, fresh.items);
 }
 
 #[test]

@@ -13,6 +13,7 @@ use super::{
     training::Training,
 };
 use crate::{
+    checkpoint::Checkpoints,
     datasets,
     factors::{self, Interactions},
     progress::Progress,
@@ -150,13 +151,15 @@ pub struct Options {
     pub share: f64,
     /// Which of a protocol's folds, from 0.
     pub fold: usize,
+    /// Where trainings keep how far they are, to go on from there when they are cut short.
+    pub checkpoints: Option<Checkpoints>,
 }
 
 impl Options {
     /// The usual: the latest fifth where a split is by time.
     #[must_use]
     pub fn new(part: Part) -> Self {
-        Self { part, seed: Seed(1), source: None, share: 0.2, fold: 0 }
+        Self { part, seed: Seed(1), source: None, share: 0.2, fold: 0, checkpoints: None }
     }
 }
 

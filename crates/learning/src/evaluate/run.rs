@@ -118,6 +118,7 @@ pub fn read(
         return Err(Error::Nothing);
     }
     task.training.seed = options.seed;
+    task.training.checkpoints.clone_from(&options.checkpoints);
     Ok(task)
 }
 

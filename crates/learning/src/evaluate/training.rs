@@ -4,7 +4,10 @@
 use shared_models::Seed;
 
 use super::split::Timed;
-use crate::factors::{self, Interactions};
+use crate::{
+    checkpoint::Checkpoints,
+    factors::{self, Interactions},
+};
 
 /// What users did.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -57,6 +60,8 @@ pub struct Training {
     pub choices: Option<Vec<Timed>>,
     /// The source of every draw.
     pub seed: Seed,
+    /// Where trainings of many epochs keep how far they are, to go on from there when they are cut short.
+    pub checkpoints: Option<Checkpoints>,
 }
 
 impl Training {

@@ -89,7 +89,7 @@ impl Interactions {
     }
 
     /// Adds all of it to a hash.
-    pub(super) fn hash_into(&self, hasher: &mut Xxh3) {
+    pub(crate) fn hash_into(&self, hasher: &mut Xxh3) {
         hasher.update(&(self.columns as u64).to_le_bytes());
         self.offsets.iter().for_each(|offset| hasher.update(&(*offset as u64).to_le_bytes()));
         hasher.update(bytemuck::cast_slice(&self.indices));

@@ -40,7 +40,6 @@
 //! any number of threads.
 
 mod axes;
-mod checkpoint;
 mod gram;
 mod interactions;
 mod kernels;
@@ -56,13 +55,13 @@ use std::{
 use releases::Factors;
 use shared_models::{ErrorCode, Seed};
 
-pub use checkpoint::Checkpoints;
 pub use interactions::Interactions;
 
 use axes::Axes;
-use checkpoint::{Checkpoint, State};
 use lines::Rows;
 use solve::Held;
+
+use crate::checkpoint::{Checkpoint, Checkpoints, Kind};
 
 /// How each row's system is solved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -287,13 +286,18 @@ fn run(
     let of_users = damping(by_user, settings.user_damping);
     let dimensions = settings.dimensions;
     let mut started = Instant::now();
-    let checkpoint = checkpoints.and_then(|checkpoints| Checkpoint::of(checkpoints, by_user, settings));
-    let kept = checkpoint.as_ref().and_then(|checkpoint| checkpoint.read(by_user.rows(), by_item.rows(), dimensions));
-    let State { epochs: over, mut users, mut items } = kept.unwrap_or_else(|| State {
-        epochs: 0,
-        users: Rows::zeros(by_user.rows(), dimensions),
-        items: start::initial(by_user, &by_item, settings),
+    // The number of threads changes nothing.
+    let named = Settings { threads: 0, ..settings.clone() };
+    let checkpoint =
+        checkpoints.and_then(|checkpoints| Checkpoint::of(checkpoints, Kind::Factors, by_user, &named));
+    let zeros = || (Rows::zeros(by_user.rows(), dimensions), Rows::zeros(by_item.rows(), dimensions));
+    let kept = checkpoint.as_ref().and_then(|checkpoint| {
+        let (mut users, mut items) = zeros();
+        let epochs = checkpoint.read(&mut [users.values_mut(), items.values_mut()])?;
+        Some((epochs, users, items))
     });
+    let (over, mut users, mut items) =
+        kept.unwrap_or_else(|| (0, zeros().0, start::initial(by_user, &by_item, settings)));
     let of = settings.epochs;
     for number in 1..=over {
         on_epoch(Epoch { number, of, wall: Duration::ZERO, resumed: true });
@@ -307,7 +311,7 @@ fn run(
             return Err(Error::Diverged { epoch: number });
         }
         if let Some(checkpoint) = checkpoint.as_ref().filter(|checkpoint| checkpoint.is_due(number, of)) {
-            checkpoint.write(number, &users, &items);
+            checkpoint.write(number, &[users.values(), items.values()]);
         }
         on_epoch(Epoch { number, of, wall: started.elapsed(), resumed: false });
         started = Instant::now();

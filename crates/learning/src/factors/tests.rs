@@ -5,7 +5,8 @@ use std::num::NonZeroUsize;
 use releases::vectors::dot;
 use shared_models::Seed;
 
-use super::{Checkpoints, Error, Interactions, Model, Settings, Solver, train, train_resumable};
+use super::{Error, Interactions, Model, Settings, Solver, train, train_resumable};
+use crate::checkpoint::Checkpoints;
 
 const STEPS: NonZeroUsize = NonZeroUsize::new(3).unwrap();
 

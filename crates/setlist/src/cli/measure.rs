@@ -87,6 +87,10 @@ pub struct Evaluate {
     /// Draw recall, exposure and the space of factors as SVG into this folder.
     #[arg(long, value_name = "FOLDER")]
     pub plot: Option<PathBuf>,
+    /// Keep how far trainings are in this folder, which nobody else uses: begun again after it was cut short, an evaluation
+    /// goes on from there, to the same numbers. Factors and contrast keep it; it is removed when all is measured.
+    #[arg(long, value_name = "FOLDER")]
+    pub work: Option<PathBuf>,
     /// Only list the protocols and the engines with their settings.
     #[arg(long)]
     pub list: bool,

@@ -75,7 +75,8 @@ impl Engine for Contrast {
         };
         let settings = Settings { seed: training.seed, ..self.settings.clone() };
         let learn = weighed(&training.learn, self.fading)?;
-        let model = contrast::train(&learn, &settings, progress).map_err(|source| Error::training(NAME, source))?;
+        let model = contrast::train_resumable(&learn, &settings, training.checkpoints.as_ref(), progress)
+            .map_err(|source| Error::training(NAME, source))?;
         let given = weighed(training.given(), self.asking)?;
         Ok(Box::new(ContrastScorer { model, given }))
     }

@@ -91,7 +91,9 @@ impl Engine for Factors {
         let settings = Settings { seed: training.seed, ..self.settings.clone() };
         let learn = faded(&training.learn, self.fading).map_err(failed)?;
         let stage = progress.stage(NAME, Unit::Steps, Some(settings.epochs as u64));
-        let model = factors::train(&learn, &settings, &mut |_| stage.advance(1)).map_err(failed)?;
+        let checkpoints = training.checkpoints.as_ref();
+        let model =
+            factors::train_resumable(&learn, &settings, checkpoints, &mut |_| stage.advance(1)).map_err(failed)?;
         stage.finish(&format!("{} users, {} items, {} pairs", learn.rows(), learn.columns(), learn.len()));
         let folded = match &training.later {
             None => None,
