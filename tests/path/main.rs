@@ -3,6 +3,7 @@
 
 mod cluster;
 mod cursors;
+mod measured;
 mod newcomer;
 mod one_process;
 mod ranker;

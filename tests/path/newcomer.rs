@@ -34,19 +34,25 @@ const NEAR: u32 = 200;
 /// Listeners who play the new track.
 const HEARD_BY: usize = 30;
 
-/// The place at which `embedding` finds an item for a listener, and how many it looked at.
-async fn place(core: &Core, tenant: &TenantId, user: &UserId, item: ItemKey) -> Result<Option<usize>> {
+/// The place at which `embedding` finds an item among the `near` nearest to a listener.
+pub(crate) async fn place(
+    core: &Core,
+    tenant: &TenantId,
+    user: &UserId,
+    item: ItemKey,
+    near: u32,
+) -> Result<Option<usize>> {
     let source = SourcePlan {
         name: SourceName::Embedding,
-        limit: NEAR,
+        limit: near,
         params: SourceParams::default(),
         budget: Duration::from_secs(5),
     };
     let shelf = ShelfCandidatePlan {
         shelf: ShelfId::new("near")?,
-        sources: vec![SourceUse { source: 0, limit: NEAR }],
+        sources: vec![SourceUse { source: 0, limit: near }],
         filters: Vec::new(),
-        limit: NEAR,
+        limit: near,
     };
     let query = CandidateQuery {
         tenant: tenant.clone(),
@@ -115,12 +121,13 @@ async fn a_new_track_is_near_its_artists_listeners_before_its_first_play() -> Re
     ensure!(serving_now.release.content.is_some() && serving_now.release.segments.is_some());
     ensure!(serving_now.release.index_of(ItemKey::of(&id)).is_none());
     ensure!(serving_now.expectations()[&Basis::Content] == before + 1, "{:?}", serving_now.expectations());
-    let found = place(&core, &tenant, &user, ItemKey::of(&id)).await?;
+    let found = place(&core, &tenant, &user, ItemKey::of(&id), NEAR).await?;
     let found = found.with_context(|| format!("not among the {NEAR} nearest to {user}"))?;
     // To most of the others it is not near: nearness is theirs who like what it is.
     let mut elsewhere = 0;
     for other in others.iter().take(60) {
-        elsewhere += usize::from(place(&core, &tenant, other, ItemKey::of(&id)).await?.is_none_or(|at| at > found));
+        elsewhere +=
+            usize::from(place(&core, &tenant, other, ItemKey::of(&id), NEAR).await?.is_none_or(|at| at > found));
     }
     ensure!(elsewhere >= 45, "found at {found}, and further away by {elsewhere} of 60 others only");
 
@@ -146,7 +153,7 @@ async fn a_new_track_is_near_its_artists_listeners_before_its_first_play() -> Re
     let factors = serving.release.factors.as_ref().context("no factors")?;
     ensure!(factors.row(row).iter().any(|value| *value != 0.0), "it has no vector of its own");
     ensure!(serving.added().context("no newcomers")?.is_empty() || serving.expectations()[&Basis::Content] <= before);
-    ensure!(place(&core, &tenant, &others[0], ItemKey::of(&id)).await?.is_some(), "who played it is not near it");
+    ensure!(place(&core, &tenant, &others[0], ItemKey::of(&id), NEAR).await?.is_some(), "who played it is not near it");
     drop(core);
     let dropped = runtime.drain(story::PATIENCE).await;
     ensure!(dropped == 0, "{dropped} tasks did not stop");

@@ -42,6 +42,7 @@ fn item(n: usize) -> Item {
         duration_ms: Some(180_000),
         explicit: false,
         markets: Default::default(),
+        numbers: None,
     }
 }
 

@@ -63,6 +63,7 @@ pub struct CandidatesMetrics {
     items: Gauge,
     profiles: Gauge,
     expected: Family<BasisLabels, Gauge>,
+    passed_over: Gauge,
 }
 
 impl CandidatesMetrics {
@@ -84,6 +85,7 @@ impl CandidatesMetrics {
             items: Gauge::default(),
             profiles: Gauge::default(),
             expected: Family::default(),
+            passed_over: Gauge::default(),
         };
         metrics.register("setlist_candidates_pages", "Pages gathered, by outcome", this.pages.clone());
         metrics.register("setlist_candidates_page_seconds", "Time to gather one page", this.page_seconds.clone());
@@ -129,6 +131,11 @@ impl CandidatesMetrics {
             "setlist_candidates_expected_items",
             "Items that the release has no factors of and that are found by an expected vector, by what it is made from",
             this.expected.clone(),
+        );
+        metrics.register(
+            "setlist_candidates_embeddings_passed_over",
+            "Items that the release has no factors of and whose embedding has another length than the release takes",
+            this.passed_over.clone(),
         );
         this
     }
@@ -191,6 +198,11 @@ impl CandidatesMetrics {
             let count = i64::try_from(count).unwrap_or(i64::MAX);
             self.expected.get_or_create(&BasisLabels { by: basis.as_str() }).set(count);
         }
+    }
+
+    /// Shows how many items have an embedding that their release does not take.
+    pub(crate) fn passed_over(&self, items: usize) {
+        self.passed_over.set(i64::try_from(items).unwrap_or(i64::MAX));
     }
 
     /// Shows which releases serve: one for each tenant.

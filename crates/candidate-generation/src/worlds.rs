@@ -27,7 +27,7 @@ use crate::{
     catalog::{Catalogue, Change},
     config::Config,
     error::Error,
-    index::{Serving, Trending, embedding},
+    index::{PassedOver, Serving, Trending, embedding},
     metrics::CandidatesMetrics,
     query::Crowd,
     store::Store,
@@ -298,6 +298,8 @@ impl Worlds {
             world.adopt();
         }
         self.metrics.expected(self.all().iter().filter_map(|world| world.serving()).flat_map(|it| it.expectations()));
+        self.metrics
+            .passed_over(self.all().iter().filter_map(|world| world.serving()).map(|it| it.passed_over().items).sum());
         self.metrics.live(self.all().iter().filter_map(|world| world.serving().map(|serving| serving.id().clone())));
     }
 
@@ -327,7 +329,13 @@ impl Worlds {
                 let release = &serving.release;
                 let parts = [("content", release.content.is_some()), ("segments", release.segments.is_some())];
                 let missing = parts.iter().filter(|(_, is_there)| !is_there).map(|(name, _)| *name);
-                missing.map(|name| format!(" without {name}")).collect::<String>()
+                let mut text: String = missing.map(|name| format!(" without {name}")).collect();
+                let passed_over = serving.passed_over();
+                if passed_over.items > 0 {
+                    let PassedOver { items, takes } = passed_over;
+                    text += &format!(" passing over embeddings of {items} items (it takes {takes} numbers)");
+                }
+                text
             };
             format!(
                 "{}: {} items, release {}{}",

@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// Items of one call.
-const ITEMS: usize = 5_000;
+const ITEMS: usize = 1_000;
 /// How long one call for items may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 

@@ -10,9 +10,14 @@
 //! Thing: The Estimation of Random Effects", Statistical Science 6, 1991): a maker with one known item is believed
 //! little, one with fifty almost whole, and a maker needs no column of W.
 //!
-//! Features are words, each present or not, scaled by how rare it is, the whole brought to length 1; numbers, each
-//! brought to mean 0 and deviation 1; and a constant.
+//! Features are words, each present or not, scaled by how rare it is, the whole brought to length 1; named numbers, such as of
+//! the sound, and the numbers of an embedding, each brought to mean 0 and deviation 1 and each of the two brought to the
+//! length of about 1 that words have; and a constant. A number further than five deviations from the mean counts as five: what an
+//! item is expected to be stays near what is known. Where an item lacks numbers it is taken to have the mean.
 
+use std::sync::Arc;
+
+use shared_models::numbers::Numbers;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
@@ -25,45 +30,89 @@ use crate::{
 /// The artefact's name in a release.
 pub const FILE: &str = "content.bin";
 
+/// The most named numbers that a file may have.
+const MOST_NAMES: f32 = 65_536.0;
+/// How many deviations from the mean a number may lie.
+const FAR: f32 = 5.0;
+
 /// What is known of an item.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Described {
     /// Words, such as `genre:jazz`, as [`word`] names them; the same word means the same for all items.
     pub words: Vec<u64>,
-    /// Numbers, of audio or of any embedding; as many for all items, or none.
-    pub numbers: Vec<f32>,
+    /// What was measured of it.
+    pub numbers: Option<Arc<Numbers>>,
 }
 
-/// The name of a word.
+impl Described {
+    /// The embedding; empty where there is none.
+    #[must_use]
+    pub fn embedding(&self) -> &[f32] {
+        self.numbers.as_ref().map_or(&[], |numbers| numbers.embedding())
+    }
+}
+
+/// The name of a word, or of a named number.
 #[must_use]
 pub fn word(text: &str) -> u64 {
     xxh3_64(text.as_bytes())
 }
 
-/// Which words are told apart, and how numbers are scaled.
+/// Which words and numbers are told apart, and how they are scaled.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Features {
     /// Ascending.
     words: Vec<u64>,
     scales: Vec<f32>,
-    /// Mean and deviation of each number.
-    numbers: Vec<[f32; 2]>,
+    /// Of named numbers, ascending.
+    names: Vec<u64>,
+    /// Mean and deviation of each named number.
+    named: Vec<[f32; 2]>,
+    /// Mean and deviation of each number of an embedding.
+    embedding: Vec<[f32; 2]>,
+}
+
+/// Brings a number to mean 0 and deviation 1, and `count` of them to length 1.
+fn scaled(value: f32, [mean, deviation]: [f32; 2], count: usize) -> f32 {
+    ((value - mean) / deviation).clamp(-FAR, FAR) / (count as f32).sqrt()
 }
 
 impl Features {
-    /// Words with their scales, in any order, and the mean and deviation of each number.
+    /// Words with their scales, named numbers with mean and deviation, both in any order, and mean and deviation of each
+    /// number of an embedding.
     #[must_use]
-    pub fn new(mut words: Vec<(u64, f32)>, numbers: Vec<[f32; 2]>) -> Self {
+    pub fn new(mut words: Vec<(u64, f32)>, mut named: Vec<(u64, [f32; 2])>, embedding: Vec<[f32; 2]>) -> Self {
         words.sort_unstable_by_key(|(word, _)| *word);
         words.dedup_by_key(|(word, _)| *word);
+        named.sort_unstable_by_key(|(name, _)| *name);
+        named.dedup_by_key(|(name, _)| *name);
         let (words, scales) = words.into_iter().unzip();
-        Self { words, scales, numbers }
+        let (names, named) = named.into_iter().unzip();
+        Self { words, scales, names, named, embedding }
     }
 
-    /// How many there are: words, numbers, the constant.
+    /// How many words there are.
+    #[must_use]
+    pub fn words(&self) -> usize {
+        self.words.len()
+    }
+
+    /// How many features there are beside the words: numbers, and the constant.
+    #[must_use]
+    pub fn numbers(&self) -> usize {
+        self.names.len() + self.embedding.len() + 1
+    }
+
+    /// How many numbers an embedding has; 0 where none is taken.
+    #[must_use]
+    pub fn embedding(&self) -> usize {
+        self.embedding.len()
+    }
+
+    /// How many there are: words, named numbers, numbers of an embedding, the constant.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.words.len() + self.numbers.len() + 1
+        self.words() + self.numbers()
     }
 
     /// Whether the constant is the only one.
@@ -72,24 +121,59 @@ impl Features {
         self.len() == 1
     }
 
-    /// The features of an item that are not 0, each once, the constant last.
+    /// Whether an item has an embedding of another length than is taken here; it is passed over.
     #[must_use]
-    pub fn of(&self, item: &Described) -> Vec<(u32, f32)> {
+    pub fn pass_over(&self, item: &Described) -> bool {
+        !item.embedding().is_empty() && item.embedding().len() != self.embedding.len()
+    }
+
+    /// The words of an item that are known, each once.
+    #[must_use]
+    pub fn words_of(&self, item: &Described) -> Vec<(u32, f32)> {
         let known = |word: &u64| self.words.binary_search(word).ok();
         let mut places: Vec<usize> = item.words.iter().filter_map(known).collect();
         places.sort_unstable();
         places.dedup();
-        let mut features: Vec<(u32, f32)> = Vec::with_capacity(places.len() + self.numbers.len() + 1);
-        features.extend(places.into_iter().filter_map(|at| Some((at as u32, *self.scales.get(at)?))));
+        let mut features: Vec<(u32, f32)> =
+            places.into_iter().filter_map(|at| Some((at as u32, *self.scales.get(at)?))).collect();
         let length = features.iter().map(|(_, value)| value * value).sum::<f32>().sqrt();
         features.iter_mut().for_each(|(_, value)| *value /= length);
-        let first = self.words.len() as u32;
-        if item.numbers.len() == self.numbers.len() {
-            let scaled =
-                item.numbers.iter().zip(&self.numbers).map(|(value, [mean, deviation])| (value - mean) / deviation);
-            features.extend((first..).zip(scaled).filter(|(_, value)| value.is_finite()));
+        features
+    }
+
+    /// The features of an item beside its words: the named numbers, those of the embedding, the constant. `features` has
+    /// room for [`Features::numbers`].
+    pub fn numbers_of(&self, item: &Described, features: &mut [f32]) {
+        features.fill(0.0);
+        if let Some(constant) = features.last_mut() {
+            *constant = 1.0;
         }
-        features.push((first + self.numbers.len() as u32, 1.0));
+        for (place, value) in self.measured(item) {
+            if let Some(feature) = features.get_mut(place) {
+                *feature = value;
+            }
+        }
+    }
+
+    /// The numbers of an item that are taken, with their places.
+    fn measured(&self, item: &Described) -> impl Iterator<Item = (usize, f32)> {
+        let named = item.numbers.iter().flat_map(|numbers| numbers.features()).filter_map(|(name, value)| {
+            let place = self.names.binary_search(&word(name.as_str())).ok()?;
+            Some((place, scaled(*value, *self.named.get(place)?, self.named.len())))
+        });
+        let embedding = if self.pass_over(item) { &[] } else { item.embedding() };
+        let of_embedding = (self.names.len()..).zip(embedding).zip(&self.embedding);
+        let of_embedding =
+            of_embedding.map(|((place, value), spread)| (place, scaled(*value, *spread, self.embedding.len())));
+        named.chain(of_embedding).filter(|(_, value)| value.is_finite())
+    }
+
+    /// The features of an item that are not 0, each once, the constant last.
+    #[must_use]
+    pub fn of(&self, item: &Described) -> Vec<(u32, f32)> {
+        let mut features = self.words_of(item);
+        features.extend(self.measured(item).map(|(place, value)| ((self.words.len() + place) as u32, value)));
+        features.push((self.len() as u32 - 1, 1.0));
         features
     }
 }
@@ -165,22 +249,28 @@ impl Mapping {
 
     /// Whether every length, order and number is sound for factors of so many dimensions.
     pub(crate) fn verify(&self, dimensions: usize) -> Result<(), Error> {
-        let Features { words, scales, numbers } = &self.features;
+        let Features { words, scales, names, named, embedding } = &self.features;
         format::same(FILE, "dimensions", dimensions, self.dimensions)?;
         format::same(FILE, "scales", words.len(), scales.len())?;
+        format::same(FILE, "named", names.len(), named.len())?;
         format::same(FILE, "weights", self.features.len() * self.stride(), self.weights.len())?;
-        if let Some(at) = words.windows(2).position(|pair| pair[0] >= pair[1]) {
-            return Err(Error::refused(FILE, Refusal::Order { what: "words", at: at + 1 }));
+        for (what, hashes) in [("words", words), ("names", names)] {
+            if let Some(at) = hashes.windows(2).position(|pair| pair[0] >= pair[1]) {
+                return Err(Error::refused(FILE, Refusal::Order { what, at: at + 1 }));
+            }
         }
         format::finite(FILE, "scales", scales)?;
-        format::finite(FILE, "numbers", numbers.as_flattened())?;
+        format::finite(FILE, "named", named.as_flattened())?;
+        format::finite(FILE, "embedding", embedding.as_flattened())?;
         format::finite(FILE, "weights", &self.weights)?;
         let range = |what, at, value: f32| Error::refused(FILE, Refusal::Range { what, at, value: value.to_string() });
         if let Some(at) = scales.iter().position(|scale| *scale <= 0.0) {
             return Err(range("scales", at, scales[at]));
         }
-        if let Some(at) = numbers.iter().position(|[_, deviation]| *deviation <= 0.0) {
-            return Err(range("deviations", at, numbers[at][1]));
+        for numbers in [named, embedding] {
+            if let Some(at) = numbers.iter().position(|[_, deviation]| *deviation <= 0.0) {
+                return Err(range("deviations", at, numbers[at][1]));
+            }
         }
         if !self.shrinkage.is_finite() || self.shrinkage < 0.0 {
             return Err(range("shrinkage", 0, self.shrinkage));
@@ -192,31 +282,41 @@ impl Mapping {
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let Features { words, scales, numbers } = &self.features;
+        let Features { words, scales, names, named, embedding } = &self.features;
         let stride = self.stride().max(1);
         let weights: Vec<f32> =
             self.weights.chunks_exact(stride).flat_map(|row| &row[..self.dimensions]).copied().collect();
-        Encoder::new(Kind::Content, words.len(), self.dimensions, numbers.len(), [self.shrinkage, 0.0, 0.0, 0.0])
+        // Without named numbers the file is what it was before there were any.
+        let parameters = [self.shrinkage, names.len() as f32, 0.0, 0.0];
+        Encoder::new(Kind::Content, words.len(), self.dimensions, embedding.len(), parameters)
             .array(words)
+            .array(names)
             .array(scales)
-            .array(numbers)
+            .array(named)
+            .array(embedding)
             .array(&weights)
             .finish()
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Error> {
         let (header, mut body) = Decoder::open(FILE, bytes, Kind::Content)?;
+        let range = |what, value: String| Error::refused(FILE, Refusal::Range { what, at: 0, value });
+        let count = header.parameters[1];
+        if !(0.0..=MOST_NAMES).contains(&count) || count.fract() != 0.0 {
+            return Err(range("names", count.to_string()));
+        }
         let words: Vec<u64> = body.array(header.rows)?;
+        let names: Vec<u64> = body.array(count as u64)?;
         let scales: Vec<f32> = body.array(header.rows)?;
-        let numbers: Vec<[f32; 2]> = body.array(header.entries)?;
-        let features = Features { words, scales, numbers };
-        // Both counts lie within the file by now, so that their sum is one.
+        let named: Vec<[f32; 2]> = body.array(count as u64)?;
+        let embedding: Vec<[f32; 2]> = body.array(header.entries)?;
+        let features = Features { words, scales, names, named, embedding };
+        // All counts lie within the file by now, so that their sum is one.
         let length = format::product(FILE, "dimensions", features.len() as u64, header.dimensions)?;
         let weights: Vec<f32> = body.array(length)?;
         body.finish()?;
         if !(1..=4_096).contains(&header.dimensions) {
-            let value = header.dimensions.to_string();
-            return Err(Error::refused(FILE, Refusal::Range { what: "dimensions", at: 0, value }));
+            return Err(range("dimensions", header.dimensions.to_string()));
         }
         Self::new(features, header.dimensions as usize, &weights, header.parameters[0])
     }
@@ -224,15 +324,25 @@ impl Mapping {
 
 #[cfg(test)]
 mod tests {
+    use shared_models::FeatureName;
+
     use super::*;
 
-    fn described(words: &[&str], numbers: &[f32]) -> Described {
-        Described { words: words.iter().map(|text| word(text)).collect(), numbers: numbers.to_vec() }
+    fn described(words: &[&str], embedding: &[f32]) -> Described {
+        measured(words, &[], embedding)
+    }
+
+    fn measured(words: &[&str], named: &[(&str, f32)], embedding: &[f32]) -> Described {
+        let named: Vec<_> = named.iter().map(|(name, value)| (FeatureName::new(name).unwrap(), *value)).collect();
+        Described {
+            words: words.iter().map(|text| word(text)).collect(),
+            numbers: Numbers::new(named, embedding.to_vec()).unwrap(),
+        }
     }
 
     /// Of rock an item lies along the first axis, of jazz along the second; its number moves it along the third.
     fn mapping() -> Mapping {
-        let features = Features::new(vec![(word("rock"), 2.0), (word("jazz"), 1.0)], vec![[10.0, 2.0]]);
+        let features = Features::new(vec![(word("rock"), 2.0), (word("jazz"), 1.0)], Vec::new(), vec![[10.0, 2.0]]);
         let row = |text: &str| if text == "rock" { [1.0, 0.0, 0.0] } else { [0.0, 1.0, 0.0] };
         let mut words = ["rock", "jazz"];
         words.sort_unstable_by_key(|text| word(text));
@@ -256,9 +366,41 @@ mod tests {
         let both = mapping.vector(&described(&["rock", "jazz", "polka"], &[]));
         let length = 5.0_f32.sqrt();
         assert!((both[0] - 0.5 - 2.0 / length).abs() < 1e-6 && (both[1] - 0.5 - 1.0 / length).abs() < 1e-6);
-        assert_eq!(mapping.vector(&described(&["polka"], &[f32::NAN]))[..3], [0.5; 3]);
+        assert_eq!(mapping.vector(&described(&["polka"], &[10.0, 9.0]))[..3], [0.5; 3]);
         assert!(mapping.tells_of(&described(&["rock"], &[])) && mapping.tells_of(&described(&[], &[1.0])));
         assert!(!mapping.tells_of(&described(&["polka"], &[1.0, 2.0])));
+    }
+
+    #[test]
+    fn named_numbers_are_known_by_their_names() {
+        // Tempo moves an item along the first axis, energy along the second; an embedding of two along the third.
+        let named = vec![(word("tempo"), [0.5, 0.5]), (word("energy"), [1.0, 0.25])];
+        let features = Features::new(vec![(word("rock"), 1.0)], named, vec![[0.0, 1.0], [0.0, 1.0]]);
+        let mut rows = [(word("tempo"), [1.0, 0.0, 0.0]), (word("energy"), [0.0, 1.0, 0.0])];
+        rows.sort_unstable_by_key(|(name, _)| *name);
+        let [first, second] = rows.map(|(_, row)| row);
+        let weights = [[0.0; 3], first, second, [0.0, 0.0, 1.0], [0.0, 0.0, -1.0], [9.0; 3]].concat();
+        let mapping = Mapping::new(features, 3, &weights, 1.0).unwrap();
+        assert_eq!(Mapping::decode(&mapping.encode()).unwrap(), mapping);
+        mapping.verify(3).unwrap();
+        let check = |item: Described, expected: [f32; 3]| {
+            let vector = mapping.vector(&item);
+            let near = |(a, b): (&f32, &f32)| (a - 9.0 - b).abs() < 1e-5;
+            assert!(vector.iter().zip(&expected).all(near), "{vector:?}");
+            let (features, mut numbers) = (mapping.features.of(&item), [7.0; 5]);
+            mapping.features.numbers_of(&item, &mut numbers);
+            let told = (1..6).map(|at| features.iter().find(|(place, _)| *place == at).map_or(0.0, |found| found.1));
+            assert!(told.eq(numbers), "{numbers:?}");
+        };
+        let half = 0.5_f32.sqrt();
+        check(measured(&[], &[("tempo", 1.0), ("loudness", 3.0)], &[]), [half, 0.0, 0.0]);
+        check(measured(&[], &[("energy", 1.25), ("tempo", 0.0)], &[]), [-half, half, 0.0]);
+        check(measured(&[], &[], &[1.0, -1.0]), [0.0, 0.0, 2.0 * half]);
+        // One that is far off counts as five deviations; an embedding of another length counts for nothing.
+        check(measured(&[], &[("tempo", 1e30)], &[1.0, 1.0, 1.0]), [5.0 * half, 0.0, 0.0]);
+        let longer = measured(&[], &[], &[1.0, 1.0, 1.0]);
+        assert!(mapping.features.pass_over(&longer) && !mapping.tells_of(&longer));
+        assert!(!mapping.features.pass_over(&measured(&[], &[("tempo", 1.0)], &[])));
     }
 
     #[test]
@@ -271,6 +413,11 @@ mod tests {
         assert_eq!(mapping.maker(known(3)).unwrap()[..3], [0.75, 0.0, 0.0]);
     }
 
+    /// Features of which two have one name.
+    fn doubled() -> Features {
+        Features { names: vec![7, 7, 8], named: vec![[0.0, 1.0]; 3], ..Features::default() }
+    }
+
     #[test]
     fn what_is_no_mapping_is_refused() {
         let check = |reason: &str, spoil: &dyn Fn(&mut Mapping)| {
@@ -281,9 +428,10 @@ mod tests {
         };
         check("out_of_order", &|mapping| mapping.features.words.swap(0, 1));
         check("out_of_range", &|mapping| mapping.features.scales[1] = 0.0);
-        check("out_of_range", &|mapping| mapping.features.numbers[0][1] = -1.0);
+        check("out_of_range", &|mapping| mapping.features.embedding[0][1] = -1.0);
         check("out_of_range", &|mapping| mapping.shrinkage = -1.0);
-        check("not_finite", &|mapping| mapping.features.numbers[0][0] = f32::NAN);
+        check("not_finite", &|mapping| mapping.features.embedding[0][0] = f32::NAN);
+        check("out_of_order", &|mapping| mapping.features = doubled());
         check("not_finite", &|mapping| mapping.weights[9] = f32::INFINITY);
         check("check_failed", &|mapping| mapping.weights.fill(0.0));
         assert!(Mapping::decode(&mapping().encode()[..90]).is_err());

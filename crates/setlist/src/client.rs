@@ -2,6 +2,7 @@
 //! any other client.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     process::ExitCode,
     time::{Duration, Instant},
@@ -10,9 +11,15 @@ use std::{
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use shared_models::item::Item;
+use shared_models::{
+    item::Item,
+    numbers::{Numbers, shortest},
+};
 
 use crate::{cli, devkey, draw};
+
+/// The most numbers of items in one body, each of some twenty bytes: what an edge takes by default is 2 MiB.
+const MOST_NUMBERS: usize = 65_536;
 
 /// A page as a client sees it.
 #[derive(Clone, Debug, Deserialize)]
@@ -117,7 +124,31 @@ impl Page {
 }
 
 /// An item as the edge's API takes it.
+/// Cuts items into bodies that an edge takes: numbers take most of one that has any, some twenty bytes each.
+fn parts(items: &[Item]) -> impl Iterator<Item = &[Item]> {
+    let weight = |item: &Item| {
+        let numbers = item.numbers.as_ref().map_or(0, |it| it.embedding().len() + 4 * it.features().len());
+        40 + numbers
+    };
+    let mut rest = items;
+    std::iter::from_fn(move || {
+        let mut sum = 0;
+        let fits = |item: &&Item| {
+            sum += weight(item);
+            sum <= MOST_NUMBERS
+        };
+        let (part, after) = rest.split_at(rest.iter().take_while(fits).count().max(1).min(rest.len()));
+        rest = after;
+        (!part.is_empty()).then_some(part)
+    })
+}
+
 fn body_of(item: &Item) -> Value {
+    let numbers = item.numbers.as_deref();
+    let features = numbers.map_or(&[][..], Numbers::features).iter();
+    let features: BTreeMap<&str, f64> = features.map(|(name, value)| (name.as_str(), shortest(*value))).collect();
+    let embedding: Vec<f64> =
+        numbers.map_or(&[][..], Numbers::embedding).iter().map(|value| shortest(*value)).collect();
     json!({
         "item_id": item.id.as_str(),
         "type": item.kind,
@@ -129,6 +160,8 @@ fn body_of(item: &Item) -> Value {
         "duration_ms": item.duration_ms,
         "explicit": item.explicit,
         "markets": item.markets.iter().map(|market| market.as_str()).collect::<Vec<_>>(),
+        "features": features,
+        "embedding": embedding,
     })
 }
 
@@ -255,9 +288,16 @@ impl Client {
     /// # Errors
     /// As [`Client::page`].
     pub async fn items(&self, items: &[Item]) -> anyhow::Result<u64> {
-        let bodies: Vec<Value> = items.iter().map(body_of).collect();
-        let answer = self.post("/v1/items:batch", &json!({ "items": bodies })).await?;
-        answer.get("refused").and_then(Value::as_u64).context("the answer does not say how many items were refused")
+        let mut refused = 0;
+        for part in parts(items) {
+            let bodies: Vec<Value> = part.iter().map(body_of).collect();
+            let answer = self.post("/v1/items:batch", &json!({ "items": bodies })).await?;
+            refused += answer
+                .get("refused")
+                .and_then(Value::as_u64)
+                .context("the answer does not say how many items were refused")?;
+        }
+        Ok(refused)
     }
 
     /// A page that is recorded whole, so that it can be explained in full and replayed bit for bit.

@@ -54,6 +54,10 @@ fn slug(character: char) -> bool {
         || character == '/'
 }
 
+fn feature_token(character: char) -> bool {
+    character.is_ascii_alphanumeric() || character == '.' || character == '-' || character == '_'
+}
+
 fn subject_token(character: char) -> bool {
     character.is_ascii_lowercase() || character.is_ascii_digit() || character == '-' || character == '_'
 }
@@ -163,6 +167,10 @@ name!(
 name!(
     /// A shelf of a surface, such as `made-for-you`.
     ShelfId, "shelf", slug, "use a-z, 0-9, -, _ and /"
+);
+name!(
+    /// A named number of an item, such as `tempo`.
+    FeatureName, "feature name", feature_token, "use a-z, A-Z, 0-9, ., - and _"
 );
 name!(
     /// An immutable bundle of model artefacts, by the hash of its manifest.

@@ -1,9 +1,11 @@
 //! Items: what a tenant's catalogue holds.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-use crate::{ItemId, ItemKey, Timestamp};
+use crate::{ItemId, ItemKey, Timestamp, numbers::Numbers};
 
 /// What an item is. Open set: a tenant may name a kind of its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -111,7 +113,7 @@ impl<'de> Deserialize<'de> for Market {
 }
 
 /// One item of a tenant's catalogue.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Item {
     /// The tenant's id.
     pub id: ItemId,
@@ -133,6 +135,8 @@ pub struct Item {
     pub explicit: bool,
     /// Where it may be played; empty means everywhere.
     pub markets: SmallVec<[Market; 4]>,
+    /// What the tenant measured of it, when it did.
+    pub numbers: Option<Arc<Numbers>>,
 }
 
 impl Item {

@@ -36,6 +36,7 @@ pub mod error_code;
 pub mod event;
 pub mod item;
 pub mod listener;
+pub mod numbers;
 
 pub mod component;
 pub mod explore;
@@ -49,5 +50,7 @@ pub mod slate;
 
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use error_code::ErrorCode;
-pub use ids::{EventId, ItemId, ItemKey, RecommendationId, ReleaseId, ShelfId, SurfaceId, TenantId, UserId, UserKey};
+pub use ids::{
+    EventId, FeatureName, ItemId, ItemKey, RecommendationId, ReleaseId, ShelfId, SurfaceId, TenantId, UserId, UserKey,
+};
 pub use seed::Seed;

@@ -48,6 +48,7 @@ pub(crate) fn item(n: usize) -> Item {
             .filter(|_| n.is_multiple_of(3))
             .filter_map(|code| Market::parse(code))
             .collect(),
+        numbers: None,
     }
 }
 

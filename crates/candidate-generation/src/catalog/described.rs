@@ -1,4 +1,4 @@
-//! What an item is, in the words that a release's mapping from content to factors knows. Training and serving take them from
+//! What an item is, in the words and numbers that a release's mapping from content to factors knows. Training and serving take them from
 //! here, so that they mean the same to both.
 
 use releases::content::{Described, word};
@@ -18,5 +18,5 @@ pub fn words(item: &Item) -> Vec<String> {
 /// An item as a mapping takes it.
 #[must_use]
 pub fn described(item: &Item) -> Described {
-    Described { words: words(item).iter().map(|text| word(text)).collect(), numbers: Vec::new() }
+    Described { words: words(item).iter().map(|text| word(text)).collect(), numbers: item.numbers.clone() }
 }

@@ -244,6 +244,7 @@ mod tests {
             duration_ms: None,
             explicit: false,
             markets: smallvec::SmallVec::new(),
+            numbers: None,
         }
     }
 

@@ -21,7 +21,7 @@ pub mod serving;
 
 pub use added::Added;
 pub use embedding::EmbeddingIndex;
-pub use newcomers::Basis;
+pub use newcomers::{Basis, PassedOver};
 pub use row_set::RowSet;
 pub use search::{Filter, Wanted};
 pub use serving::Serving;

@@ -11,7 +11,10 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use releases::{Factors, Release, vectors::axpy};
 use rustc_hash::{FxHashMap, FxHashSet};
-use shared_models::{ItemKey, item::ItemKind};
+use shared_models::{
+    ItemKey,
+    item::{Item, ItemKind},
+};
 
 use super::added::{Added, MOST, mean};
 use crate::{
@@ -48,6 +51,15 @@ impl Basis {
     }
 }
 
+/// Items of a catalogue whose embedding a release does not take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PassedOver {
+    /// How many that the release has no factors of have an embedding of another length than it takes.
+    pub items: usize,
+    /// How many numbers it takes; 0 for none at all.
+    pub takes: usize,
+}
+
 /// Of the artists met in one go, what a mapping says of each by the artist's other items.
 type Ways = FxHashMap<ItemKey, Option<Vec<f32>>>;
 
@@ -57,6 +69,8 @@ pub(super) struct Newcomers {
     current: ArcSwap<Added>,
     /// The rows of the added items, and what their vectors are made from; held through a change.
     rows: Mutex<FxHashMap<ItemKey, (u32, Basis)>>,
+    /// Items that are expected to be something else than their embedding says: it has another length than the release's.
+    passed_over: Mutex<FxHashSet<ItemKey>>,
     /// The mean of each genre's items.
     genres: FxHashMap<GenreKey, Vec<f32>>,
     /// Kinds that are played: an artist's page is in the catalogue too, and is nobody's next track.
@@ -85,7 +99,7 @@ impl Newcomers {
             .map(|(genre, (sum, count))| (genre, sum.into_iter().map(|value| value / count).collect()))
             .collect();
         let current = ArcSwap::from_pointee(Added::to(factors.rows, factors.stride()));
-        let this = Self { current, rows: Mutex::default(), genres, kinds };
+        let this = Self { current, rows: Mutex::default(), passed_over: Mutex::default(), genres, kinds };
         this.look_through(release, factors, catalogue);
         this
     }
@@ -106,6 +120,13 @@ impl Newcomers {
         counts
     }
 
+    /// How many of the items that were looked at have an embedding that is passed over.
+    #[must_use]
+    pub(super) fn passed_over(&self, release: &Release) -> PassedOver {
+        let takes = release.content.as_ref().map_or(0, |mapping| mapping.features.embedding());
+        PassedOver { items: self.passed_over.lock().len(), takes }
+    }
+
     /// Looks the whole catalogue through: the newest items first, and half of the room is left for those to come.
     pub(super) fn look_through(&self, release: &Release, factors: &Factors, catalogue: &Snapshot) {
         let mut unknown: Vec<&Row> =
@@ -122,8 +143,10 @@ impl Newcomers {
         let mut rows = self.rows.lock();
         let mut next = Added::clone(&self.current.load());
         let mut ways = Ways::default();
+        let mut passed_over = self.passed_over.lock();
         for key in keys {
             let of_release = release.index_of(*key);
+            passed_over.remove(key);
             match catalogue.find(*key) {
                 None => {
                     let added = rows.remove(key).map(|(row, _)| row);
@@ -132,6 +155,9 @@ impl Newcomers {
                 Some(item) => {
                     of_release.iter().for_each(|row| next.show(*row));
                     if vector_of(release, factors, *key).is_none() {
+                        if is_passed_over(release, &item.item) {
+                            passed_over.insert(*key);
+                        }
                         let expected = self.expected(release, factors, catalogue, item, &mut ways);
                         replace(&mut next, &mut rows, *key, expected, of_release.is_none());
                     }
@@ -177,6 +203,13 @@ impl Newcomers {
     }
 }
 
+/// Whether an item's embedding is none that the release's mapping takes. A release without a mapping takes none.
+fn is_passed_over(release: &Release, item: &Item) -> bool {
+    let length = item.numbers.as_ref().map_or(0, |numbers| numbers.embedding().len());
+    let takes = release.content.as_ref().map_or(0, |mapping| mapping.features.embedding());
+    length > 0 && length != takes
+}
+
 /// The factors of an item, where somebody has played it.
 fn vector_of<'a>(release: &Release, factors: &'a Factors, key: ItemKey) -> Option<&'a [f32]> {
     let vector = factors.row(release.index_of(key)?);
@@ -209,7 +242,7 @@ fn replace(
 #[cfg(test)]
 mod tests {
     use releases::{Meta, Parts};
-    use shared_models::{ItemId, TenantId, Timestamp, item::Item};
+    use shared_models::{ItemId, TenantId, Timestamp, numbers::Numbers};
 
     use super::*;
     use crate::{catalog::Change, index::Wanted};
@@ -226,6 +259,7 @@ mod tests {
             duration_ms: None,
             explicit: false,
             markets: smallvec::SmallVec::new(),
+            numbers: None,
         }
     }
 
@@ -299,9 +333,10 @@ mod tests {
         let mut words =
             [(releases::content::word("genre:pop"), [1.0, 0.0]), (releases::content::word("genre:jazz"), [0.0, 1.0])];
         words.sort_unstable_by_key(|entry| entry.0);
-        let features =
-            releases::content::Features::new(words.iter().map(|(word, _)| (*word, 1.0)).collect(), Vec::new());
-        let weights: Vec<f32> = words.iter().flat_map(|entry| entry.1).chain([0.0, 0.0]).collect();
+        let features: Vec<(u64, f32)> = words.iter().map(|(word, _)| (*word, 1.0)).collect();
+        // The one number of an embedding moves an item along the second axis.
+        let features = releases::content::Features::new(features, Vec::new(), vec![[0.0, 1.0]]);
+        let weights: Vec<f32> = words.iter().flat_map(|entry| entry.1).chain([0.0, 4.0]).chain([0.0, 0.0]).collect();
         let values: Vec<f32> = known.iter().flat_map(|entry| entry.1).collect();
         let parts = Parts {
             items: known.iter().map(|entry| entry.0).collect(),
@@ -315,15 +350,28 @@ mod tests {
             released_at: None,
             ..item(id, ItemKind::Track, artist, genre)
         };
+        let embedded = |id: &str, embedding: &[f32]| Item {
+            numbers: Numbers::new([], embedding.to_vec()).unwrap(),
+            ..dated(id, "c", "polka")
+        };
         let new =
             [dated("n1", "a", "jazz"), dated("n2", "c", "pop"), dated("n3", "c", "polka"), dated("n4", "a", "polka")];
-        let catalogue = Snapshot::of(items.chain(new));
-        let newcomers = Newcomers::of(&release, release.factors.as_ref().unwrap(), &catalogue);
+        let catalogue = crate::catalog::Catalogue::new(Snapshot::of(
+            items.chain(new).chain([embedded("n5", &[0.5]), embedded("n6", &[0.5, 0.5])]),
+        ));
+        let factors = release.factors.as_ref().unwrap();
+        let newcomers = Newcomers::of(&release, factors, &catalogue.snapshot());
         let found: std::collections::BTreeMap<ItemKey, Vec<f32>> =
             vectors(&newcomers.added(), Wanted::New).into_iter().collect();
-        let expected = [("n1", vec![0.5, 1.5]), ("n2", vec![1.0, 0.0]), ("n4", vec![0.5, 0.5])];
+        let expected = [("n1", vec![0.5, 1.5]), ("n2", vec![1.0, 0.0]), ("n4", vec![0.5, 0.5]), ("n5", vec![0.0, 2.0])];
         assert_eq!(found, expected.map(|(id, vector)| (key(id), vector)).into());
         let counts = newcomers.expectations();
-        assert_eq!(counts, [(Basis::Content, 3), (Basis::Artist, 0), (Basis::Genre, 0)].into());
+        assert_eq!(counts, [(Basis::Content, 4), (Basis::Artist, 0), (Basis::Genre, 0)].into());
+        // An embedding of another length says nothing of its item, and that is said.
+        assert_eq!(newcomers.passed_over(&release), PassedOver { items: 1, takes: 1 });
+        catalogue.apply(vec![Change::Put(Arc::new(embedded("n6", &[1.0])))]);
+        newcomers.follow(&release, factors, &catalogue.snapshot(), &[key("n6")]);
+        assert_eq!(newcomers.passed_over(&release), PassedOver { items: 0, takes: 1 });
+        assert!(vectors(&newcomers.added(), Wanted::New).contains(&(key("n6"), vec![0.0, 4.0])));
     }
 }

@@ -10,7 +10,7 @@ use super::{
     added::Added,
     embedding,
     embedding::EmbeddingIndex,
-    newcomers::{Basis, Newcomers},
+    newcomers::{Basis, Newcomers, PassedOver},
     popularity::PopularityIndex,
     row_set::RowSet,
 };
@@ -78,6 +78,12 @@ impl Serving {
     #[must_use]
     pub fn expectations(&self) -> BTreeMap<Basis, usize> {
         self.newcomers.as_ref().map(Newcomers::expectations).unwrap_or_default()
+    }
+
+    /// How many items have an embedding that the release does not take.
+    #[must_use]
+    pub fn passed_over(&self) -> PassedOver {
+        self.newcomers.as_ref().map(|newcomers| newcomers.passed_over(&self.release)).unwrap_or_default()
     }
 
     /// The most played items of the narrowest segment that the release knows, best first: of a market at a quarter of the day,

@@ -1,9 +1,12 @@
 //! Rows to values. It must not know which statement or which database a row comes from.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use shared_models::{
-    ItemId, ItemKey, TenantId, Timestamp, UserId,
+    FeatureName, ItemId, ItemKey, TenantId, Timestamp, UserId,
     item::{Item, ItemKind, Market},
     listener::UserAttributes,
+    numbers::Numbers,
 };
 use sqlx::{Row as _, postgres::PgRow, sqlite::SqliteRow};
 
@@ -71,7 +74,11 @@ pub(super) fn item_key(row: &impl Columns, column: usize) -> Result<ItemKey, Err
     Ok(ItemKey(integer(row, column)? as u64))
 }
 
-/// An item, from ten columns in the order of the table that begin at `first`.
+/// The columns of an item, in the order that [`item`] reads them.
+pub(super) const ITEM: &str = "item_id, kind, title, artist_id, artist_name, genres, released_at, duration_ms, explicit, \
+     markets, features, embedding";
+
+/// An item, from the columns of [`ITEM`] that begin at `first`.
 pub(super) fn item(row: &impl Columns, first: usize) -> Result<Item, Error> {
     let corrupt = |what| move |_| Error::Corrupt { what };
     Ok(Item {
@@ -85,7 +92,38 @@ pub(super) fn item(row: &impl Columns, first: usize) -> Result<Item, Error> {
         duration_ms: row.maybe_integer(first + 7)?.and_then(|ms| u32::try_from(ms).ok()),
         explicit: row.flag(first + 8)?,
         markets: markets(text(row, first + 9)?)?,
+        numbers: numbers(row.maybe_text(first + 10)?, row.maybe_bytes(first + 11)?)?,
     })
+}
+
+/// An item's numbers, from a JSON object and the little-endian bytes of an embedding. Rows of earlier releases have neither.
+fn numbers(features: Option<&str>, embedding: Option<&[u8]>) -> Result<Option<Arc<Numbers>>, Error> {
+    if features.is_none() && embedding.is_none() {
+        return Ok(None);
+    }
+    let named: BTreeMap<FeatureName, f32> = match features {
+        Some(text) => serde_json::from_str(text).map_err(|_| Error::Corrupt { what: "features" })?,
+        None => BTreeMap::new(),
+    };
+    let (values, []) = embedding.unwrap_or_default().as_chunks::<4>() else {
+        return Err(Error::Corrupt { what: "embedding" });
+    };
+    let embedding = values.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    Numbers::new(named, embedding).map_err(|_| Error::Corrupt { what: "features and embedding" })
+}
+
+/// An item's named numbers as they are stored.
+pub(super) fn features_text(item: &Item) -> Option<String> {
+    let features = item.numbers.as_ref().map(|numbers| numbers.features()).filter(|features| !features.is_empty())?;
+    let named: BTreeMap<&str, f32> = features.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+    // Finite numbers always become JSON.
+    serde_json::to_string(&named).ok()
+}
+
+/// An item's embedding as it is stored.
+pub(super) fn embedding_bytes(item: &Item) -> Option<Vec<u8>> {
+    let embedding = item.numbers.as_ref().map(|numbers| numbers.embedding()).filter(|numbers| !numbers.is_empty())?;
+    Some(embedding.iter().flat_map(|value| value.to_le_bytes()).collect())
 }
 
 fn markets(text: &str) -> Result<smallvec::SmallVec<[Market; 4]>, Error> {

@@ -31,7 +31,8 @@ async fn data_of_every_earlier_release_is_carried_forward() {
         // What the first release wrote, as it wrote it.
         let blob = candidate_generation::store::encode(&profile(3));
         let statements = [
-            "INSERT INTO items VALUES ('demo', 7, 't', 'track', 'T', 'a', 'A', '[\"jazz\"]', 1, 2, 0, 'SE', 3)"
+            "INSERT INTO items (tenant, item_key, item_id, kind, title, artist_id, artist_name, genres, released_at, \
+             duration_ms, explicit, markets, updated_at) VALUES ('demo', 7, 't', 'track', 'T', 'a', 'A', '[\"jazz\"]', 1, 2, 0, 'SE', 3)"
                 .to_owned(),
             format!(
                 "INSERT INTO profiles VALUES ('demo', {}, {}, 3, 1, x'{}', 5)",
@@ -48,6 +49,7 @@ async fn data_of_every_earlier_release_is_carried_forward() {
         let store = SqliteStore::open(&Config::at(url)).await.unwrap();
         let items = store.items_after(&tenant(), None, 9).await.unwrap();
         assert_eq!((items.len(), items[0].title.as_str(), items[0].genres[0].as_str()), (1, "T", "jazz"));
+        assert_eq!(items[0].numbers, None);
         let found = store.user(&tenant(), user("u")).await.unwrap();
         assert_eq!((found.version, &found.profile), (3, &profile(3)));
         save(&store, &tenant(), "u", 4).await.unwrap();

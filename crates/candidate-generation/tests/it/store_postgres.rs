@@ -7,11 +7,11 @@ use candidate_generation::{
     store::{Config, Error, Folding, Known, NextProfile, Store, StoredUser, encode, postgres::PostgresStore},
 };
 use shared_models::{ErrorCode, ItemKey, Timestamp, UserId, item::Item, listener::UserAttributes};
-use sqlx::{Connection as _, Executor as _, PgConnection, Row as _};
+use sqlx::{Connection as _, Executor as _, PgConnection, Row as _, migrate::Migrator};
 use testkit::{Postgres, postgres::Disk};
 
 use crate::{
-    store_suite::{event_key, profile, save, split, user},
+    store_suite::{event_key, full_item, profile, put, save, split, user},
     world::{NOW, id, key, tenant, track},
 };
 
@@ -173,20 +173,26 @@ async fn a_migration_that_is_cut_off_at_any_statement_begins_anew() {
     let server = Postgres::shared().await.unwrap();
     let migrator = sqlx::migrate!("src/store/migrations/postgres");
     assert!(migrator.iter().all(|migration| !migration.no_tx), "each must be one transaction");
-    let statements: Vec<Vec<String>> = migrator.iter().map(|migration| split(migration.sql.as_str())).collect();
-    let last = statements.last().unwrap();
-    for reached in 0..=last.len() {
-        let url = server.database().await.unwrap();
-        let mut connection = PgConnection::connect(&url).await.unwrap();
-        connection.execute("BEGIN").await.unwrap();
-        for statement in &last[..reached] {
-            connection.execute(sqlx::AssertSqlSafe(statement.clone())).await.unwrap();
+    for (number, migration) in migrator.iter().enumerate() {
+        let statements = split(migration.sql.as_str());
+        for reached in 0..=statements.len() {
+            let url = server.database().await.unwrap();
+            let mut connection = PgConnection::connect(&url).await.unwrap();
+            if number > 0 {
+                let earlier = Migrator::with_migrations(migrator.iter().take(number).cloned().collect());
+                earlier.run(&mut connection).await.unwrap();
+            }
+            connection.execute("BEGIN").await.unwrap();
+            for statement in &statements[..reached] {
+                connection.execute(sqlx::AssertSqlSafe(statement.clone())).await.unwrap();
+            }
+            // The process is killed: no ROLLBACK is said.
+            drop(connection);
+            let store = open(&url).await;
+            save(&store, &tenant(), "u", 1).await.unwrap();
+            put(&store, &tenant(), &[full_item()]).await;
+            store.close().await;
         }
-        // The process is killed: no ROLLBACK is said.
-        drop(connection);
-        let store = open(&url).await;
-        save(&store, &tenant(), "u", 1).await.unwrap();
-        store.close().await;
     }
 }
 

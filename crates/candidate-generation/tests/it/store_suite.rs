@@ -9,10 +9,11 @@ use candidate_generation::{
     store::{Error, EventKey, NextProfile, Position, Store, StoredUser, Written, encode},
 };
 use shared_models::{
-    EventId, ItemKey, TenantId, Timestamp, UserId, UserKey,
+    EventId, FeatureName, ItemKey, TenantId, Timestamp, UserId, UserKey,
     event::EventKind,
     item::{Item, ItemKind, Market},
     listener::UserAttributes,
+    numbers::Numbers,
 };
 
 use crate::world::{NOW, event, id, key, tenant, track};
@@ -23,6 +24,7 @@ macro_rules! cases {
         $crate::store_suite::cases!(
             $fresh:
             items_round_trip,
+            numbers_of_items_round_trip,
             the_last_of_equals_is_kept,
             tenants_never_meet,
             users_round_trip,
@@ -61,18 +63,24 @@ pub(crate) fn event_key(name: &str) -> EventKey {
     EventKey::of(&EventId::new(name).unwrap())
 }
 
-fn full_item() -> Item {
+fn numbers(features: &[(&str, f32)], embedding: &[f32]) -> Option<Arc<Numbers>> {
+    let features = features.iter().map(|(name, value)| (FeatureName::new(name).unwrap(), *value));
+    Numbers::new(features, embedding.to_vec()).unwrap()
+}
+
+pub(crate) fn full_item() -> Item {
     Item {
         kind: ItemKind::Other("mix".to_owned()),
         genres: vec!["jazz".to_owned(), "\"quoted\" søul".to_owned()],
         released_at: Some(Timestamp(-5)),
         explicit: true,
         markets: ["SE", "NO", "DK", "FI", "IS"].iter().filter_map(|code| Market::parse(code)).collect(),
+        numbers: numbers(&[("tempo", 0.61), ("x.1", -3e-9)], &[0.1, -2.0, f32::MIN_POSITIVE]),
         ..track("full", "someone")
     }
 }
 
-async fn put(store: &dyn Store, tenant: &TenantId, items: &[Item]) -> Vec<Written> {
+pub(crate) async fn put(store: &dyn Store, tenant: &TenantId, items: &[Item]) -> Vec<Written> {
     let items: Vec<Arc<Item>> = items.iter().cloned().map(Arc::new).collect();
     store.put_items(tenant, &items, NOW).await.unwrap()
 }
@@ -81,7 +89,7 @@ async fn put(store: &dyn Store, tenant: &TenantId, items: &[Item]) -> Vec<Writte
 pub(crate) async fn items_round_trip(store: &dyn Store) {
     let bare = Item { artist_id: None, artist_name: None, duration_ms: None, ..track("bare", "") };
     assert_eq!(put(store, &tenant(), &[full_item(), bare.clone()]).await, [Written::Created; 2]);
-    let changed = Item { title: "changed".to_owned(), ..bare };
+    let changed = Item { title: "changed".to_owned(), numbers: numbers(&[], &[1.0]), ..bare };
     assert_eq!(put(store, &tenant(), &[full_item(), changed.clone()]).await, [Written::Unchanged, Written::Updated]);
     assert_eq!(store.items_after(&tenant(), None, 10).await.unwrap(), [changed.clone(), full_item()]);
     assert_eq!(store.items_after(&tenant(), Some(&id("bare")), 10).await.unwrap(), [full_item()]);
@@ -89,6 +97,23 @@ pub(crate) async fn items_round_trip(store: &dyn Store) {
     assert!(store.delete_item(&tenant(), &id("bare")).await.unwrap());
     assert!(!store.delete_item(&tenant(), &id("bare")).await.unwrap());
     assert_eq!(store.items_after(&tenant(), None, 10).await.unwrap().len(), 1);
+}
+
+/// What was measured of an item alone makes it another, and goes when it is written without.
+pub(crate) async fn numbers_of_items_round_trip(store: &dyn Store) {
+    let with = |numbers| Item { numbers, ..track("t", "a") };
+    let forms = [
+        numbers(&[("tempo", 1.0 / 3.0)], &[]),
+        numbers(&[("tempo", 0.5)], &[]),
+        numbers(&[("tempo", 0.5)], &vec![0.7; 1_024]),
+        None,
+    ];
+    for (number, form) in forms.into_iter().enumerate() {
+        let expected = if number == 0 { Written::Created } else { Written::Updated };
+        assert_eq!(put(store, &tenant(), &[with(form.clone())]).await, [expected]);
+        assert_eq!(put(store, &tenant(), &[with(form.clone())]).await, [Written::Unchanged]);
+        assert_eq!(store.items_after(&tenant(), None, 10).await.unwrap(), [with(form)]);
+    }
 }
 
 /// An id given twice in one call is kept as it stands last.

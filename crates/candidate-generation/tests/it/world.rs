@@ -49,6 +49,7 @@ pub(crate) fn track(name: &str, artist: &str) -> Item {
         duration_ms: Some(200_000),
         explicit: false,
         markets: SmallVec::new(),
+        numbers: None,
     }
 }
 

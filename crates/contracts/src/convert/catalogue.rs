@@ -1,14 +1,21 @@
 //! Items, and what became of writing them.
 
+use std::sync::Arc;
+
 use shared_models::{
-    ErrorCode, ItemId, ItemKey, Timestamp,
+    ErrorCode, FeatureName, ItemId, ItemKey, Timestamp,
     item::{DisplayItem, Item, ItemKind},
+    numbers::{self, Numbers},
 };
 
 use super::{Malformed, Result, duration_from_wire, duration_to_wire, each, market, name, optional_name};
 use crate::{Failure, Put, convert::names::Name, generated::catalogue::v1 as wire};
 
 pub(crate) fn item_to_wire(item: Item) -> wire::Item {
+    let numbers = item.numbers.as_deref();
+    let feature = |(name, value): &(FeatureName, f32)| wire::Feature { name: name.as_str().to_owned(), value: *value };
+    let features = numbers.map(|numbers| numbers.features().iter().map(feature).collect());
+    let embedding = numbers.map(|numbers| numbers.embedding().to_vec());
     wire::Item {
         id: item.id.as_str().to_owned(),
         kind: kind_to_wire(item.kind),
@@ -20,6 +27,8 @@ pub(crate) fn item_to_wire(item: Item) -> wire::Item {
         duration_ms: item.duration_ms,
         explicit: item.explicit,
         markets: item.markets.iter().map(|market| market.as_str().to_owned()).collect(),
+        features: features.unwrap_or_default(),
+        embedding: embedding.unwrap_or_default(),
     }
 }
 
@@ -35,6 +44,16 @@ pub(crate) fn item_from_wire(item: wire::Item) -> Result<Item> {
         duration_ms: item.duration_ms,
         explicit: item.explicit,
         markets: item.markets.iter().map(|code| market(code, "markets")).collect::<Result<_>>()?,
+        numbers: numbers_from_wire(item.features, item.embedding)?,
+    })
+}
+
+fn numbers_from_wire(features: Vec<wire::Feature>, embedding: Vec<f32>) -> Result<Option<Arc<Numbers>>> {
+    let features =
+        each(features, "features", |feature| Ok((name::<FeatureName>(&feature.name, "name")?, feature.value)))?;
+    Numbers::new(features, embedding).map_err(|error| match error {
+        numbers::Error::Embedding { .. } | numbers::Error::Number { .. } => Malformed::new("embedding", error),
+        _ => Malformed::new("features", error),
     })
 }
 

@@ -7,8 +7,8 @@ use contracts::{
     records::{ShelfSummary, Variant},
 };
 use shared_models::{
-    ErrorCode, EventId, ItemId, ItemKey, RecommendationId, ReleaseId, Seed, ShelfId, SurfaceId, TenantId, Timestamp,
-    UserId,
+    ErrorCode, EventId, FeatureName, ItemId, ItemKey, RecommendationId, ReleaseId, Seed, ShelfId, SurfaceId, TenantId,
+    Timestamp, UserId,
     candidates::{CandidateSet, CandidateTable, DroppedItem, Evidence, ShelfCandidates},
     component::{Action, DropReason, Fact, FilterName, FilterParams, ReasonCode, SourceName, SourceParams},
     degraded::{DegradedCause, DegradedLevel, DegradedStage, SourceReport},
@@ -16,6 +16,7 @@ use shared_models::{
     explore::{Explore, NewItems},
     item::{DisplayItem, Item, ItemKind, Market},
     listener::{ListenerContext, UserAttributes, UserSummary},
+    numbers::Numbers,
     plan::{
         CandidatePlan, CandidateQuery, FilterPlan, Objective, Pin, RankQuery, RequestContext, ShelfCandidatePlan,
         ShelfOrder, ShelfRankPlan, SlatePlan, SourcePlan, SourceUse,
@@ -497,7 +498,15 @@ impl Draw {
             duration_ms: self.maybe(Self::number),
             explicit: self.yes(),
             markets: self.list(5, Self::market).into(),
+            numbers: self.numbers(),
         }
+    }
+
+    fn numbers(&mut self) -> Option<Arc<Numbers>> {
+        let features = (0..self.below(4)).map(|n| (FeatureName::new(format!("f{n}")).unwrap(), n as f32 * 0.1));
+        let features: Vec<_> = features.collect();
+        let length = self.below(9);
+        Numbers::new(features, (0..length).map(|n| n as f32 - 3.7).collect()).unwrap()
     }
 
     pub(crate) fn display(&mut self) -> DisplayItem {

@@ -85,6 +85,7 @@ pub(crate) fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem
         Err(_) if nesting_of(bytes) > MOST_NESTING => Err(too_deep()),
         Err(error) => match error.inner().classify() {
             Category::Data => Err(Problem::fields(vec![field_error(error.path(), error.inner())])),
+            _ if is_out_of_range(error.inner()) => Err(Problem::fields(vec![out_of_range(error.path())])),
             Category::Io | Category::Syntax | Category::Eof => Err(malformed(error.inner())),
         },
     }
@@ -97,7 +98,10 @@ pub(crate) fn read_element<'a, T: Deserialize<'a>>(text: &'a str, base: &str) ->
     }
     let mut deserializer = serde_json::Deserializer::from_str(text);
     serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let wrong = field_error(error.path(), error.inner());
+        let wrong = match error.inner() {
+            inner if is_out_of_range(inner) => out_of_range(error.path()),
+            inner => field_error(error.path(), inner),
+        };
         FieldError { field: format!("{base}{}", wrong.field).into(), ..wrong }
     })
 }
@@ -164,6 +168,15 @@ fn malformed(error: &serde_json::Error) -> Problem {
     let what = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what);
     let detail = format!("the body is not JSON: {what} at line {}, column {}", error.line(), error.column());
     Problem::new(ErrorCode::InvalidArgument, "malformed_json", detail)
+}
+
+/// Whether a number is JSON and larger than any that is kept, such as `1e400`.
+fn is_out_of_range(error: &serde_json::Error) -> bool {
+    error.to_string().starts_with("number out of range")
+}
+
+fn out_of_range(path: &Path) -> FieldError {
+    FieldError::new(pointer(path), "a number out of range", "a smaller number")
 }
 
 /// A JSON pointer (RFC 6901).

@@ -24,6 +24,7 @@ use super::{
     ask::Findings,
     bad_path,
     body::{Body, RawBody, read, read_element, whole_number},
+    measured::{self, Features, Number},
     path_name, schemas,
 };
 use crate::{
@@ -37,7 +38,7 @@ const MOST_ITEMS: usize = 1_000;
 /// An item, as the tenant writes it.
 #[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = Item, example = json!({"type": "track", "title": "Tango", "artist_id": "artist-1", "artist_name": "Ada", "genres": ["tango"], "released_at": "2024-05-17", "duration_ms": 181000, "markets": ["SE", "NO"]}))]
+#[schema(as = Item, example = json!({"type": "track", "title": "Tango", "artist_id": "artist-1", "artist_name": "Ada", "genres": ["tango"], "released_at": "2024-05-17", "duration_ms": 181000, "markets": ["SE", "NO"], "features": {"tempo": 0.61, "energy": 0.4}, "embedding": [0.12, -0.4, 0.33]}))]
 pub(crate) struct ItemBody {
     /// The tenant's id; in a batch only, elsewhere the path tells it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -77,6 +78,16 @@ pub(crate) struct ItemBody {
     #[serde(default)]
     #[schema(max_items = 250, value_type = Vec<schemas::Country>)]
     markets: Vec<String>,
+    /// Numbers that you measured of it, by name, such as of its sound; in whatever units, the same for all items. The next
+    /// release learns what they tell, and a new item is near those who like what they say before its first play.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = schemas::features, required = false)]
+    features: Option<Features>,
+    /// An embedding of it by whatever model you have, of the same length for all items; used as `features` are. One of
+    /// another length than most is kept, and passed over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = schemas::embedding, required = false)]
+    embedding: Option<Vec<Number>>,
 }
 
 fn track() -> String {
@@ -361,6 +372,7 @@ impl ItemBody {
             .take(250)
             .filter_map(|(index, text)| wrong.market(format!("{base}/markets/{index}"), text))
             .collect();
+        let numbers = measured::check(&mut wrong, base, self.features, self.embedding);
         let (Some(id), true) = (id, wrong.0.is_empty()) else {
             return Err(wrong.0);
         };
@@ -375,6 +387,7 @@ impl ItemBody {
             duration_ms,
             explicit: self.explicit,
             markets,
+            numbers,
         })
     }
 }
@@ -393,6 +406,7 @@ fn moment(text: &str) -> Option<Timestamp> {
 
 impl From<Item> for ItemBody {
     fn from(item: Item) -> Self {
+        let (features, embedding) = measured::shown(item.numbers.as_deref());
         Self {
             item_id: Some(item.id.to_string()),
             kind: item.kind.as_str().to_owned(),
@@ -404,6 +418,8 @@ impl From<Item> for ItemBody {
             duration_ms: item.duration_ms.map(i64::from),
             explicit: item.explicit,
             markets: item.markets.iter().map(ToString::to_string).collect(),
+            features,
+            embedding,
         }
     }
 }

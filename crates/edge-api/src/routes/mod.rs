@@ -10,6 +10,7 @@ pub(crate) mod docs;
 pub(crate) mod events;
 pub(crate) mod health;
 pub(crate) mod items;
+mod measured;
 pub(crate) mod openapi;
 pub(crate) mod recommendations;
 pub(crate) mod schemas;

@@ -9,7 +9,7 @@ use utoipa::{
     ToSchema,
     openapi::{
         RefOr, Schema,
-        schema::{AnyOfBuilder, KnownFormat, ObjectBuilder, SchemaFormat, Type},
+        schema::{AnyOfBuilder, ArrayBuilder, KnownFormat, ObjectBuilder, SchemaFormat, SchemaType, Type},
     },
 };
 
@@ -53,6 +53,31 @@ pub(crate) fn date_or_moment() -> Schema {
 pub(crate) fn moment_or_time() -> Schema {
     let time = text().pattern(Some("^([01][0-9]|2[0-3]):[0-5][0-9]$"));
     any_text([text().format(known(KnownFormat::DateTime)).examples(["2026-11-23T18:30:00+01:00"]), time])
+}
+
+/// Numbers by name.
+pub(crate) fn features() -> Schema {
+    let features = ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Object, Type::Null]))
+        .property_names(Some(text().pattern(Some("^[A-Za-z0-9._-]{1,128}$"))))
+        .additional_properties(Some(Schema::Object(number().build())))
+        .max_properties(Some(64));
+    Schema::Object(features.build())
+}
+
+/// Numbers in order.
+pub(crate) fn embedding() -> Schema {
+    let embedding = ArrayBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Array, Type::Null]))
+        .items(number())
+        .max_items(Some(1_024));
+    Schema::Array(embedding.build())
+}
+
+/// A number that 32 bits can hold.
+fn number() -> ObjectBuilder {
+    let number = ObjectBuilder::new().schema_type(Type::Number).format(known(KnownFormat::Float));
+    number.minimum(Some(-3.4e38)).maximum(Some(3.4e38))
 }
 
 fn text() -> ObjectBuilder {

@@ -79,6 +79,7 @@ pub(crate) fn track(number: usize) -> Item {
         duration_ms: Some(180_000),
         explicit: false,
         markets: smallvec![],
+        numbers: None,
     }
 }
 

@@ -120,6 +120,7 @@ fn artist(fields: &[&str], builder: &mut Builder) -> Result<(), Refusal> {
         duration_ms: None,
         explicit: false,
         markets: SmallVec::new(),
+        numbers: None,
     };
     if builder.add_item(item) { Ok(()) } else { Err(("the artist is there already", id.to_string())) }
 }

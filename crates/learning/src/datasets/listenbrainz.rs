@@ -142,6 +142,7 @@ fn add(listen: Listen, fallback: &UserId, builder: &mut Builder) -> Result<(), R
             duration_ms: None,
             explicit: false,
             markets: SmallVec::new(),
+            numbers: None,
         };
         let genres =
             info.tags.unwrap_or_default().into_iter().filter_map(|tag| filled(Some(tag.to_lowercase()))).collect();

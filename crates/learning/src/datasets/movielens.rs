@@ -104,6 +104,7 @@ fn movie(text: &str) -> Result<Item, &'static str> {
         duration_ms: None,
         explicit: false,
         markets: SmallVec::new(),
+        numbers: None,
     })
 }
 

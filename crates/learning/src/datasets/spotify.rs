@@ -204,6 +204,7 @@ fn add(
             duration_ms: None,
             explicit: false,
             markets: SmallVec::new(),
+            numbers: None,
         };
         let maker_kind = if kind == ItemKind::Track { ItemKind::Artist } else { ItemKind::Show };
         builder.add_item(plain(maker.clone(), maker_kind, artist.clone()));

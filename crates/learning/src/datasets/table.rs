@@ -10,13 +10,15 @@ use std::{
     fmt,
     path::{Path, PathBuf},
     str::FromStr,
+    sync::Arc,
 };
 
 use serde_json::Value;
 use shared_models::{
-    ItemId, Timestamp, UserId,
+    FeatureName, ItemId, Timestamp, UserId,
     event::EventKind,
     item::{Item, ItemKind, Market},
+    numbers::Numbers,
 };
 use smallvec::SmallVec;
 
@@ -58,12 +60,16 @@ pub enum Field {
     Device,
     /// The listener's session.
     Session,
+    /// Named numbers of the item: a JSON object.
+    Features,
+    /// An embedding of the item: a JSON array, or numbers separated by `|`, `;` or blanks.
+    Embedding,
     /// What tells the event from all others; the row's place in its file where absent.
     Event,
 }
 
 impl Field {
-    const ALL: [(&'static str, Self); 15] = [
+    const ALL: [(&'static str, Self); 17] = [
         ("user", Self::User),
         ("item", Self::Item),
         ("time", Self::Time),
@@ -78,6 +84,8 @@ impl Field {
         ("market", Self::Market),
         ("device", Self::Device),
         ("session", Self::Session),
+        ("features", Self::Features),
+        ("embedding", Self::Embedding),
         ("event", Self::Event),
     ];
 }
@@ -243,15 +251,17 @@ fn read_json(
                 continue;
             }
         };
-        take(|field| mapping.0.get(&field).and_then(|column| text_at(&value, column)), place, builder, options);
+        let row = |field: Field| mapping.0.get(&field).and_then(|column| text_at(&value, column, field));
+        take(row, place, builder, options);
     }
     Ok(())
 }
 
-/// The field at a dotted path as text; arrays are joined with `|`.
-fn text_at(value: &Value, path: &str) -> Option<String> {
+/// The field at a dotted path as text; arrays are joined with `|`, and objects are named numbers or nothing.
+fn text_at(value: &Value, path: &str, field: Field) -> Option<String> {
     let found = value.get(path).or_else(|| path.split('.').try_fold(value, |value, key| value.get(key)))?;
     let text = match found {
+        Value::Object(_) if field == Field::Features => found.to_string(),
         Value::Null | Value::Object(_) => return None,
         Value::String(text) => text.trim().to_owned(),
         Value::Array(parts) => parts
@@ -311,6 +321,7 @@ fn add(
             builder.add_item(plain_item(id.clone(), ItemKind::Artist, title));
         }
         let genres = row(Field::Genres).unwrap_or_default();
+        let numbers = numbers(row(Field::Features), row(Field::Embedding))?;
         builder.add_item(Item {
             artist_id,
             artist_name,
@@ -320,6 +331,7 @@ fn add(
                 .filter(|genre| !genre.is_empty())
                 .collect(),
             duration_ms,
+            numbers,
             ..plain_item(
                 item.clone(),
                 row(Field::ItemKind).map_or(ItemKind::Track, |kind| kind.as_str().into()),
@@ -336,6 +348,23 @@ fn add(
     Ok(())
 }
 
+/// What was measured of an item.
+fn numbers(features: Option<String>, embedding: Option<String>) -> Result<Option<Arc<Numbers>>, Refusal> {
+    const FEATURES: &str = "features is no JSON object of numbers";
+    const EMBEDDING: &str = "embedding is no list of numbers";
+    let named: BTreeMap<FeatureName, f32> = match features {
+        Some(text) => serde_json::from_str(&text).map_err(|error| (FEATURES, error.to_string()))?,
+        None => BTreeMap::new(),
+    };
+    let embedding = embedding.unwrap_or_default();
+    let separators = |character: char| character.is_whitespace() || "[],|;".contains(character);
+    let numbers = embedding.split(separators).filter(|text| !text.is_empty());
+    let numbers = numbers.map(|text| text.parse::<f32>().map_err(|_| (EMBEDDING, text.to_owned())));
+    let numbers = numbers.collect::<Result<Vec<f32>, Refusal>>()?;
+    Numbers::new(named, numbers)
+        .map_err(|error| ("features and embedding are no numbers of an item", error.to_string()))
+}
+
 fn plain_item(id: ItemId, kind: ItemKind, title: String) -> Item {
     Item {
         id,
@@ -348,6 +377,7 @@ fn plain_item(id: ItemId, kind: ItemKind, title: String) -> Item {
         duration_ms: None,
         explicit: false,
         markets: SmallVec::new(),
+        numbers: None,
     }
 }
 
@@ -414,6 +444,28 @@ mod tests {
         assert_eq!(import.items[0].genres, ["rock", "pop"]);
         let listed: Vec<_> = import.report.skipped.iter().map(ToString::to_string).collect();
         assert_eq!(listed, ["x.jsonl:2: not a JSON object", "x.jsonl:3: the user is absent"]);
+    }
+
+    #[test]
+    fn what_was_measured_of_an_item_comes_with_its_first_row() {
+        let text = br#"{"u":"a","i":"t1","f":{"tempo":0.5,"energy":2},"e":[0.25,-1]}
+{"u":"a","i":"t2","e":[1e39]}
+{"u":"a","i":"t3","f":{"no blanks":1}}
+{"u":"a","i":"t4","f":"fast"}
+"#;
+        let import = run("x.jsonl", text, "user=u,item=i,features=f,embedding=e").unwrap();
+        let numbers = import.items[0].numbers.as_ref().unwrap();
+        let named: Vec<_> = numbers.features().iter().map(|(name, value)| (name.as_str(), *value)).collect();
+        assert_eq!((named, numbers.embedding()), (vec![("energy", 2.0), ("tempo", 0.5)], &[0.25, -1.0][..]));
+        let kinds: Vec<String> = import.report.skipped.iter().map(ToString::to_string).collect();
+        assert_eq!(kinds.len(), 3, "{kinds:?}");
+        assert!(kinds[0].contains("number 0 of embedding is inf"), "{kinds:?}");
+        assert!(kinds[2].contains("features is no JSON object of numbers"), "{kinds:?}");
+        let text = b"u,i,f,e\na,t1,\"{\"\"tempo\"\":1}\",0.5 -2|3\na,t2,,x\n";
+        let import = run("x.csv", text, "user=u,item=i,features=f,embedding=e").unwrap();
+        let numbers = import.items[0].numbers.as_ref().unwrap();
+        assert_eq!((numbers.features().len(), numbers.embedding()), (1, &[0.5, -2.0, 3.0][..]));
+        assert_eq!(import.report.skipped[0].to_string(), "x.csv:3: embedding is no list of numbers: x");
     }
 
     #[test]

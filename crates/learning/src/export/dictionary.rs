@@ -66,6 +66,8 @@ pub static ITEMS: Lines = Lines {
         field("duration_ms", "integer or null", "how long it plays, in milliseconds"),
         field("explicit", "bool", "whether it carries an explicit-content warning"),
         field("markets", "list of text", "where it may be played; empty means everywhere"),
+        field("features", "object or null", "numbers that the tenant measured of it, by name"),
+        field("embedding", "list of numbers or null", "an embedding that the tenant made of it"),
     ],
 };
 

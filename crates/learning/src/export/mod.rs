@@ -9,13 +9,18 @@ mod folder;
 mod listener;
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use candidate_generation::store::{self, Store, StoredUser};
 use serde_json::{Value, json};
-use shared_models::{ErrorCode, TenantId, Timestamp, UserId, UserKey, item::Item};
+use shared_models::{
+    ErrorCode, TenantId, Timestamp, UserId, UserKey,
+    item::Item,
+    numbers::{Numbers, shortest},
+};
 
 use crate::{
     archive::{self, Archive, TABLES},
@@ -244,6 +249,13 @@ impl Export {
 }
 
 fn item_line(item: &Item) -> Value {
+    let numbers = item.numbers.as_deref();
+    let features = numbers.map(Numbers::features).filter(|features| !features.is_empty());
+    let features: Option<BTreeMap<&str, f64>> =
+        features.map(|features| features.iter().map(|(name, value)| (name.as_str(), shortest(*value))).collect());
+    let embedding = numbers.map(Numbers::embedding).filter(|embedding| !embedding.is_empty());
+    let embedding: Option<Vec<f64>> =
+        embedding.map(|embedding| embedding.iter().map(|value| shortest(*value)).collect());
     json!({
         "item_id": item.id.as_str(),
         "item_key": signed(item.key()),
@@ -256,5 +268,7 @@ fn item_line(item: &Item) -> Value {
         "duration_ms": item.duration_ms,
         "explicit": item.explicit,
         "markets": item.markets,
+        "features": features,
+        "embedding": embedding,
     })
 }

@@ -26,24 +26,35 @@ pub struct Told {
     pub explained: f64,
     /// The same of the mean of the maker's other items.
     pub explained_by_makers: f64,
+    /// Items with an embedding of another length than most have: it is passed over.
+    pub passed_over: usize,
 }
 
 impl Told {
     pub(super) fn of(learnt: &Learnt) -> Self {
-        let Learnt { items, explained, explained_by_makers, .. } = learnt;
-        Self { items: *items, explained: *explained, explained_by_makers: *explained_by_makers }
+        let Learnt { items, explained, explained_by_makers, passed_over, .. } = learnt;
+        Self {
+            items: *items,
+            explained: *explained,
+            explained_by_makers: *explained_by_makers,
+            passed_over: *passed_over,
+        }
     }
 }
 
 impl fmt::Display for Told {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { items, explained, explained_by_makers } = self;
+        let Self { items, explained, explained_by_makers, passed_over } = self;
         write!(
             f,
             "of the vectors of {items} items content and artist explain {:.0} % of the variance, artists alone {:.0} %",
             100.0 * explained,
             100.0 * explained_by_makers
-        )
+        )?;
+        if *passed_over > 0 {
+            write!(f, "; embeddings of {passed_over} items are of another length than most and passed over")?;
+        }
+        Ok(())
     }
 }
 

@@ -181,6 +181,7 @@ impl Catalogue {
             duration_ms: None,
             explicit: false,
             markets: SmallVec::new(),
+            numbers: None,
         });
         let window_start = config.now.0 - i64::from(config.days) * DAY;
         let career_start = window_start - rng.random_range(200..10_000_i64) * DAY;
@@ -218,6 +219,7 @@ impl Catalogue {
                 duration_ms: Some(length),
                 explicit,
                 markets: (0..MARKETS.len()).filter(|index| markets & (1 << index) != 0).map(market).collect(),
+                numbers: None,
             });
             self.track_of.insert(ItemKey::of(&track), self.tracks.len());
             let fame = fame(draft.popularity * f64::from(weight), config);

@@ -191,6 +191,9 @@ fn forged() -> Vec<Forged> {
     add("a word of no weight", "content.bin", "out_of_range", put(HEADER + 16, 0.0_f32.to_le_bytes()));
     add("a number that never differs", "content.bin", "out_of_range", put(HEADER + 28, 0.0_f32.to_le_bytes()));
     add("pretended makers below none", "content.bin", "out_of_range", put(40, (-1.0_f32).to_le_bytes()));
+    add("half a named number", "content.bin", "out_of_range", put(44, 0.5_f32.to_le_bytes()));
+    add("fewer named numbers than none", "content.bin", "out_of_range", put(44, (-2.0_f32).to_le_bytes()));
+    add("more named numbers than bytes", "content.bin", "wrong_length", put(44, 60_000.0_f32.to_le_bytes()));
     add("infinity as its last weight", "content.bin", "not_finite", put(weights + 4 * 47, f32::INFINITY.to_le_bytes()));
     add("only zeros", "content.bin", "check_failed", Box::new(move |bytes| bytes[weights..].fill(0)));
     add("another 16 dimensions", "content.bin", "wrong_length", put_8(24, 16));

@@ -60,7 +60,8 @@ pub(crate) fn parts(rows: usize, salt: u64) -> Parts {
 
 /// From two words and a number to the factors.
 fn content() -> Mapping {
-    let features = Features::new(vec![(word("genre:rock"), 1.5), (word("genre:jazz"), 2.0)], vec![[120.0, 30.0]]);
+    let features =
+        Features::new(vec![(word("genre:rock"), 1.5), (word("genre:jazz"), 2.0)], Vec::new(), vec![[120.0, 30.0]]);
     let weights: Vec<f32> = (0..4 * 12).map(|n| (n as f32 * 0.3).cos()).collect();
     Mapping::new(features, 12, &weights, 2.0).unwrap()
 }

@@ -70,6 +70,7 @@ async fn postgresql_is_exported() {
         duration_ms: None,
         explicit: false,
         markets: Default::default(),
+        numbers: None,
     };
     store.put_items(&tenant, &[Arc::new(item)], Timestamp(1)).await.unwrap();
     let told = UserAttributes {

@@ -12,13 +12,13 @@ use std::{collections::HashMap, str::FromStr, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use shared_models::{ItemId, ItemKey, TenantId, Timestamp, UserKey, item::Item, listener::UserAttributes};
 use sqlx::{
-    ConnectOptions as _, Connection as _, PgPool, Postgres, Transaction,
+    AssertSqlSafe, ConnectOptions as _, Connection as _, PgPool, Postgres, Transaction,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use super::{Config, Error, Folding, Known, Lease, Shared, Store, StoredUser, Written, migrator, plan, rows};
+use super::{Config, Error, Folding, Known, Lease, Shared, Store, StoredUser, Written, migrator, plan, rows, rows::ITEM};
 use crate::index::trending::StoredTrend;
 
 const SYSTEM: &str = "postgresql";
@@ -146,10 +146,9 @@ impl PostgresStore {
         let operation = "write items";
         let (mut tx, version) = self.write_catalogue(tenant, operation).await?;
         let keys: Vec<i64> = items.iter().map(|item| item.key().0 as i64).collect();
-        let found = sqlx::query(
-            "SELECT item_id, kind, title, artist_id, artist_name, genres, released_at, duration_ms, explicit, markets \
-             FROM items WHERE tenant = $1 AND item_key = ANY($2)",
-        )
+        let found = sqlx::query(AssertSqlSafe(format!(
+            "SELECT {ITEM} FROM items WHERE tenant = $1 AND item_key = ANY($2)"
+        )))
         .bind(tenant.as_str())
         .bind(&keys)
         .fetch_all(&mut *tx)
@@ -225,16 +224,17 @@ async fn put_items(
     let keys: Vec<i64> = items.iter().map(|item| item.key().0 as i64).collect();
     let texts = |of: fn(&Item) -> String| items.iter().map(|item| of(item)).collect::<Vec<String>>();
     let maybe = |of: fn(&Item) -> Option<String>| items.iter().map(|item| of(item)).collect::<Vec<Option<String>>>();
-    sqlx::query(
-        "INSERT INTO items (tenant, item_key, item_id, kind, title, artist_id, artist_name, genres, released_at, \
-         duration_ms, explicit, markets, updated_at, version) \
+    sqlx::query(AssertSqlSafe(format!(
+        "INSERT INTO items (tenant, item_key, {ITEM}, updated_at, version) \
          SELECT $1, r.*, $2, $3 FROM UNNEST($4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[], \
-         $9::text[], $10::text[], $11::bigint[], $12::bigint[], $13::boolean[], $14::text[]) AS r \
+         $9::text[], $10::text[], $11::bigint[], $12::bigint[], $13::boolean[], $14::text[], $15::text[], \
+         $16::bytea[]) AS r \
          ON CONFLICT (tenant, item_key) DO UPDATE SET kind = excluded.kind, title = excluded.title, \
          artist_id = excluded.artist_id, artist_name = excluded.artist_name, genres = excluded.genres, \
          released_at = excluded.released_at, duration_ms = excluded.duration_ms, explicit = excluded.explicit, \
-         markets = excluded.markets, updated_at = excluded.updated_at, version = excluded.version",
-    )
+         markets = excluded.markets, features = excluded.features, embedding = excluded.embedding, \
+         updated_at = excluded.updated_at, version = excluded.version",
+    )))
     .bind(tenant.as_str())
     .bind(now.0)
     .bind(version)
@@ -249,6 +249,8 @@ async fn put_items(
     .bind(items.iter().map(|item| item.duration_ms.map(i64::from)).collect::<Vec<Option<i64>>>())
     .bind(items.iter().map(|item| item.explicit).collect::<Vec<bool>>())
     .bind(texts(rows::markets_text))
+    .bind(maybe(rows::features_text))
+    .bind(items.iter().map(|item| rows::embedding_bytes(item)).collect::<Vec<Option<Vec<u8>>>>())
     .execute(&mut **tx)
     .await?;
     sqlx::query("DELETE FROM deleted_items WHERE tenant = $1 AND item_key = ANY($2)")
@@ -312,10 +314,9 @@ impl Store for PostgresStore {
     }
 
     async fn items_after(&self, tenant: &TenantId, after: Option<&ItemId>, limit: usize) -> Result<Vec<Item>, Error> {
-        let select = sqlx::query(
-            "SELECT item_id, kind, title, artist_id, artist_name, genres, released_at, duration_ms, explicit, markets \
-             FROM items WHERE tenant = $1 AND item_id > $2 ORDER BY item_id LIMIT $3",
-        )
+        let select = sqlx::query(AssertSqlSafe(format!(
+            "SELECT {ITEM} FROM items WHERE tenant = $1 AND item_id > $2 ORDER BY item_id LIMIT $3"
+        )))
         .bind(tenant.as_str())
         .bind(after.map_or("", ItemId::as_str))
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))

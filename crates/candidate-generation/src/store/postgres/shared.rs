@@ -8,7 +8,7 @@ use sqlx::{Postgres, Transaction};
 use tracing::Instrument as _;
 
 use super::{
-    super::{Error, Exchange, ItemChange, Known, Lease, Shared, Shares, StoredUser, rows},
+    super::{Error, Exchange, ItemChange, Known, Lease, Shared, Shares, StoredUser, rows, rows::ITEM},
     PostgresStore, ROWS, answer, leases, milliseconds, span,
 };
 use crate::index::trending::StoredTrend;
@@ -97,14 +97,13 @@ impl Shared for PostgresStore {
         after: (i64, ItemKey),
         limit: usize,
     ) -> Result<Vec<ItemChange>, Error> {
-        let select = sqlx::query(
-            "(SELECT version, item_key, item_id, kind, title, artist_id, artist_name, genres, released_at, \
-             duration_ms, explicit, markets FROM items WHERE tenant = $1 AND (version, item_key) > ($2, $3) \
+        let select = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "(SELECT version, item_key, {ITEM} FROM items WHERE tenant = $1 AND (version, item_key) > ($2, $3) \
              ORDER BY version, item_key LIMIT $4) \
-             UNION ALL (SELECT version, item_key, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL \
+             UNION ALL (SELECT version, item_key, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL \
              FROM deleted_items WHERE tenant = $1 AND (version, item_key) > ($2, $3) \
-             ORDER BY version, item_key LIMIT $4) ORDER BY 1, 2 LIMIT $4",
-        )
+             ORDER BY version, item_key LIMIT $4) ORDER BY 1, 2 LIMIT $4"
+        )))
         .bind(tenant.as_str())
         .bind(after.0)
         .bind(after.1.0 as i64)

@@ -24,7 +24,7 @@ const SYSTEM: &str = "sqlite";
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("src/store/migrations/sqlite");
 
-/// Items in one statement: each binds eleven values.
+/// Items in one statement: each binds thirteen values.
 const ITEMS: usize = 256;
 /// Events forgotten in one statement: few enough that a fold behind it waits for milliseconds.
 const FORGOTTEN: i64 = 1_000;
@@ -89,6 +89,8 @@ fn bind_item<'q>(query: Query<'q, Sqlite, SqliteArguments>, item: &'q Item) -> Q
         .bind(item.duration_ms.map(i64::from))
         .bind(item.explicit)
         .bind(rows::markets_text(item))
+        .bind(rows::features_text(item))
+        .bind(rows::embedding_bytes(item))
 }
 
 #[async_trait]
@@ -147,7 +149,7 @@ impl Store for SqliteStore {
     }
 
     async fn items_after(&self, tenant: &TenantId, after: Option<&ItemId>, limit: usize) -> Result<Vec<Item>, Error> {
-        let select = sqlx::query(statements::ITEMS_AFTER)
+        let select = sqlx::query(AssertSqlSafe(statements::items_after()))
             .bind(tenant.as_str())
             .bind(after.map_or("", ItemId::as_str))
             .bind(i64::try_from(limit).unwrap_or(i64::MAX));

@@ -2,6 +2,8 @@
 //!
 //! Many rows go in parts of a few sizes, so that few distinct statements are prepared.
 
+use super::rows::ITEM;
+
 /// The rows of one statement, largest first.
 const SIZES: [usize; 6] = [1_024, 256, 64, 16, 4, 1];
 
@@ -47,8 +49,10 @@ fn with_tuples(before: &str, tuple: &str, rows: usize, first: usize, after: &str
     sql
 }
 
-pub(super) const ITEMS_AFTER: &str = "SELECT item_id, kind, title, artist_id, artist_name, genres, released_at, duration_ms, explicit, markets \
-     FROM items WHERE tenant = ?1 AND item_id > ?2 ORDER BY item_id LIMIT ?3";
+/// ?1 tenant, ?2 item_id, ?3 limit.
+pub(super) fn items_after() -> String {
+    format!("SELECT {ITEM} FROM items WHERE tenant = ?1 AND item_id > ?2 ORDER BY item_id LIMIT ?3")
+}
 
 /// ?1 tenant, ?2 bucket, ?3 user_key, ?4 limit. Each arm walks its own primary key.
 pub(super) const USERS_AFTER: &str = "WITH wanted (bucket, user_key) AS (\
@@ -64,19 +68,19 @@ pub(super) const USERS_AFTER: &str = "WITH wanted (bucket, user_key) AS (\
 
 /// ?1 tenant; per row item_key.
 pub(super) fn items_by_key(rows: usize) -> String {
-    let after = ") SELECT i.item_id, i.kind, i.title, i.artist_id, i.artist_name, i.genres, i.released_at, i.duration_ms, i.explicit, i.markets \
-         FROM wanted w CROSS JOIN items i ON i.tenant = ?1 AND i.item_key = w.item_key";
-    with_tuples("WITH wanted (item_key) AS (VALUES ", "({})", rows, 2, after)
+    let after =
+        format!(") SELECT {ITEM} FROM wanted w CROSS JOIN items i ON i.tenant = ?1 AND i.item_key = w.wanted_key");
+    with_tuples("WITH wanted (wanted_key) AS (VALUES ", "({})", rows, 2, &after)
 }
 
 /// ?1 tenant, ?2 now; per row the columns in the order of the insert.
 pub(super) fn put_items(rows: usize) -> String {
     let after = " ON CONFLICT (tenant, item_key) DO UPDATE SET kind = excluded.kind, title = excluded.title, artist_id = excluded.artist_id, \
          artist_name = excluded.artist_name, genres = excluded.genres, released_at = excluded.released_at, duration_ms = excluded.duration_ms, \
-         explicit = excluded.explicit, markets = excluded.markets, updated_at = excluded.updated_at";
-    let before = "INSERT INTO items (tenant, item_key, item_id, kind, title, artist_id, artist_name, genres, released_at, \
-         duration_ms, explicit, markets, updated_at) VALUES ";
-    with_tuples(before, "(?1, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, ?2)", rows, 3, after)
+         explicit = excluded.explicit, markets = excluded.markets, features = excluded.features, embedding = excluded.embedding, \
+         updated_at = excluded.updated_at";
+    let before = format!("INSERT INTO items (tenant, item_key, {ITEM}, updated_at) VALUES ");
+    with_tuples(&before, "(?1, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, ?2)", rows, 3, after)
 }
 
 pub(super) const PUT_USER: &str = "INSERT INTO users (tenant, bucket, user_key, user_id, market, explicit_allowed, updated_at) \

@@ -67,7 +67,9 @@ impl Engine for Content {
         let settings = factors::Settings { seed: training.seed, ..self.factors.settings.clone() };
         let learn = faded(&training.learn, self.factors.fading).map_err(failed)?;
         let stage = progress.stage(NAME, Unit::Steps, Some(settings.epochs as u64 + 1));
-        let model = factors::train(&learn, &settings, &mut |_| stage.advance(1)).map_err(failed)?;
+        let checkpoints = training.checkpoints.as_ref();
+        let model =
+            factors::train_resumable(&learn, &settings, checkpoints, &mut |_| stage.advance(1)).map_err(failed)?;
         let dimensions = settings.dimensions;
         let users = match &training.later {
             None => (0..model.users() as u32).flat_map(|user| model.user(user)).copied().collect(),
@@ -77,7 +79,7 @@ impl Engine for Content {
         let chosen = learn.transpose();
         let of = |words: &Vec<String>| words.iter().map(|text| word(text)).collect();
         let contents: Vec<Described> = (0..model.items())
-            .map(|item| Described { words: words.get(item).map(of).unwrap_or_default(), numbers: Vec::new() })
+            .map(|item| Described { words: words.get(item).map(of).unwrap_or_default(), numbers: None })
             .collect();
         // A maker is a word like others here: the data sets of cold items have none, or tell of nothing else.
         let known: Vec<Known<'_>> = contents

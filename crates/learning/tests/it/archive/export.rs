@@ -14,10 +14,11 @@ use learning::{
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use shared_models::{
-    ItemId, UserId, UserKey,
+    FeatureName, ItemId, UserId, UserKey,
     event::EventKind,
     item::{Item, ItemKind},
     listener::UserAttributes,
+    numbers::Numbers,
 };
 
 use super::{NOW, event, message, tenant};
@@ -34,6 +35,7 @@ fn item(id: &str) -> Arc<Item> {
         duration_ms: Some(180_000),
         explicit: false,
         markets: Default::default(),
+        numbers: None,
     })
 }
 
@@ -41,7 +43,9 @@ fn item(id: &str) -> Arc<Item> {
 async fn filled(folder: &Path) -> Arc<dyn Store> {
     let url = format!("sqlite://{}", folder.join("candidates.db").display());
     let store = store::open(&store::Config::at(url)).await.unwrap();
-    let items: Vec<Arc<Item>> = ["item-0", "item-1", "item-2"].into_iter().map(item).collect();
+    let mut items: Vec<Arc<Item>> = ["item-0", "item-1", "item-2"].into_iter().map(item).collect();
+    let tempo = (FeatureName::new("tempo").unwrap(), 0.61);
+    Arc::make_mut(&mut items[1]).numbers = Numbers::new([tempo], vec![0.1, -2.0]).unwrap();
     store.put_items(&tenant(), &items, NOW).await.unwrap();
     let told =
         UserAttributes { id: UserId::new("told").unwrap(), market: None, explicit_allowed: true, updated_at: NOW };
@@ -110,6 +114,9 @@ async fn an_export_holds_everything_and_its_manifest_counts_and_hashes_it() {
             assert_eq!(written, named, "{}", table.name);
         }
     }
+    let items = lines(&to, "items");
+    assert_eq!((&items[0]["features"], &items[0]["embedding"]), (&Value::Null, &Value::Null));
+    assert_eq!((&items[1]["features"], &items[1]["embedding"]), (&json!({ "tempo": 0.61 }), &json!([0.1, -2.0])));
     let listeners = lines(&to, "listeners");
     let of = |id: Value| listeners.iter().find(|line| line["user_id"] == id).unwrap();
     assert_eq!(of(json!("told"))["explicit_allowed"], json!(true));
