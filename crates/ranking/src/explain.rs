@@ -3,13 +3,13 @@
 //!
 //! It must not know whether the caller is in this process or behind a network.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use contracts::Deadline;
 use pipeline::StageMetrics;
 use service_runtime::{TaskGroup, deadline};
 use shared_models::{
-    TenantId,
+    ReleaseId, TenantId,
     degraded::{DegradedCause, DegradedStage},
     slate::{ExplainQuery, Explanation, Pinned, RankedPage, Slate},
 };
@@ -36,7 +36,8 @@ impl Explainer {
     /// One that reads releases and does its sums in `tasks`.
     pub(crate) fn new(models: Arc<Models>, pages: &Pages, tasks: TaskGroup) -> Self {
         let unobserved = StageMetrics::register(&service_runtime::Metrics::new(), "ranking");
-        let pipeline = stages::build(pages.scorer_budget, unobserved);
+        // Nobody waits for a page: the scorer may take what the question may take.
+        let pipeline = stages::build(Duration::MAX, unobserved);
         Self { models, pipeline, tasks, max_candidates: pages.max_candidates }
     }
 
@@ -87,12 +88,18 @@ impl Explainer {
         match release {
             Pinned::Live => Ok(self.models.serving(tenant)),
             Pinned::Cold => Ok(None),
-            Pinned::Release(id) => {
-                let (models, tenant) = (Arc::clone(&self.models), tenant.clone());
-                let work = self.tasks.blocking("open-pinned-release", move || models.pinned(&tenant, &id));
-                within(deadline, work).await?.map(Some)
+            Pinned::Release(id) => self.pinned(tenant, id, deadline).await.map(Some),
+            Pinned::Unscored(id) => {
+                let serving = self.pinned(tenant, id, deadline).await?;
+                Ok(Some(Arc::new(Serving { release: Arc::clone(&serving.release), scorer: None })))
             }
         }
+    }
+
+    async fn pinned(&self, tenant: &TenantId, id: ReleaseId, deadline: Deadline) -> Result<Arc<Serving>, Error> {
+        let (models, tenant) = (Arc::clone(&self.models), tenant.clone());
+        let work = self.tasks.blocking("open-pinned-release", move || models.pinned(&tenant, &id));
+        within(deadline, work).await?
     }
 }
 

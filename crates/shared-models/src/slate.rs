@@ -94,6 +94,8 @@ pub enum Pinned {
     Cold,
     /// This one, live or not.
     Release(ReleaseId),
+    /// This one but for its scorer, which did not answer in time: its factors and counts, and cold scores.
+    Unscored(ReleaseId),
 }
 
 /// A page that is to be ranked again and looked at closely.

@@ -59,6 +59,7 @@ pub(crate) fn query_to_wire(query: ExplainQuery) -> wire::ExplainRequest {
         Pinned::Live => (None, false),
         Pinned::Cold => (None, true),
         Pinned::Release(id) => (Some(id.as_str().to_owned()), false),
+        Pinned::Unscored(id) => (Some(id.as_str().to_owned()), true),
     };
     wire::ExplainRequest { page: Some(ranking::query_to_wire(query.page)), release, cold, rows: query.rows }
 }
@@ -70,7 +71,7 @@ pub(crate) fn query_from_wire(request: wire::ExplainRequest) -> Result<ExplainQu
         (None, false) => Pinned::Live,
         (None, true) => Pinned::Cold,
         (Some(id), false) => Pinned::Release(id),
-        (Some(_), true) => return Err(Malformed::new("cold", "is set beside a release")),
+        (Some(id), true) => Pinned::Unscored(id),
     };
     Ok(ExplainQuery { page, release, rows: request.rows })
 }

@@ -261,10 +261,10 @@ pub struct ExplainRequest {
     /// nothing else.
     #[prost(message, optional, tag = "1")]
     pub page: ::core::option::Option<RankRequest>,
-    /// With which release; with none where `cold` says so, else with the one that serves.
+    /// With which release; where none is named, with none if `cold` is set, else with the one that serves.
     #[prost(string, optional, tag = "2")]
     pub release: ::core::option::Option<::prost::alloc::string::String>,
-    /// Whether no release is to be used.
+    /// Whether scores are to be cold ones: with no release, or with all that `release` holds but its scorer.
     #[prost(bool, tag = "3")]
     pub cold: bool,
     /// The rows to be looked at closely.

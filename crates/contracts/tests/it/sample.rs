@@ -397,9 +397,10 @@ impl Draw {
 
     pub(crate) fn explain_query(&mut self, rows: usize, shelves: usize) -> ExplainQuery {
         let page = self.rank_query(rows, shelves);
-        let release = match self.below(3) {
+        let release = match self.below(4) {
             0 => Pinned::Live,
             1 => Pinned::Cold,
+            2 => Pinned::Unscored(self.release()),
             _ => Pinned::Release(self.release()),
         };
         ExplainQuery { page, release, rows: self.rows(rows) }

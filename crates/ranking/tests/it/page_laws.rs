@@ -24,7 +24,7 @@ use shared_models::{
     degraded::{DegradedCause, DegradedStage},
     explore::{Explore, NewItems},
     plan::{Pin, RankQuery, ShelfOrder},
-    slate::RankedPage,
+    slate::{ExplainQuery, Pinned, RankedPage},
 };
 
 use crate::{pages, propensities};
@@ -46,6 +46,11 @@ fn service(has_release: bool) -> Service {
 
 /// The same, which looks at the features of one page in so many.
 pub(crate) fn sampling(has_release: bool, sampled_one_in: u64) -> Service {
+    build(has_release, sampled_one_in, Duration::from_secs(5))
+}
+
+/// The same, whose scorer may take so long.
+fn build(has_release: bool, sampled_one_in: u64, scorer_budget: Duration) -> Service {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).unwrap();
     if has_release {
@@ -58,13 +63,13 @@ pub(crate) fn sampling(has_release: bool, sampled_one_in: u64) -> Service {
     let models = Arc::new(Models::open(&config, Arc::new(SystemClock), ours.clone()).unwrap());
     models.refresh();
     let release = models.serving(&pages::tenant()).map(|serving| Arc::clone(&serving.release));
-    let mut pipeline = stages::build(Duration::from_secs(5), pipeline::StageMetrics::register(&metrics, "ranking"));
+    let mut pipeline = stages::build(scorer_budget, pipeline::StageMetrics::register(&metrics, "ranking"));
     pipeline.arrange.counts = Some(ours.clone());
     let tasks = service_runtime::Runtime::new(Arc::new(SystemClock)).tasks.intake;
     // No page is short of time here.
     let pages = ranking::config::Pages {
         max_candidates: 2_000,
-        scorer_budget: Duration::from_secs(5),
+        scorer_budget,
         spend: 1.0,
         least_scored: 2_000,
         sampled_one_in,
@@ -109,6 +114,29 @@ fn without_a_release_cold_scores_answer_and_say_so() {
     assert_eq!(page.degraded, [DegradedStage::new("scorer.release", DegradedCause::NoRelease)]);
     assert_eq!(page.release, None);
     assert_eq!(page.slates.iter().map(|slate| slate.cards.len()).sum::<usize>(), 40);
+}
+
+#[test]
+fn a_page_whose_scorer_had_no_time_is_ranked_again_without_it() {
+    let service = build(true, 1, Duration::ZERO);
+    let query = pages::page(300, 3, 4, service.release.as_deref());
+    let page = rank(&service, query.clone()).unwrap();
+    assert_eq!(page.degraded, [DegradedStage::new("scorer.release", DegradedCause::Timeout)]);
+    let id = service.release.as_ref().unwrap().id().clone();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let again = |release: Pinned| {
+        let asked = ExplainQuery { page: query.clone(), release, rows: vec![0] };
+        runtime.block_on(service.ranker.explain(asked, Deadline::within(PATIENCE))).unwrap()
+    };
+    // Without the scorer, but with the release's factors and counts: those are what slates read beside scores.
+    let unscored = again(Pinned::Unscored(id.clone()));
+    assert_eq!(unscored.page.slates, page.slates);
+    assert_eq!(unscored.page.release.as_ref(), Some(&id));
+    // A question about a page gives the scorer the time that the page did not have.
+    let scored = again(Pinned::Release(id));
+    assert_eq!(scored.page.degraded, []);
+    assert_ne!(scored.page.slates, page.slates);
+    assert_ne!(scored.rows[0].contributions, unscored.rows[0].contributions);
 }
 
 #[test]
