@@ -95,6 +95,18 @@ fn cards() -> Row {
                 )],
             ),
             lines(
+                "New items",
+                "short",
+                "Kept positions a second: those that new items got, and those they got none of because an item had its hourly share already or is known to be worse than the rest.",
+                &[("sum by (outcome) (rate(setlist_ranking_new_items_total[$__rate_interval]))", "{{outcome}}")],
+            ),
+            lines(
+                "Questions about pages",
+                "reqps",
+                "Pages ranked again to explain or replay them, by outcome.",
+                &[("sum by (outcome) (rate(setlist_ranking_explanations_total[$__rate_interval]))", "{{outcome}}")],
+            ),
+            lines(
                 "Cold pages",
                 "percentunit",
                 "The share of pages scored without a trained scorer.",
