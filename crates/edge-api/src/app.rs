@@ -165,6 +165,7 @@ impl App {
             finder: Finder::new(backends.records.clone(), config.store.keep, Arc::clone(&runtime.clock)),
             explainer: Explainer {
                 candidates: backends.candidates,
+                catalogue: Arc::clone(&backends.catalogue),
                 ranking: backends.ranking,
                 display: Arc::clone(&display),
             },

@@ -79,12 +79,19 @@ fn page(answer: &Value, cards: usize) -> String {
     drawn
 }
 
-fn again(answer: &Value) -> &'static str {
-    match answer.pointer("/ranked_again/same").and_then(Value::as_bool) {
+fn again(answer: &Value) -> String {
+    let came_out = match answer.pointer("/ranked_again/same").and_then(Value::as_bool) {
         Some(true) => "Ranked again for this explanation: the same page came out, bit for bit.",
         Some(false) => "Ranked again for this explanation: another page came out.",
         None => "",
+    };
+    let missing = answer.pointer("/ranked_again/missing_then").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let full = missing.iter().filter(|stage| text(stage, "now") == "run_in_full");
+    let full: Vec<String> = full.map(|stage| format!("{} ({})", text(stage, "stage"), text(stage, "cause"))).collect();
+    if full.is_empty() {
+        return came_out.to_owned();
     }
+    format!("{came_out} When it was answered, {} was missing; this time it ran in full.", full.join(", "))
 }
 
 /// The way from probabilities and features to a score, as a table.

@@ -58,6 +58,9 @@ fn one(answer: &Value) -> String {
         value.get(key).and_then(Value::as_u64).map_or_else(|| "–".to_owned(), |place| (place + 1).to_string())
     };
     let mut drawn = format!("{}\n", text(answer, "text"));
+    if let Some(why) = answer.get("why_no_feature").and_then(Value::as_str) {
+        let _ = writeln!(drawn, "No score change names the feature that moved it: {why}.");
+    }
     for shelf in list(answer, "shelves") {
         let changes = ["moved", "gained", "lost"].map(|key| list(&shelf, key).len());
         if changes == [0; 3] && list(&shelf, "score_changes").is_empty() {

@@ -9,7 +9,7 @@ use serde::Serialize;
 use shared_models::component::Action;
 use utoipa::ToSchema;
 
-use super::names::Names;
+use super::{names::Names, then::MissingThen};
 
 /// An item by name.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -161,6 +161,9 @@ pub(crate) struct RankedAgain {
     pub(crate) why_not: Option<String>,
     /// Whether the same page came out, bit for bit; null where the record does not hold all candidates.
     pub(crate) same: Option<bool>,
+    /// What was missing when it was answered, and what became of it now.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) missing_then: Vec<MissingThen>,
 }
 
 /// Why a shelf holds these cards.

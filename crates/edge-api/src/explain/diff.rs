@@ -11,7 +11,7 @@ use shared_models::{
 };
 use utoipa::ToSchema;
 
-use super::{answer::Named, exposure::Exposure, names::Names};
+use super::{answer::Named, exposure::Exposure, names::Names, then::MissingThen};
 
 /// How many score changes are told of a shelf.
 const CHANGES: usize = 20;
@@ -26,6 +26,11 @@ pub(crate) struct ReplayAnswer {
     pub(crate) same: bool,
     /// The page in a sentence.
     pub(crate) text: String,
+    /// How far down the ladder the answer stood.
+    #[schema(example = "none")]
+    pub(crate) degraded_then: &'static str,
+    /// What was missing when it was answered, and what became of it now.
+    pub(crate) missing_then: Vec<MissingThen>,
     /// Where candidates come from: `recorded`, or `gathered_again` by what is known now, where the record does not hold
     /// all of them or the other surface wants others.
     #[schema(example = "recorded")]
@@ -43,6 +48,9 @@ pub(crate) struct ReplayAnswer {
     /// Each segment's share of the exposure, 0 to 1: `popular` is the most popular tenth of the page's candidates, `rare`
     /// the less popular half, `middle` what lies between, `new` what came out in the last 30 days.
     pub(crate) exposure: BTreeMap<&'static str, Exposure>,
+    /// Why no score change names the feature that moved it most, where none could be looked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) why_no_feature: Option<String>,
     /// The shelves of either page.
     pub(crate) shelves: Vec<ShelfDiff>,
 }

@@ -11,12 +11,13 @@ mod names;
 mod page;
 mod replay;
 mod standing;
+mod then;
 mod why;
 mod words;
 
 use std::sync::Arc;
 
-use contracts::{Candidates, Deadline, Ranking, RecommendationRecord};
+use contracts::{Candidates, Catalogue, Deadline, Ranking, RecommendationRecord};
 use shared_models::{ItemId, ItemKey, degraded::DegradedLevel};
 
 use again::Again;
@@ -30,6 +31,7 @@ use crate::{page::DisplayCache, problem::Problem};
 /// Answers questions about answers.
 pub(crate) struct Explainer {
     pub(crate) candidates: Arc<dyn Candidates>,
+    pub(crate) catalogue: Arc<dyn Catalogue>,
     pub(crate) ranking: Arc<dyn Ranking>,
     pub(crate) display: Arc<DisplayCache>,
 }

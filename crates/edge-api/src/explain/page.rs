@@ -36,7 +36,12 @@ pub(super) fn explain(record: &RecommendationRecord, again: &Again, names: &Name
 }
 
 pub(super) fn ranked_again(again: &Again) -> RankedAgain {
-    RankedAgain { done: again.explanation.is_some(), why_not: again.why_not.clone(), same: again.same }
+    RankedAgain {
+        done: again.explanation.is_some(),
+        why_not: again.why_not.clone(),
+        same: again.same,
+        missing_then: again.missing.clone(),
+    }
 }
 
 fn shelf(record: &RecommendationRecord, again: &Again, slate: &Slate, names: &Names) -> ShelfExplanation {

@@ -6,8 +6,9 @@ use contracts::{Deadline, RecommendationRecord};
 use shared_models::{
     ErrorCode, ItemKey,
     candidates::{CandidateSet, ShelfCandidates},
-    plan::CandidatePlan,
-    slate::{ExplainQuery, Pinned},
+    degraded::DegradedLevel,
+    plan::{CandidatePlan, RankQuery},
+    slate::{ExplainQuery, Explanation, Pinned, RankedPage},
 };
 
 use super::{
@@ -16,8 +17,10 @@ use super::{
     diff::{self, ReplayAnswer, Side},
     exposure,
     names::Names,
+    then::{self, Way},
 };
 use crate::{
+    page::source_order,
     plan::{Ask, Blueprint, Shape},
     problem::Problem,
 };
@@ -54,8 +57,8 @@ pub(super) async fn replay(
     against: Against,
     until: Deadline,
 ) -> Result<ReplayAnswer, Problem> {
-    if !super::is_ranked(record) {
-        let detail = format!("nobody ranked this answer: it stands on the rung {}", record.level.as_str());
+    if record.level > DegradedLevel::SourceOrder || record.slates.is_empty() {
+        let detail = format!("this answer was made of no candidates: it stands on the rung {}", record.level.as_str());
         return Err(Problem::new(ErrorCode::Conflict, "not_ranked", detail));
     }
     let began = Instant::now();
@@ -74,7 +77,14 @@ pub(super) async fn replay(
         None if is_recorded => again::question(record),
         None => again::about(record, &set),
     };
-    let is_pinned = against.release.is_none();
+    let way = Way {
+        from_record: is_recorded,
+        same_question: against.surface.is_none(),
+        same_release: against.release.is_none(),
+    };
+    let missing_then = then::missing(record, way);
+    // Where ranking was missing, no release is the recorded one: cards stand in the order of their sources again.
+    let is_unranked = record.level == DegradedLevel::SourceOrder && way.same_release;
     let release = against.release.unwrap_or_else(|| again::pinned(record));
 
     // The cards of both pages are looked at closely; those of the new one are not known before it is ranked.
@@ -88,15 +98,25 @@ pub(super) async fn replay(
         (0..).zip(table).filter(|(_, item)| items.contains(item)).map(|(row, _)| row).collect()
     };
     let rows = rows_of(&shown, &query.table.items);
-    let asked = ExplainQuery { page: query.clone(), release: release.clone(), rows };
-    let now = again::explain(&*explainer.ranking, asked, until).await?;
+    let now = if is_unranked {
+        in_source_order(&query)
+    } else {
+        let asked = ExplainQuery { page: query.clone(), release, rows };
+        again::explain(&*explainer.ranking, asked, until).await?
+    };
     let elapsed = began.elapsed();
     let same = is_recorded && now.page.slates == record.slates;
-    // Where nothing changed there is no change to explain.
-    let before = if same || (is_recorded && is_pinned && against.surface.is_none()) {
-        None
+    // Where nothing changed there is no change to explain, and none of a page that nobody scores.
+    let (before, why_no_feature) = if same || is_unranked || (is_recorded && way.same_question && way.same_release) {
+        (None, None)
     } else {
-        Again::of(&*explainer.ranking, record, until).await.ok()
+        match Again::of(&*explainer.ranking, record, until).await {
+            Ok(again) => {
+                let why_not = again.why_not.clone();
+                (Some(again), why_not)
+            }
+            Err(problem) => (None, Some(problem.detail().to_owned())),
+        }
     };
     let old_query = again::question(record);
     let old = Side {
@@ -119,7 +139,9 @@ pub(super) async fn replay(
     Ok(ReplayAnswer {
         recommendation_id: record.id.to_string(),
         same,
-        text: text(same, candidates, overlap, mean_shift),
+        text: text(same, candidates, overlap, mean_shift) + &then::sentence(&missing_then),
+        degraded_then: record.level.as_str(),
+        missing_then,
         candidates,
         release: now.page.release.as_ref().map(ToString::to_string),
         surface_version: against.surface.map_or_else(|| record.surface_version.clone(), |(_, version)| version),
@@ -127,6 +149,7 @@ pub(super) async fn replay(
         mean_shift,
         elapsed_ms: elapsed.as_secs_f64() * 1_000.0,
         exposure: exposure::by_segment((&old_query, &record.slates), (&query, &now.page.slates)),
+        why_no_feature,
         shelves: diff::shelves(&old, &new, &names),
     })
 }
@@ -153,6 +176,12 @@ fn recorded(record: &RecommendationRecord) -> CandidateSet {
         degraded: Vec::new(),
         release: record.candidates_release.clone(),
     }
+}
+
+/// The page as it stands without ranking.
+fn in_source_order(query: &RankQuery) -> Explanation {
+    let page = RankedPage { slates: source_order(query), release: None, degraded: Vec::new(), detail: None };
+    Explanation { page, features: Vec::new(), rows: Vec::new() }
 }
 
 fn text(same: bool, candidates: &str, overlap: f64, shift: f64) -> String {

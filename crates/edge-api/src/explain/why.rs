@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use contracts::{Deadline, RecommendationRecord};
 use serde::Serialize;
+use service_runtime::deadline;
 use shared_models::{
     ItemId, ItemKey,
     candidates::DroppedItem,
@@ -20,6 +21,7 @@ use super::{
     names::Names,
     page,
     standing::{PassedOver, passed_over, standing, would_stand},
+    then::Way,
     words,
 };
 use crate::problem::Problem;
@@ -122,6 +124,9 @@ pub(crate) struct AskedSource {
     pub(crate) last_score: Option<f32>,
 }
 
+/// Candidates come from the record.
+const RECORDED: &str = "recorded";
+
 /// What is known of one page's candidates.
 struct Found {
     query: RankQuery,
@@ -146,7 +151,7 @@ impl Found {
                 summary.map(|summary| summary.dropped_items.clone()).unwrap_or_default()
             };
             let dropped = query.shelves.iter().map(of).collect();
-            return Ok(Self { query, dropped, slates: Some(record.slates.clone()), from: "recorded" });
+            return Ok(Self { query, dropped, slates: Some(record.slates.clone()), from: RECORDED });
         }
         let set = again::gather(&*explainer.candidates, record.candidate_query(), until).await?;
         let query = again::about(record, &set);
@@ -172,13 +177,25 @@ pub(super) async fn explain(
     }
     let Found { mut query, dropped, slates, from } = Found::of(explainer, record, key, until).await?;
     let known = query.table.items.iter().position(|other| *other == key).map(|row| row as u32);
-    let row = known.unwrap_or_else(|| {
+    let mut unread = None;
+    let row = match known {
+        Some(row) => row,
         // As if it were a candidate about which no source says anything.
-        let (table, row) = again::with_row(&query.table, key, ItemKey::NONE);
-        query.table = Arc::new(table);
-        row
-    });
-    let again = Again::ask(&*explainer.ranking, record, query, vec![row], until).await?;
+        None => {
+            let read = deadline::run(until, explainer.catalogue.item(&record.tenant, item, until)).await;
+            unread = match &read {
+                Ok(Ok(_)) => None,
+                Ok(Err(failure)) => Some(failure.reason.to_string()),
+                Err(_) => Some("timeout".to_owned()),
+            };
+            let read = read.ok().and_then(Result::ok);
+            let (table, row) = again::with_row(&query.table, key, read.as_ref(), record.context.now);
+            query.table = Arc::new(table);
+            row
+        }
+    };
+    let way = Way { from_record: from == RECORDED, ..Way::SAME };
+    let again = Again::ask(&*explainer.ranking, record, (query, way), vec![row], until).await?;
     let slates = slates.unwrap_or_else(|| {
         again.explanation.as_ref().map(|explanation| explanation.page.slates.clone()).unwrap_or_default()
     });
@@ -193,7 +210,7 @@ pub(super) async fn explain(
         recommendation_id: record.id.to_string(),
         item: names.name(key),
         outcome,
-        text: text(record, outcome, best, &names.title(key)),
+        text: text(record, outcome, best, &names.title(key)) + &without_artist(unread.as_deref()),
         candidates: from,
         ranked_again: page::ranked_again(&again),
         asked: asked(record, &again.query, known, &dropped, key),
@@ -269,6 +286,13 @@ fn on_shelf(
             format!("No source of this shelf proposed it; it would have been number {place} of {of} by score.");
     }
     outcome
+}
+
+/// What is said where the catalogue did not tell the item's artist.
+fn without_artist(unread: Option<&str>) -> String {
+    unread.map_or_else(String::new, |why| {
+        format!(" It is judged without its artist and its age: the catalogue did not tell them ({why}).")
+    })
 }
 
 /// The filter that drops for a reason.

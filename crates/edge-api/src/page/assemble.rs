@@ -8,7 +8,7 @@ use rustc_hash::FxHashSet;
 use shared_models::{
     ItemKey,
     candidates::CandidateTable,
-    component::{ReasonCode, SourceName},
+    component::{Fact, ReasonCode, SourceName},
     item::Market,
     plan::RankQuery,
     slate::{RankedCard, Reason, Slate},
@@ -89,7 +89,7 @@ pub(crate) fn source_order(query: &RankQuery) -> Vec<Slate> {
                 {
                     // Nobody scored the card: its place is all that is known of it, and it was not drawn.
                     let score = 1.0 / (cards.len() + 1) as f32;
-                    let reason = reason_of(&query.table, index, &shelf.sources, query.seed_items.first().copied());
+                    let reason = reason_of(query, index, &shelf.sources);
                     cards.push(RankedCard {
                         row: *row,
                         score,
@@ -113,8 +113,10 @@ pub(crate) fn source_order(query: &RankQuery) -> Vec<Slate> {
         .collect()
 }
 
-/// What the best evidence of a shelf's own sources says.
-fn reason_of(table: &CandidateTable, row: usize, sources: &[u16], about: Option<ItemKey>) -> Reason {
+/// What the best evidence of a shelf's own sources says, as far as the facts bear it out: whatever they do not is a match
+/// of taste without evidence, which claims nothing.
+fn reason_of(query: &RankQuery, row: usize, sources: &[u16]) -> Reason {
+    let table = &query.table;
     let best = table
         .evidence_of(row)
         .iter()
@@ -123,26 +125,115 @@ fn reason_of(table: &CandidateTable, row: usize, sources: &[u16], about: Option<
     let name = best.and_then(|evidence| table.sources.get(usize::from(evidence.source)));
     let seed: SmallVec<[ItemKey; 2]> =
         best.map(|evidence| evidence.seed).filter(|seed| seed.is_some()).into_iter().collect();
+    let is_about = seed.iter().any(|seed| query.seed_items.contains(seed));
+    let is_recent = seed.iter().any(|seed| query.listener.recent.contains(seed));
+    let fact = |fact| table.fact(fact).and_then(|column| column.get(row)).copied().unwrap_or(0.0);
+    let unclaimed = (ReasonCode::TasteMatch, smallvec![]);
     let (code, evidence) = match name {
-        Some(SourceName::ItemToItem) if about.is_some() => {
-            (ReasonCode::SimilarTo, if seed.is_empty() { about.into_iter().collect() } else { seed })
-        }
-        Some(SourceName::Embedding | SourceName::Exploration) if about.is_some() && !seed.is_empty() => {
+        Some(SourceName::ItemToItem | SourceName::Embedding | SourceName::Exploration) if is_about => {
             (ReasonCode::SimilarTo, seed)
         }
         // Without ranking's look at the profile, only a seed supports more than that it was picked.
         Some(SourceName::ItemToItem | SourceName::FavouriteArtists) if !seed.is_empty() => {
             (ReasonCode::BecauseYouPlayed, seed)
         }
-        Some(
-            SourceName::ItemToItem | SourceName::FavouriteArtists | SourceName::Embedding | SourceName::Exploration,
-        ) => (ReasonCode::TasteMatch, seed),
+        // The source names the nearest of the listener's items, and none that is far.
+        Some(SourceName::Embedding | SourceName::Exploration) if is_recent => (ReasonCode::TasteMatch, seed),
         Some(SourceName::NewReleases) => (ReasonCode::NewRelease, seed),
-        Some(SourceName::RecentlyPlayed) => {
+        Some(SourceName::RecentlyPlayed) if table.fact(Fact::ItemPlays).is_none() || fact(Fact::ItemPlays) > 0.0 => {
             (ReasonCode::PlayedBefore, table.items.get(row).copied().into_iter().collect())
         }
-        Some(SourceName::PopularInMarket) => (ReasonCode::PopularInMarket, smallvec![]),
-        Some(SourceName::Trending) | None => (ReasonCode::Trending, smallvec![]),
+        Some(SourceName::PopularInMarket)
+            if query.context.market == Market::UNKNOWN || fact(Fact::MarketPopularity) > 0.0 =>
+        {
+            (ReasonCode::PopularInMarket, smallvec![])
+        }
+        Some(SourceName::Trending) => (ReasonCode::Trending, smallvec![]),
+        _ => unclaimed,
     };
     Reason { code, evidence }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared_models::{
+        Seed, TenantId, Timestamp,
+        candidates::Evidence,
+        listener::ListenerContext,
+        plan::{RequestContext, ShelfOrder},
+    };
+
+    use super::*;
+
+    fn query(source: SourceName, seed: ItemKey) -> RankQuery {
+        RankQuery {
+            tenant: TenantId::new("t").unwrap(),
+            context: RequestContext {
+                now: Timestamp(0),
+                local_hour: 0,
+                local_weekday: 0,
+                market: Market::parse("SE").unwrap(),
+                device: String::new(),
+                session: None,
+                seed: Seed(1),
+            },
+            seed_items: Vec::new(),
+            listener: Arc::new(ListenerContext { recent: vec![ItemKey(50)], ..ListenerContext::default() }),
+            table: Arc::new(CandidateTable {
+                items: vec![ItemKey(1)],
+                artists: vec![ItemKey::NONE],
+                sources: vec![source],
+                evidence: vec![Evidence { source: 0, rank: 0, score: 1.0, seed }],
+                evidence_ends: vec![1],
+                facts: vec![vec![1.0]; Fact::ALL.len()],
+            }),
+            shelves: Vec::new(),
+            order: ShelfOrder::default(),
+            whole: false,
+            release: None,
+        }
+    }
+
+    #[test]
+    fn without_ranking_a_reason_goes_with_its_support() {
+        use SourceName::*;
+        let (seed, none) = (ItemKey(50), ItemKey::NONE);
+        let code = |query: &RankQuery, sources: &[u16]| {
+            let reason = reason_of(query, 0, sources);
+            (reason.code, reason.evidence.to_vec())
+        };
+        let unclaimed = (ReasonCode::TasteMatch, vec![]);
+        let with: [(SourceName, ItemKey, ReasonCode, Vec<ItemKey>); 7] = [
+            (ItemToItem, seed, ReasonCode::BecauseYouPlayed, vec![seed]),
+            (FavouriteArtists, seed, ReasonCode::BecauseYouPlayed, vec![seed]),
+            (Embedding, seed, ReasonCode::TasteMatch, vec![seed]),
+            (RecentlyPlayed, none, ReasonCode::PlayedBefore, vec![ItemKey(1)]),
+            (PopularInMarket, none, ReasonCode::PopularInMarket, vec![]),
+            (NewReleases, none, ReasonCode::NewRelease, vec![]),
+            (Trending, none, ReasonCode::Trending, vec![]),
+        ];
+        for (source, seed, expected, evidence) in with {
+            let mut query = query(source, seed);
+            assert_eq!(code(&query, &[0]), (expected, evidence), "{source}");
+            assert_eq!(code(&query, &[]), unclaimed, "{source} on another shelf");
+            let table = Arc::make_mut(&mut query.table);
+            table.evidence[0].seed = none;
+            for fact in [Fact::ItemPlays, Fact::MarketPopularity] {
+                table.facts[fact as usize] = vec![0.0];
+            }
+            if !matches!(source, NewReleases | Trending) {
+                assert_eq!(code(&query, &[0]), unclaimed, "{source} without its support");
+            }
+        }
+        // What the source names is no longer among what was played lately.
+        let mut forgotten = query(Embedding, seed);
+        Arc::make_mut(&mut forgotten.listener).recent.clear();
+        assert_eq!(code(&forgotten, &[0]), unclaimed);
+        // A page about an item says so of that item alone.
+        let mut about = query(Embedding, seed);
+        about.seed_items = vec![seed];
+        assert_eq!(code(&about, &[0]), (ReasonCode::SimilarTo, vec![seed]));
+        about.seed_items = vec![ItemKey(51)];
+        assert_ne!(code(&about, &[0]).0, ReasonCode::SimilarTo);
+    }
 }

@@ -27,6 +27,8 @@ mod quota;
 #[cfg(test)]
 mod recommendations;
 #[cfg(test)]
+mod replays;
+#[cfg(test)]
 mod scopes;
 #[cfg(test)]
 mod store_suite;

@@ -24,7 +24,7 @@ use shared_models::{
     item::{DisplayItem, Item, ItemKind, Market},
     listener::{ListenerContext, UserAttributes, UserSummary},
     plan::{CandidateQuery, RankQuery},
-    slate::{ExplainQuery, Explanation, RankedCard, RankedPage, Reason, Slate},
+    slate::{ExplainQuery, Explanation, FeatureInfo, Pinned, RankedCard, RankedPage, Reason, RowExplanation, Slate},
 };
 use smallvec::smallvec;
 
@@ -41,6 +41,10 @@ pub(crate) enum Mood {
     Empty,
     /// Answers to another question.
     Confused,
+    /// ranking's scorer does not answer in time: cards stand in another order.
+    Unscored,
+    /// ranking has lost every release but the one that serves, which orders otherwise.
+    Forgetful,
     Fails(ErrorCode),
     Hangs,
     Panics,
@@ -57,6 +61,7 @@ pub(crate) struct World {
     pub(crate) items: Mutex<HashMap<ItemId, Item>>,
     pub(crate) asked: Mutex<Vec<CandidateQuery>>,
     pub(crate) ranked: Mutex<Vec<RankQuery>>,
+    pub(crate) explained: Mutex<Vec<ExplainQuery>>,
     pub(crate) published: Mutex<Vec<(Subject, Envelope)>>,
     /// How many messages were published together, each time that several could be.
     pub(crate) batches: Mutex<Vec<usize>>,
@@ -98,6 +103,7 @@ impl World {
             items: Mutex::new(items),
             asked: Mutex::default(),
             ranked: Mutex::default(),
+            explained: Mutex::default(),
             published: Mutex::default(),
             batches: Mutex::default(),
             callers: Mutex::default(),
@@ -187,40 +193,63 @@ impl Ranking for World {
     async fn rank(&self, query: RankQuery, _: Deadline) -> Result<RankedPage, Failure> {
         self.ranked.lock().unwrap().push(query.clone());
         let mood = Self::face(&self.ranking).await?;
-        let mut taken = std::collections::HashSet::new();
-        let slates = query.shelves.iter().map(|shelf| {
-            // The reverse of source order, so that the two are told apart.
-            let rows: Vec<u32> = shelf
-                .rows
-                .iter()
-                .rev()
-                .copied()
-                .filter(|row| taken.insert(*row))
-                .take(usize::from(shelf.slate.size).min(6))
-                .collect();
-            let cards = rows.into_iter().map(|row| RankedCard {
-                row: if mood == Mood::Confused { row + 1_000 } else { row },
-                score: 0.5,
-                propensity: 1.0,
-                propensity_error: 0.0,
-                predictions: [0.5; 4],
-                explored: false,
-                reason: Reason { code: ReasonCode::BecauseYouPlayed, evidence: smallvec![key(50)] },
-            });
-            Slate { shelf: shelf.shelf.clone(), score: 1.0, cards: cards.collect(), reserve: 0, unscored: 0 }
-        });
-        let degraded =
-            if mood == Mood::Partial { vec![DegradedStage::new("scorer", DegradedCause::NoRelease)] } else { vec![] };
-        Ok(RankedPage {
-            slates: slates.collect(),
-            release: Some(ReleaseId::new("r1").unwrap()),
-            degraded,
-            detail: None,
-        })
+        let degraded = match mood {
+            Mood::Partial => vec![DegradedStage::new("scorer", DegradedCause::NoRelease)],
+            Mood::Unscored => vec![DegradedStage::new("scorer.release", DegradedCause::Timeout)],
+            _ => vec![],
+        };
+        Ok(RankedPage { degraded, ..arranged(&query, mood) })
     }
 
-    async fn explain(&self, _: ExplainQuery, _: Deadline) -> Result<Explanation, Failure> {
-        Err(Failure::internal("not_asked", "these tests ask for pages only"))
+    async fn explain(&self, query: ExplainQuery, _: Deadline) -> Result<Explanation, Failure> {
+        self.explained.lock().unwrap().push(query.clone());
+        let mood = Self::face(&self.ranking).await?;
+        let mood = match (mood, &query.release) {
+            (Mood::Forgetful, Pinned::Live) | (_, Pinned::Unscored(_)) => Mood::Unscored,
+            (Mood::Forgetful, _) => return Err(Failure::new(ErrorCode::Unavailable, "told_to_fail", "no such disk")),
+            (mood, _) => mood,
+        };
+        let row = |row: &u32| RowExplanation {
+            row: *row,
+            predictions: [0.5; 4],
+            values: vec![1.0],
+            contributions: vec![[0.1; 4]],
+        };
+        Ok(Explanation {
+            page: arranged(&query.page, mood),
+            features: vec![FeatureInfo { name: "trend".to_owned(), unit: String::new(), doc: String::new() }],
+            rows: query.rows.iter().map(row).collect(),
+        })
+    }
+}
+
+/// What the fake of ranking makes of a page.
+fn arranged(query: &RankQuery, mood: Mood) -> RankedPage {
+    let mut taken = std::collections::HashSet::new();
+    let slates = query.shelves.iter().map(|shelf| {
+        // The reverse of source order, so that the two are told apart; and without the first, when unscored.
+        let mut rows: Vec<u32> = shelf.rows.iter().rev().copied().collect();
+        if mood == Mood::Unscored && !rows.is_empty() {
+            rows.rotate_left(1);
+        }
+        let rows: Vec<u32> =
+            rows.into_iter().filter(|row| taken.insert(*row)).take(usize::from(shelf.slate.size).min(6)).collect();
+        let cards = rows.into_iter().map(|row| RankedCard {
+            row: if mood == Mood::Confused { row + 1_000 } else { row },
+            score: 0.5,
+            propensity: 1.0,
+            propensity_error: 0.0,
+            predictions: [0.5; 4],
+            explored: false,
+            reason: Reason { code: ReasonCode::BecauseYouPlayed, evidence: smallvec![key(50)] },
+        });
+        Slate { shelf: shelf.shelf.clone(), score: 1.0, cards: cards.collect(), reserve: 0, unscored: 0 }
+    });
+    RankedPage {
+        slates: slates.collect(),
+        release: Some(ReleaseId::new("r1").unwrap()),
+        degraded: vec![],
+        detail: None,
     }
 }
 

@@ -29,6 +29,10 @@ pub struct Summary {
     pub same: usize,
     /// How many were made from their own candidates.
     pub from_recorded: usize,
+    /// How many were degraded when they were answered.
+    pub degraded: usize,
+    /// What was missing from them then and ran in full now, by stage: for that alone they may differ.
+    pub run_in_full: BTreeMap<String, usize>,
     /// The share of cards that are on both pages, of each answer.
     pub overlaps: Vec<f64>,
     /// How many positions cards moved on average, of each answer.
@@ -103,6 +107,12 @@ impl Summary {
         self.answers += 1;
         self.same += usize::from(answer.get("same").and_then(Value::as_bool) == Some(true));
         self.from_recorded += usize::from(answer.get("candidates").and_then(Value::as_str) == Some("recorded"));
+        let missing = answer.get("missing_then").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        self.degraded += usize::from(!missing.is_empty());
+        for stage in missing.iter().filter(|stage| stage.get("now").and_then(Value::as_str) == Some("run_in_full")) {
+            let name = stage.get("stage").and_then(Value::as_str).unwrap_or_default();
+            *self.run_in_full.entry(name.to_owned()).or_default() += 1;
+        }
         self.overlaps.push(number(answer, "overlap"));
         self.shifts.push(number(answer, "mean_shift"));
         self.elapsed_ms.push(number(answer, "elapsed_ms"));
@@ -139,6 +149,12 @@ impl fmt::Display for Summary {
         )?;
         for (reason, count) in &self.refused {
             writeln!(f, "{count} could not be: {reason}")?;
+        }
+        if self.degraded > 0 {
+            write!(f, "{} were degraded when they were answered", self.degraded)?;
+            let full = self.run_in_full.iter().map(|(stage, count)| format!("{stage} of {count}"));
+            let full = full.collect::<Vec<_>>().join(", ");
+            writeln!(f, "{}", if full.is_empty() { ".".to_owned() } else { format!("; this time in full: {full}.") })?;
         }
         let mut table = Table::new();
         table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
@@ -178,15 +194,22 @@ mod tests {
         for (same, overlap) in [(true, 1.0), (false, 0.5)] {
             summary.add(&json!({
                 "same": same, "candidates": "recorded", "overlap": overlap, "mean_shift": 0.0, "elapsed_ms": 3.0,
+                "missing_then": [{"stage": "source.trending", "cause": "timeout", "now": "run_in_full"}],
                 "shelves": [{"id": "s", "cards_before": 20, "cards_after": 18}],
                 "exposure": {"rare": {"before": 0.25, "after": 0.5}},
             }));
         }
         assert_eq!((summary.answers, summary.same, summary.from_recorded), (2, 1, 2));
         assert_eq!(summary.fill["s"], [40, 36]);
+        assert_eq!((summary.degraded, summary.run_in_full["source.trending"]), (2, 2));
         assert_eq!(summary.exposure["rare"], [0.5, 1.0]);
         assert_eq!(quantile(&summary.overlaps, 0.5), 0.5);
         assert!(quantile(&[], 0.5).is_nan());
-        assert!(summary.to_string().contains("2 answers made again"));
+        let drawn = summary.to_string();
+        for holds in
+            ["2 answers made again", "2 were degraded when they were answered", "in full: source.trending of 2"]
+        {
+            assert!(drawn.contains(holds), "{holds}: {drawn}");
+        }
     }
 }
