@@ -275,6 +275,9 @@ pub struct Freshness {
     /// How many listeners play in turn.
     #[arg(long, default_value_t = 2_000)]
     pub listeners: u32,
+    /// The surface whose pages are looked at: one with a shelf of what was played.
+    #[arg(long, default_value = "home")]
+    pub surface: String,
     /// The edge and the key to it.
     #[command(flatten)]
     pub access: Access,

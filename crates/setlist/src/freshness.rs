@@ -55,15 +55,15 @@ async fn measure(args: &cli::Freshness) -> anyhow::Result<Vec<Play>> {
         let due = began + Duration::from_secs_f64(1.0 + f64::from(number) / args.rate);
         // Listeners of the generated world, spread over it: each plays once.
         let user = format!("{}{:05}", args.users, number % args.listeners.max(1));
-        async move { play(client, &user, due).await.with_context(|| format!("the play of {user}")) }
+        async move { play(client, &args.surface, &user, due).await.with_context(|| format!("the play of {user}")) }
     });
     stream::iter(plays).buffer_unordered(args.plays as usize).collect::<Vec<_>>().await.into_iter().collect()
 }
 
-async fn play(client: &Client, user: &str, due: Instant) -> anyhow::Result<Play> {
+async fn play(client: &Client, surface: &str, user: &str, due: Instant) -> anyhow::Result<Play> {
     // The page before is asked for ahead of time: it is not part of what is measured.
     tokio::time::sleep_until((due - Duration::from_millis(500)).into()).await;
-    let (before, _) = client.page("home", user, None).await?;
+    let (before, _) = client.page(surface, user, None).await?;
     let (shelf, card) = before.fresh_card().context("the page has no card to play")?;
     let told = Told {
         user_id: user,
@@ -78,7 +78,7 @@ async fn play(client: &Client, user: &str, due: Instant) -> anyhow::Result<Play>
     client.events(&[told]).await?;
     let accepted = due.elapsed();
     loop {
-        let (page, _) = client.page("home", user, None).await?;
+        let (page, _) = client.page(surface, user, None).await?;
         if page.knows(&card.item_id) {
             return Ok(Play { accepted, visible: due.elapsed() });
         }

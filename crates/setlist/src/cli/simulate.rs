@@ -1,6 +1,6 @@
 //! What can be asked of `setlist simulate`.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 
@@ -23,6 +23,8 @@ Arms:
   ials     the ten nearest to the listener's vector (implicit ALS, folded in as events come)
   ranker   all sources, ordered by the ranker
   explore  the same with the source of new tracks, and one place in ten drawn
+  softmax  as explore, each place drawn by worth (Plackett and Luce)
+  thompson as explore, each place drawn by what is believed of each track and how little is known of it
 
 Which ten popular and ials show is theirs; their order among each other is the ranker's, which favours them.";
 
@@ -34,7 +36,12 @@ pub struct Simulate {
     #[arg(long, value_name = "FOLDER", default_value = ".setlist/simulate")]
     pub data: PathBuf,
     /// The arms, joined with commas.
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "random,popular,ials,ranker,explore")]
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "random,popular,ials,ranker,explore,softmax,thompson"
+    )]
     pub arms: Vec<Arm>,
     /// Tracks in the generated catalogue.
     #[arg(long, default_value_t = 5_000)]
@@ -66,6 +73,19 @@ pub struct Simulate {
     /// Plays to measure freshness with, on a platform of its own after the arms; 0 leaves it.
     #[arg(long, default_value_t = 100)]
     pub freshness: u32,
+    /// Fail unless every arm of the full system (ranker, explore, softmax, thompson) brings at least so many times what
+    /// popular does: the lower end of the interval, listener by listener.
+    #[arg(long, value_name = "FACTOR", help_heading = "Bars")]
+    pub at_least: Option<f64>,
+    /// Fail unless four fifths of what a change of taste cost are back within so many plays, in every such arm.
+    #[arg(long, value_name = "PLAYS", help_heading = "Bars")]
+    pub learns_within: Option<u32>,
+    /// Fail unless so many of the planted tracks are found, in every such arm.
+    #[arg(long, value_name = "TRACKS", help_heading = "Bars")]
+    pub finds: Option<usize>,
+    /// Fail unless a play shows on a page within so long, nineteen times of twenty.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, help_heading = "Bars")]
+    pub fresh_within: Option<Duration>,
     /// The seed of the world and of all luck.
     #[arg(long, default_value_t = 7)]
     pub seed: u64,
@@ -88,11 +108,21 @@ pub enum Arm {
     Ials,
     /// All sources and the ranker.
     Ranker,
-    /// The same with new tracks and draws.
+    /// The same with new tracks and even draws.
     Explore,
+    /// The same with draws by worth.
+    Softmax,
+    /// The same with draws by belief.
+    Thompson,
 }
 
 impl Arm {
+    /// Whether it is the full system: all sources, ordered by the ranker.
+    #[must_use]
+    pub fn is_full(self) -> bool {
+        matches!(self, Self::Ranker | Self::Explore | Self::Softmax | Self::Thompson)
+    }
+
     /// Its name.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -102,6 +132,8 @@ impl Arm {
             Self::Ials => "ials",
             Self::Ranker => "ranker",
             Self::Explore => "explore",
+            Self::Softmax => "softmax",
+            Self::Thompson => "thompson",
         }
     }
 }
@@ -110,4 +142,7 @@ const HELP: &str = "\
 Examples:
   setlist simulate
   setlist simulate --arms popular,explore --listeners 50 --rounds 10
-  setlist simulate --rounds 60 --json simulation.json --plot report";
+  setlist simulate --rounds 60 --json simulation.json --plot report
+  setlist simulate --arms popular,ranker --at-least 2 --learns-within 40 --finds 15 --fresh-within 500ms
+
+With bars, the exit code is 1 when one is missed, and 0 when all are kept.";

@@ -1,6 +1,7 @@
 //! `setlist simulate`: listeners of the generated world use the platform over HTTP, arm by arm.
 
 mod arms;
+mod bars;
 mod host;
 mod past;
 mod rounds;
@@ -56,8 +57,12 @@ pub fn run(args: &Simulate) -> ExitCode {
     let executor = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let simulated =
         executor.map_err(anyhow::Error::from).and_then(|executor| executor.block_on(simulate(args, &past, &base)));
-    match simulated.and_then(|report| show(args, &report)) {
-        Ok(()) => ExitCode::SUCCESS,
+    let judged = simulated.and_then(|report| {
+        show(args, &report)?;
+        Ok(bars::judge(args, &report))
+    });
+    match judged {
+        Ok(verdicts) => bars::told(&verdicts),
         Err(error) => failed(error),
     }
 }
@@ -68,6 +73,23 @@ fn check(args: &Simulate) -> anyhow::Result<()> {
     ensure!(args.rounds >= 1, "--rounds 0 shows nothing; give 1 or more");
     ensure!((0.0..=1.0).contains(&args.change), "--change is {}; give a share from 0 to 1", args.change);
     ensure!(!args.arms.is_empty(), "--arms names none");
+    ensure!(
+        args.at_least.is_none_or(|factor| factor.is_finite() && factor > 0.0),
+        "--at-least is {:?}; give a number above 0",
+        args.at_least.unwrap_or_default()
+    );
+    let (popular, full) = (args.arms.contains(&Arm::Popular), args.arms.iter().any(|arm| arm.is_full()));
+    ensure!(args.at_least.is_none() || popular, "--at-least compares with popular; name it in --arms");
+    let judges = args.at_least.is_some() || args.learns_within.is_some() || args.finds.is_some();
+    ensure!(!judges || full, "bars are for the full system; name ranker, explore, softmax or thompson in --arms");
+    ensure!(
+        args.learns_within.is_none() || args.change > 0.0,
+        "--learns-within needs listeners who change; give --change above 0"
+    );
+    ensure!(
+        args.fresh_within.is_none() || args.freshness > 0,
+        "--fresh-within needs plays to measure it with; give --freshness above 0"
+    );
     Ok(())
 }
 
@@ -176,6 +198,7 @@ async fn measure_freshness(args: &Simulate, base: &Path, surfaces: &Path) -> any
         plays: args.freshness,
         rate: 20.0,
         users: "user-".to_owned(),
+        surface: arms::FRESHNESS.to_owned(),
         listeners: u32::try_from(args.world_listeners).unwrap_or(u32::MAX),
         access: cli::Access { url: host.url.clone(), key: Some(host.client.key().to_owned()), data: args.data.clone() },
     };

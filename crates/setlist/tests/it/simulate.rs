@@ -8,11 +8,21 @@ fn arms_are_compared_by_what_listeners_do_with_their_pages() {
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let small =
         ["--tracks", "600", "--world-listeners", "150", "--events", "15000", "--listeners", "12", "--rounds", "6"];
-    let asked = ["--arms", "random,popular,explore", "--planted", "5", "--freshness", "4", "--own", "1"];
+    // A bar that nothing keeps: the numbers are there all the same.
+    let asked =
+        ["--arms", "random,popular,softmax", "--planted", "5", "--freshness", "4", "--own", "1", "--finds", "6"];
     let places = ["--data", &path("data"), "--json", &path("report.json"), "--plot", &path("pictures")];
-    let said =
-        ["12 listeners, 6 rounds", "6 changed their taste at round 3", "random", "popular", "explore", "p50", "drawn:"];
-    check(&[&["simulate"][..], &small, &asked, &places].concat(), 0, &said);
+    let said = [
+        "12 listeners, 6 rounds",
+        "6 changed their taste at round 3",
+        "random",
+        "popular",
+        "softmax",
+        "p50",
+        "drawn:",
+        "MISSED softmax finds 6 of 5",
+    ];
+    check(&[&["simulate"][..], &small, &asked, &places].concat(), 1, &said);
     let report: serde_json::Value = serde_json::from_slice(&std::fs::read(path("report.json")).unwrap()).unwrap();
     let arms = report["arms"].as_array().unwrap();
     assert_eq!(arms.len(), 3);
@@ -25,13 +35,15 @@ fn arms_are_compared_by_what_listeners_do_with_their_pages() {
     assert!(report["freshness_ms"][0].as_f64().unwrap() > 0.0, "{report}");
     for name in ["reward", "new", "change"] {
         let svg = std::fs::read_to_string(path("pictures") + "/simulation-" + name + ".svg").unwrap();
-        assert!(svg.contains("explore"), "{name}");
+        assert!(svg.contains("softmax"), "{name}");
     }
     // Copies of the past are gone, and the folder is taken again.
-    assert!(!folder.path().join("data/explore").exists() && folder.path().join("data/past").exists());
+    assert!(!folder.path().join("data/softmax").exists() && folder.path().join("data/past").exists());
     let somebodys = folder.path().join("somebodys");
     std::fs::create_dir(&somebodys).unwrap();
     std::fs::write(somebodys.join("file"), "").unwrap();
     check(&["simulate", "--data", somebodys.to_str().unwrap()], 1, &["holds what no simulation made"]);
     check(&["simulate", "--listeners", "0"], 1, &["--listeners is 0; give 1 to 1000"]);
+    let alone = ["simulate", "--arms", "explore", "--at-least", "2"];
+    check(&alone, 1, &["--at-least compares with popular"]);
 }
