@@ -312,6 +312,7 @@ fn whole_record() -> RecommendationRecord {
         schema: 0x0123_4567_89ab_cdef,
         rows: vec![2, 0],
         features: vec![0.5, 0.25, -1.0, 8.0],
+        predictions: Vec::new(),
     });
     record.flat = true;
     record.limit = Some(12);

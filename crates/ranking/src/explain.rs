@@ -62,7 +62,7 @@ impl Explainer {
             degraded.extend(server::unpredicted(&page));
         }
         let answer = RankedPage {
-            detail: Some(detail::of(&page.query, &ranked.matrix, &ranked.scored, &slates)),
+            detail: Some(detail::of(&page.query, &ranked.matrix, &ranked.scored, &ranked.predictions, &slates)),
             release: page.serving.as_ref().map(|serving| serving.release.id().clone()),
             slates,
             degraded,

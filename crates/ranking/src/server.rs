@@ -67,6 +67,7 @@ impl Ranker {
         let (serving, is_pinned) = self.models.serving_of(&query.tenant, query.release.as_ref());
         let release = serving.as_ref().map(|serving| serving.release.id().clone());
         let kept = self.kept(&query, deadline);
+        let given = query.table.len();
         let (kept, query) = match kept {
             Some((kept, narrowed)) => (Some(kept), narrowed),
             None => (None, query),
@@ -84,7 +85,10 @@ impl Ranker {
         if !degraded.iter().any(|stage| stage.cause == DegradedCause::NoRelease) {
             degraded.extend(unpredicted(&page));
         }
-        let mut detail = page.query.whole.then(|| detail::of(&page.query, &ranked.matrix, &ranked.scored, &slates));
+        let mut detail = page
+            .query
+            .whole
+            .then(|| detail::of(&page.query, &ranked.matrix, &ranked.scored, &ranked.predictions, &slates));
         if !is_pinned {
             degraded.push(DegradedStage::new(PINNED, DegradedCause::Skipped));
         }
@@ -94,7 +98,7 @@ impl Ranker {
                 card.row = kept.get(card.row as usize).copied().unwrap_or(card.row);
             }
             if let Some(detail) = &mut detail {
-                detail::renumber(detail, &kept);
+                detail::renumber(detail, &kept, given);
             }
         }
         Ok(RankedPage { slates, release, degraded, detail })

@@ -72,6 +72,9 @@ pub struct RankDetail {
     pub rows: Vec<u32>,
     /// Their features, column after column: all rows' first feature, all rows' second, and so on.
     pub features: Vec<f32>,
+    /// What the scorer says of every row of the table, action after action in the order of
+    /// [`crate::component::Action::ALL`]: probabilities to 13 significant bits, NaN where there is none.
+    pub predictions: Vec<f32>,
 }
 
 /// One shelf's candidates by score, before any rule of the slate: parallel arrays, best first.

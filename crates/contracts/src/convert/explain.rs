@@ -21,11 +21,12 @@ pub(crate) fn detail_to_wire(detail: RankDetail) -> wire::RankDetail {
         schema: detail.schema,
         rows: detail.rows,
         features: detail.features,
+        predictions: detail.predictions,
     }
 }
 
 /// The detail of a page of a table of `rows` rows.
-pub(crate) fn detail_from_wire(detail: wire::RankDetail, rows: usize) -> Result<RankDetail> {
+pub(crate) fn detail_from_wire(mut detail: wire::RankDetail, rows: usize) -> Result<RankDetail> {
     below(&detail.rows, rows, "rows")?;
     let is_matrix = match detail.rows.len() {
         0 => detail.features.is_empty(),
@@ -34,6 +35,16 @@ pub(crate) fn detail_from_wire(detail: wire::RankDetail, rows: usize) -> Result<
     if !is_matrix {
         let given = format_args!("{} values are no matrix of {} rows", detail.features.len(), detail.rows.len());
         return Err(Malformed::new("features", given));
+    }
+    let predicted = detail.predictions.len();
+    if predicted > 0 && (rows == 0 || !predicted.is_multiple_of(rows)) {
+        let given = format_args!("{predicted} values are no matrix of {rows} rows");
+        return Err(Malformed::new("predictions", given));
+    }
+    // A sender that knows more actions says them after these; of one that knows fewer nothing is taken.
+    detail.predictions.truncate(ACTIONS * rows);
+    if detail.predictions.len() < ACTIONS * rows {
+        detail.predictions.clear();
     }
     Ok(RankDetail {
         shelves: each(detail.shelves, "shelves", |shelf| {
@@ -44,6 +55,7 @@ pub(crate) fn detail_from_wire(detail: wire::RankDetail, rows: usize) -> Result<
         schema: detail.schema,
         rows: detail.rows,
         features: detail.features,
+        predictions: detail.predictions,
     })
 }
 

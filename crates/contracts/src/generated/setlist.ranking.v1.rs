@@ -202,6 +202,10 @@ pub struct RankDetail {
     /// Their features, column after column: all rows' first feature, all rows' second, and so on.
     #[prost(float, repeated, tag = "4")]
     pub features: ::prost::alloc::vec::Vec<f32>,
+    /// What the scorer says of every row of the table, action after action (play, complete, like, skip, then any that are
+    /// added): probabilities to 13 significant bits, NaN where there is none.
+    #[prost(float, repeated, tag = "5")]
+    pub predictions: ::prost::alloc::vec::Vec<f32>,
 }
 /// One page's question. It holds candidates, facts and listener: ranking reads no table of items or
 /// users, so the same request and release give the same answer.

@@ -391,6 +391,7 @@ impl Draw {
                 .collect(),
             schema: self.bits(),
             features: (0..shown.len() * 3).map(|_| self.score()).collect(),
+            predictions: (0..rows * 4).map(|_| self.score()).collect(),
             rows: shown,
         }
     }

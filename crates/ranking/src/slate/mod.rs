@@ -9,7 +9,7 @@ pub mod reasons;
 
 mod pool;
 
-use pipeline::ranking::Scored;
+use pipeline::{Score, ranking::Scored};
 use rand_xoshiro::rand_core::Rng;
 use shared_models::{ItemKey, candidates::CandidateTable, plan::SlatePlan};
 
@@ -89,6 +89,77 @@ pub fn select(rules: Rules<'_>, ranked: &[Scored], rng: &mut impl Rng) -> Vec<Ch
         cards.push(card);
     }
     cards
+}
+
+/// The probability with which the rules put each card of a slate at its place, given the cards before it: what
+/// [`Chosen::propensity`] says, of a slate that is given. `scores` are the free candidates with their scores, in any order.
+/// After a card that the rules never put at its place, all have 0.
+#[must_use]
+pub fn chances(rules: Rules<'_>, scores: &[(u32, f32)], slate: &[u32]) -> Vec<f32> {
+    let scored = |(row, score): &(u32, f32)| Some(Scored { row: *row, score: Score::new(*score)? });
+    let mut ranked: Vec<Scored> = scores.iter().filter_map(scored).collect();
+    let key = |scored: &Scored| rules.table.items.get(scored.row as usize).map_or(u64::MAX, |key| key.0);
+    ranked.sort_unstable_by(|a, b| b.score.cmp(&a.score).then(key(a).cmp(&key(b))));
+    let pins = pins(rules, &ranked);
+    let mut pool = Pool::new(rules, &ranked, &pins);
+    let newcomers = newcomers(rules, &ranked);
+    let mut waiting = pins.iter().peekable();
+    let mut chances = Vec::with_capacity(slate.len());
+    for row in slate {
+        let place = chances.len();
+        let due = waiting.next_if(|(position, _)| usize::from(*position) <= place);
+        // Where no candidate is left but pins, the next one follows.
+        let greedy = if due.is_none() { pool.greedy() } else { None };
+        let due = due.or_else(|| if greedy.is_none() { waiting.next() } else { None });
+        let chance = match (due, greedy) {
+            (Some((_, pinned)), _) if pinned.row == *row => {
+                pool.placed(*row);
+                1.0
+            }
+            (None, Some(greedy)) => {
+                let kept = newcomers.filter(|newcomers| newcomers.keeps(place));
+                let chance = chance_of(rules, kept.as_ref(), &ranked, &mut pool, greedy, *row);
+                if let Some(scored) = ranked.iter().find(|scored| scored.row == *row) {
+                    pool.take_row(*scored);
+                }
+                chance
+            }
+            _ => 0.0,
+        };
+        chances.push(chance);
+        if chance <= 0.0 {
+            break;
+        }
+    }
+    chances.resize(slate.len(), 0.0);
+    chances
+}
+
+/// The probability with which a place that no pin holds goes to a candidate.
+fn chance_of(
+    rules: Rules<'_>,
+    kept: Option<&Newcomers<'_>>,
+    ranked: &[Scored],
+    pool: &mut Pool<'_>,
+    greedy: usize,
+    row: u32,
+) -> f32 {
+    let policy = rules.plan.explore;
+    let certain_not = |place: usize| policy.is_off() && place != greedy;
+    let place = pool.place_of(row).filter(|place| !certain_not(*place));
+    let by_policy = place.map(|place| explore::chance(policy, pool.choices(greedy), place));
+    let is_welcome = |row: u32| kept.is_some_and(|newcomers| newcomers.standing(row) == Standing::Welcome);
+    let welcome = ranked.iter().filter(|scored| is_welcome(scored.row) && pool.is_free(scored.row)).count();
+    match kept {
+        Some(newcomers) if welcome > 0 => {
+            let is_one = is_welcome(row) && pool.is_free(row);
+            if by_policy.is_none() && !is_one {
+                return 0.0;
+            }
+            explore::kept_chance(newcomers.share(), welcome, is_one, by_policy).value
+        }
+        _ => by_policy.map_or(0.0, |chance| chance.value),
+    }
 }
 
 /// What the shelf's rule for new items says of its candidates, where it has one.

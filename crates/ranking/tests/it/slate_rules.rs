@@ -318,3 +318,48 @@ fn worth_is_a_mean_that_looks_at_the_top() {
     assert!((order::worth([0.5; 9].into_iter()) - 0.5).abs() < 1e-6);
     assert!(order::worth([1.0, 0.0].into_iter()) > order::worth([0.0, 1.0].into_iter()));
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn a_slate_that_is_given_has_the_probabilities_that_it_was_chosen_with(
+        rows in 1_usize..80,
+        size in 1_u16..16,
+        seed in 0_u64..1_000,
+        policy in 0_usize..5,
+        diversity in prop_oneof![Just(0.0_f32), Just(0.3)],
+        cap in 0_u16..3,
+        pinned in prop::option::of((0_usize..80, 0_u16..16)),
+        keeps in any::<bool>(),
+    ) {
+        let mut shelf = shelf(rows, size, true);
+        shelf.plan.explore = propensities::policies()[policy];
+        shelf.plan.diversity = diversity;
+        shelf.plan.max_per_artist = cap;
+        shelf.plan.new_items = keeps.then(propensities::new_items);
+        if let Some((row, position)) = pinned.filter(|(row, position)| *row < rows && *position < size) {
+            shelf.plan.pins = vec![Pin { item: shelf.table.items[row], position }];
+        }
+        let cards = select(&shelf, seed);
+        let rules = Rules { plan: &shelf.plan, table: &shelf.table, units: &shelf.units, crowd: None };
+        // In any order.
+        let mut scores: Vec<(u32, f32)> = shelf.ranked.iter().map(|one| (one.row, one.score.value())).collect();
+        scores.reverse();
+        let slate = rows_of(&cards);
+        let again = slate::chances(rules, &scores, &slate);
+        for (card, chance) in cards.iter().zip(&again) {
+            let apart = (card.propensity.value - chance).abs();
+            prop_assert!(apart <= 1e-6 + card.propensity.error, "{card:?} has {chance}: {again:?}");
+        }
+        // A slate that ends with what cannot stand there has no probability.
+        let mut other = slate.clone();
+        other.push(slate[0]);
+        let none = slate::chances(rules, &scores, &other);
+        prop_assert_eq!(none.last(), Some(&0.0));
+    }
+}
+
+fn rows_of(cards: &[Chosen]) -> Vec<u32> {
+    rows(cards)
+}
