@@ -180,6 +180,27 @@ impl Group<'_, '_> {
         Ok(())
     }
 
+    /// A column in which a row has any number of values.
+    pub(super) fn list<T: DataType, R>(
+        &mut self,
+        rows: &[R],
+        values_of: impl for<'r> Fn(&'r R) -> &'r [T::T],
+    ) -> ParquetResult<()> {
+        let (mut values, mut levels, mut repeats) = (Vec::new(), Vec::new(), Vec::new());
+        for row in rows {
+            let of_row = values_of(row);
+            values.extend_from_slice(of_row);
+            // A row without a value has a place too.
+            levels.extend(std::iter::repeat_n(i16::from(!of_row.is_empty()), of_row.len().max(1)));
+            repeats.extend((0..of_row.len().max(1)).map(|at| i16::from(at > 0)));
+        }
+        if let Some(mut column) = self.0.next_column()? {
+            column.typed::<T>().write_batch(&values, Some(&levels), Some(&repeats))?;
+            column.close()?;
+        }
+        Ok(())
+    }
+
     /// Text in every row.
     pub(super) fn text<R>(&mut self, rows: &[R], value: impl for<'r> Fn(&'r R) -> &'r str) -> ParquetResult<()> {
         self.every::<ByteArrayType, R>(rows, |row| value(row).into())
@@ -235,6 +256,29 @@ impl Columns<'_> {
         Ok(levels.into_iter().map(|level| if level > 0 { values.next() } else { None }).collect())
     }
 
+    /// A column in which a row has any number of values: a list for each row.
+    pub(super) fn list<T: DataType>(&self, name: &str) -> Result<Vec<Vec<T::T>>, Error> {
+        let (mut levels, mut repeats, mut values) = (Vec::new(), Vec::new(), Vec::new());
+        self.group
+            .get_column_reader(self.table.index_of(name))
+            .and_then(|reader| {
+                let mut reader = get_typed_column_reader::<T>(reader);
+                reader.read_records(self.count(), Some(&mut levels), Some(&mut repeats), &mut values)
+            })
+            .map_err(Error::parquet("read", self.path))?;
+        let mut lists: Vec<Vec<T::T>> = Vec::with_capacity(self.count());
+        let mut values = values.into_iter();
+        for (level, repeat) in levels.into_iter().zip(repeats) {
+            if repeat == 0 {
+                lists.push(Vec::new());
+            }
+            if let Some(list) = lists.last_mut().filter(|_| level > 0) {
+                list.extend(values.next());
+            }
+        }
+        Ok(lists)
+    }
+
     /// A column of numbers in every row.
     pub(super) fn integers(&self, name: &str) -> Result<Vec<i64>, Error> {
         self.every::<Int64Type>(name)
@@ -285,6 +329,14 @@ impl Texts<'_> {
     pub(super) fn of(&self, name: &'static str, row: usize) -> Result<Option<String>, Error> {
         let value = self.columns.get(name).and_then(|values| values.get(row)).and_then(Option::as_ref);
         value.map(|bytes| bytes.as_utf8().map(str::to_owned).map_err(|_| self.group.unusable(row, name))).transpose()
+    }
+}
+
+impl Texts<'_> {
+    /// The same, shared with the rows before that say the same.
+    pub(super) fn shared(&self, name: &'static str, row: usize, names: &mut Names) -> Result<Option<Arc<str>>, Error> {
+        let value = self.columns.get(name).and_then(|values| values.get(row)).and_then(Option::as_ref);
+        value.map(|bytes| names.text(bytes).ok_or_else(|| self.group.unusable(row, name))).transpose()
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use shared_models::{TenantId, Timestamp};
 
 use super::{
-    Archive, DELIVERIES, Error, EventRow, REPLACES, Row, ShownRow, Span, cells,
+    Archive, CandidateRow, DELIVERIES, Error, EventRow, REPLACES, Row, ShownRow, Span, cells,
     landing::{format_deliveries, parse_deliveries},
     layout::{self, Place},
     reader::{Held, once_by_origin},
@@ -37,6 +37,9 @@ impl Archive {
         }
         for tenant in self.tenants_of(ShownRow::TABLE)? {
             replaced += self.compact_tenant::<ShownRow>(&tenant, &today)?;
+        }
+        for tenant in self.tenants_of(CandidateRow::TABLE)? {
+            replaced += self.compact_tenant::<CandidateRow>(&tenant, &today)?;
         }
         Ok(replaced)
     }

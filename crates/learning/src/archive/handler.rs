@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use event_bus::{Delivery, Handler, Outcome, subjects};
 use tokio::time::Instant;
 
-use super::{Archive, Error, EventRow, Landed, Message, Row, ShownRow};
+use super::{Archive, CandidateRow, Error, EventRow, Landed, Message, Row, ShownRow};
 use crate::metrics::ArchiveMetrics;
 
 /// When a batch is tried again whose landing broke off.
@@ -20,28 +20,30 @@ pub type RecordHandler = Landing<ShownRow>;
 
 /// Rows that a stream carries.
 pub trait Carried: Row {
-    /// The message of a delivery, or why it can never be one.
+    /// The message of a delivery, with what it brings to the table of candidates; or why it can never be one.
     ///
     /// # Errors
     /// When its payload breaks the contract.
-    fn message(delivery: &Delivery) -> Result<Message<Self>, String>;
+    fn message(delivery: &Delivery) -> Result<(Message<Self>, Option<Message<CandidateRow>>), String>;
 }
 
 impl Carried for EventRow {
-    fn message(delivery: &Delivery) -> Result<Message<Self>, String> {
+    fn message(delivery: &Delivery) -> Result<(Message<Self>, Option<Message<CandidateRow>>), String> {
         let envelope = &delivery.envelope;
         let (tenant, events) = contracts::events::decode(&envelope.kind, envelope.version, &envelope.payload)
             .map_err(|error| releases::error::chain(&error))?;
-        Ok(Message::of_events(delivery.sequence, &envelope.id, delivery.published_at, tenant, events))
+        Ok((Message::of_events(delivery.sequence, &envelope.id, delivery.published_at, tenant, events), None))
     }
 }
 
 impl Carried for ShownRow {
-    fn message(delivery: &Delivery) -> Result<Message<Self>, String> {
+    fn message(delivery: &Delivery) -> Result<(Message<Self>, Option<Message<CandidateRow>>), String> {
         let envelope = &delivery.envelope;
         let record = contracts::records::decode(&envelope.kind, envelope.version, &envelope.payload)
             .map_err(|error| releases::error::chain(&error))?;
-        Ok(Message::of_record(delivery.sequence, &envelope.id, delivery.published_at, &record))
+        let (sequence, at) = (delivery.sequence, delivery.published_at);
+        let candidates = Message::of_candidates(sequence, &envelope.id, at, &record);
+        Ok((Message::of_record(sequence, &envelope.id, at, &record), candidates))
     }
 }
 
@@ -98,8 +100,11 @@ impl<R: Carried> Handler for Landing<R> {
         // Decoding, compressing and syncing take milliseconds to seconds: not on the runtime's threads.
         match tokio::task::spawn_blocking(move || land::<R>(&archive, &batch)).await {
             Ok((outcomes, landed)) => {
-                if let (Some(metrics), Ok(landed)) = (&self.metrics, landed) {
+                if let (Some(metrics), Ok((landed, candidates))) = (&self.metrics, landed) {
                     metrics.landed(R::TABLE.name, landed);
+                    if candidates != Landed::default() {
+                        metrics.landed(CandidateRow::TABLE.name, candidates);
+                    }
                 }
                 outcomes
             }
@@ -108,19 +113,22 @@ impl<R: Carried> Handler for Landing<R> {
     }
 }
 
-fn land<R: Carried>(archive: &Archive, batch: &[Delivery]) -> (Vec<Outcome>, Result<Landed, Error>) {
-    let mut messages = Vec::with_capacity(batch.len());
+/// What became of the messages, and what was landed of them in their own table and in that of candidates. A message is done
+/// when it stands in both; each knows by itself what it has.
+fn land<R: Carried>(archive: &Archive, batch: &[Delivery]) -> (Vec<Outcome>, Result<(Landed, Landed), Error>) {
+    let (mut messages, mut candidates) = (Vec::with_capacity(batch.len()), Vec::new());
     let mut outcomes: Vec<Outcome> = batch
         .iter()
         .map(|delivery| match R::message(delivery) {
-            Ok(message) => {
+            Ok((message, of_candidates)) => {
                 messages.push(message);
+                candidates.extend(of_candidates);
                 Outcome::Done
             }
             Err(reason) => Outcome::Reject { reason },
         })
         .collect();
-    let landed = archive.land(&messages);
+    let landed = archive.land(&messages).and_then(|landed| Ok((landed, archive.land(&candidates)?)));
     if let Err(error) = &landed {
         let reason = releases::error::chain(error);
         for outcome in &mut outcomes {

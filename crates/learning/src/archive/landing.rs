@@ -15,7 +15,8 @@ use shared_models::{TenantId, Timestamp, event::Event};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
-    Config, DELIVERIES, Error, EventRow, REMEMBERED_DAYS, Row, ShownRow, TABLES, cells, events,
+    CandidateRow, Config, DELIVERIES, Error, EventRow, REMEMBERED_DAYS, Row, ShownRow, TABLES, candidates, cells,
+    events,
     layout::{self, Place},
     objects::Objects,
     recommendations,
@@ -67,6 +68,22 @@ impl Message<ShownRow> {
         let id = id.into();
         let rows = recommendations::rows_of(sequence, &id, record);
         Self { sequence, id, published_at, tenant: record.tenant.clone(), rows }
+    }
+}
+
+impl Message<CandidateRow> {
+    /// The candidates of a decision record; none unless it is whole.
+    #[must_use]
+    pub fn of_candidates(
+        sequence: u64,
+        id: impl Into<String>,
+        published_at: Timestamp,
+        record: &RecommendationRecord,
+    ) -> Option<Self> {
+        let id = id.into();
+        let rows = candidates::rows_of(sequence, &id, record);
+        let message = Self { sequence, id, published_at, tenant: record.tenant.clone(), rows };
+        (!message.rows.is_empty()).then_some(message)
     }
 }
 

@@ -29,6 +29,8 @@ pub mod cells;
 pub mod events;
 pub mod recommendations;
 
+pub mod candidates;
+
 mod layout;
 mod objects;
 mod s3;
@@ -50,6 +52,7 @@ use shared_models::ErrorCode;
 
 use schema::Table;
 
+pub use candidates::{CANDIDATES, CandidateRow};
 pub use config::{Config, S3};
 pub use events::{EVENTS, EventRow};
 pub use handler::{ArchiveHandler, RecordHandler};
@@ -69,7 +72,7 @@ pub const DELIVERIES: &str = "setlist.deliveries";
 pub const REPLACES: &str = "setlist.replaces";
 
 /// The tables.
-pub static TABLES: [&Table; 2] = [&EVENTS, &RECOMMENDATIONS];
+pub static TABLES: [&Table; 3] = [&EVENTS, &RECOMMENDATIONS, &CANDIDATES];
 
 /// Where a row comes from. Its order is that of the stream; message and index name the row.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

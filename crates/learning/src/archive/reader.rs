@@ -6,7 +6,7 @@ use shared_models::{TenantId, Timestamp, event::Event};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::{
-    Archive, EVENTS, Error, EventRow, REPLACES, Row, ShownRow, cells,
+    Archive, CandidateRow, EVENTS, Error, EventRow, REPLACES, Row, ShownRow, cells,
     layout::{self, MERGED, Place},
     schema::Table,
 };
@@ -138,6 +138,24 @@ impl Archive {
         let mut rows: Vec<ShownRow> = self.rows(&files, span, stage.as_ref())?;
         once_by_origin(&mut rows);
         stage.finish(&format!("{} cards", rows.len()));
+        Ok(rows)
+    }
+
+    /// The candidates of answers that were asked for within a span and recorded whole, in the order of the stream.
+    ///
+    /// # Errors
+    /// When a file cannot be read or holds what no candidate can.
+    pub fn read_candidates(
+        &self,
+        tenant: &TenantId,
+        span: Span,
+        progress: &dyn Progress,
+    ) -> Result<Vec<CandidateRow>, Error> {
+        let files = self.files(CandidateRow::TABLE, tenant)?;
+        let stage = progress.stage("read candidates", Unit::Rows, None);
+        let mut rows: Vec<CandidateRow> = self.rows(&files, span, stage.as_ref())?;
+        once_by_origin(&mut rows);
+        stage.finish(&format!("{} candidates", rows.len()));
         Ok(rows)
     }
 }

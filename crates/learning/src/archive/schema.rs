@@ -52,6 +52,8 @@ pub struct Column {
     pub kind: Kind,
     /// Whether every row has a value.
     pub required: bool,
+    /// Whether a row has any number of them.
+    pub list: bool,
     /// What the value means.
     pub means: &'static str,
 }
@@ -60,13 +62,27 @@ impl Column {
     /// A column in which every row has a value.
     #[must_use]
     pub const fn required(name: &'static str, kind: Kind, means: &'static str) -> Self {
-        Self { name, kind, required: true, means }
+        Self { name, kind, required: true, list: false, means }
     }
 
     /// A column in which a row may have none.
     #[must_use]
     pub const fn optional(name: &'static str, kind: Kind, means: &'static str) -> Self {
-        Self { name, kind, required: false, means }
+        Self { name, kind, required: false, list: false, means }
+    }
+
+    /// A column in which a row has any number of values.
+    #[must_use]
+    pub const fn list(name: &'static str, kind: Kind, means: &'static str) -> Self {
+        Self { name, kind, required: false, list: true, means }
+    }
+
+    fn presence(&self) -> &'static str {
+        match (self.list, self.required) {
+            (true, _) => "repeated",
+            (false, true) => "required",
+            (false, false) => "optional",
+        }
     }
 }
 
@@ -95,7 +111,7 @@ impl Table {
     pub fn schema(&self) -> ParquetResult<Arc<Type>> {
         let mut text = format!("message {} {{\n", self.name);
         for column in self.columns {
-            let presence = if column.required { "required" } else { "optional" };
+            let presence = column.presence();
             let (physical, logical) = match column.kind {
                 Kind::Integer64 => ("int64", ""),
                 Kind::Integer32 => ("int32", ""),
@@ -118,9 +134,10 @@ impl Table {
             "### `{}`\n\n{}\n\n| column | type | empty | meaning |\n|---|---|---|---|\n",
             self.name, self.about
         );
-        for Column { name, kind, required, means } in self.columns {
+        for Column { name, kind, required, list, means } in self.columns {
             let empty = if *required { "never" } else { "may be" };
-            let _ = writeln!(text, "| `{name}` | {} | {empty} | {means} |", kind.as_str());
+            let of = if *list { "list of " } else { "" };
+            let _ = writeln!(text, "| `{name}` | {of}{} | {empty} | {means} |", kind.as_str());
         }
         text
     }

@@ -2,18 +2,19 @@
 //! listeners did with them.
 //!
 //! What the live policy brought is a mean. What it would have brought without exploring is in the records too: a record
-//! says of each card whether it was the best one or drawn, and with which probability, given those before it. What would
-//! have been shown under another objective is not: that needs the scores of candidates that were not shown.
+//! says of each card whether it was the best one or drawn, and with which probability, given those before it. Where that is
+//! not enough, and for another objective, answers are read that were recorded whole ([`super::otherwise`]).
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use shared_models::{ItemKey, TenantId, Timestamp, event::EventKind};
 use uuid::Uuid;
 
 use super::{
     Error,
     estimate::{self, Intervals},
+    otherwise::{Otherwise, ShownCard, ShownShelf, ShownShelves, Whole},
     report::{Comparison, Report},
     slates::{self, List, Slot},
 };
@@ -29,6 +30,12 @@ pub struct Asked {
     pub span: Span,
     /// What a card brings: the sum of what each kind of event is worth, each kind once.
     pub reward: Vec<(EventKind, f64)>,
+    /// The other policy, which whole records alone can tell of; nothing but "without exploration" where `None`.
+    pub otherwise: Option<Otherwise>,
+    /// Of the lists of whole records, so many places from the top alone.
+    pub places: Option<usize>,
+    /// Where releases lie, for shelves that ask for difference between cards.
+    pub releases: Option<PathBuf>,
     /// Events up to so long after the answer.
     pub window: Duration,
     /// Weights above it count as much as this.
@@ -46,6 +53,13 @@ struct Shown {
     cards: Vec<(f64, f64, bool)>,
 }
 
+/// What is said where neither cards nor whole records tell the best card.
+const UNTOLD: &str = "draws that were not even, or of more than a half: cards alone do not tell the best one, and no answer of \
+                      this shelf was recorded whole (`records.complete_share`)";
+/// What is needed for another objective.
+const WHOLE: &str = "another objective needs answers that were recorded whole: set `records.complete_share` above 0, or ask \
+                     for pages with `record_whole`";
+
 /// Evaluates policies on the answers of an archive.
 ///
 /// # Errors
@@ -58,6 +72,8 @@ pub fn evaluate(archive: &Archive, tenant: &TenantId, asked: &Asked, progress: &
     let mut whose = Vec::new();
     let mut shelves: Vec<(String, Vec<Shown>)> = Vec::new();
     let mut totals: Vec<f64> = Vec::new();
+    let mut by_shelf = ShownShelves::default();
+    let mut on_page: (u32, FxHashSet<ItemKey>) = (u32::MAX, FxHashSet::default());
     for row in &rows {
         let Some(card) = &row.card else { continue };
         let known = answers.len() as u32;
@@ -72,6 +88,18 @@ pub fn evaluate(archive: &Archive, tenant: &TenantId, asked: &Asked, progress: &
         }
         let reward = reward(row, card.item, &brought, asked);
         totals[answer as usize] += reward;
+        if on_page.0 != answer {
+            on_page = (answer, FxHashSet::default());
+        }
+        // Cards come shelf by shelf, as the page shows them.
+        let key = (row.answer.recommendation.clone(), card.shelf.clone());
+        let of_shelf = by_shelf.entry(key).or_insert_with(|| ShownShelf {
+            unit,
+            above: on_page.1.clone(),
+            ..ShownShelf::default()
+        });
+        of_shelf.cards.push(ShownCard { item: card.item, reward, propensity: f64::from(card.propensity) });
+        on_page.1.insert(card.item);
         let name = format!("{}/{}", row.answer.surface, card.shelf);
         let at = shelves.iter().position(|(known, _)| *known == name).unwrap_or_else(|| {
             shelves.push((name, Vec::new()));
@@ -99,8 +127,26 @@ pub fn evaluate(archive: &Archive, tenant: &TenantId, asked: &Asked, progress: &
         ..Comparison::default()
     }];
     shelves.sort_by(|a, b| a.0.cmp(&b.0));
+    let whole = Whole::read(archive, tenant, asked, progress)?;
     for (name, shown) in &shelves {
-        comparisons.push(shelf(name, shown, asked)?);
+        let (mut comparison, tells) = shelf(name, shown, asked)?;
+        if !tells {
+            let best = Otherwise { objective: None, explores: false };
+            match whole.shelf(name, best, &by_shelf, tenant, asked)? {
+                Some(told) => comparison = told,
+                None => comparison.notes.push(UNTOLD.to_owned()),
+            }
+        }
+        comparisons.push(comparison);
+    }
+    if let Some(other) = asked.otherwise {
+        if whole.is_empty() {
+            let what = format!("the archive's table of candidates of {tenant}");
+            return Err(Error::Empty { what, expected: WHOLE });
+        }
+        for name in whole.names() {
+            comparisons.extend(whole.shelf(name, other, &by_shelf, tenant, asked)?);
+        }
     }
     let reward = asked.reward.iter().map(|(kind, worth)| format!("{}={worth}", kind.as_str())).collect::<Vec<_>>();
     Ok(Report { about: format!("answers of {tenant}"), reward: reward.join(","), seed: 0, comparisons })
@@ -130,7 +176,8 @@ fn reward(row: &ShownRow, item: ItemKey, brought: &Brought, asked: &Asked) -> f6
     asked.reward.iter().filter(|(kind, _)| has(kind)).map(|(_, worth)| worth).sum()
 }
 
-fn shelf(name: &str, shown: &[Shown], asked: &Asked) -> Result<Comparison, Error> {
+/// A shelf without exploration, by its cards alone; and whether they tell of it.
+fn shelf(name: &str, shown: &[Shown], asked: &Asked) -> Result<(Comparison, bool), Error> {
     let mut notes = Vec::new();
     let versions: std::collections::BTreeSet<&str> = shown.iter().map(|list| list.version.as_str()).collect();
     if versions.len() > 1 {
@@ -166,12 +213,10 @@ fn shelf(name: &str, shown: &[Shown], asked: &Asked) -> Result<Comparison, Error
     } else if tells {
         slates::evaluate(&lists, asked.clip, asked.intervals)?
     } else {
-        notes
-            .push("draws that were not even, or of more than a half: the records do not tell the best card".to_owned());
         Vec::new()
     };
     let listeners: std::collections::BTreeSet<u32> = lists.iter().map(|list| list.unit).collect();
-    Ok(Comparison {
+    let comparison = Comparison {
         of: name.to_owned(),
         policy: "without exploration".to_owned(),
         log: "live".to_owned(),
@@ -181,5 +226,6 @@ fn shelf(name: &str, shown: &[Shown], asked: &Asked) -> Result<Comparison, Error
         truth: None,
         estimates,
         notes,
-    })
+    };
+    Ok((comparison, tells || !explores))
 }

@@ -6,7 +6,7 @@
 //! | lists | [`slates`]: standard, independent and reward-interaction IPS, each self-normalised too, cascade DR |
 //!
 //! Each is a sum of ratios of means ([`estimate`]), and so is its interval. Logs come from Open Bandit files
-//! ([`open_bandit`]), from a tenant's archive ([`answers`]), or from the generated world, where the truth is known and
+//! ([`open_bandit`]), from a tenant's archive ([`answers`], [`otherwise`]), or from the generated world, where the truth is known and
 //! intervals can be held against it ([`coverage`]). It must not know who serves.
 //!
 //! What all of it rests on: the log's probabilities are those that chose, and whatever the other policy may do, the
@@ -21,6 +21,7 @@ pub mod slates;
 pub mod answers;
 pub mod coverage;
 pub mod open_bandit;
+pub mod otherwise;
 
 pub mod report;
 

@@ -23,7 +23,16 @@ use super::{
 };
 
 fn asked(reward: Vec<(EventKind, f64)>) -> Asked {
-    Asked { span: Span::ALL, reward, window: Duration::from_secs(3_600), clip: None, intervals: Intervals::Normal }
+    Asked {
+        span: Span::ALL,
+        reward,
+        otherwise: None,
+        places: None,
+        releases: None,
+        window: Duration::from_secs(3_600),
+        clip: None,
+        intervals: Intervals::Normal,
+    }
 }
 
 #[tokio::test]

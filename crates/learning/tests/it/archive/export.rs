@@ -91,6 +91,7 @@ async fn an_export_holds_everything_and_its_manifest_counts_and_hashes_it() {
     let expected = [
         ("events", 20),
         ("recommendations", 0),
+        ("candidates", 0),
         ("surfaces", 1),
         ("keys", 1),
         ("releases", 0),

@@ -1,6 +1,7 @@
 //! The archive: every row once, whatever is delivered again and wherever it crashes.
 
 mod answers;
+mod candidates;
 mod crash;
 mod dictionary;
 mod export;
