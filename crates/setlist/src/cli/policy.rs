@@ -68,6 +68,13 @@ pub struct Policy {
         help_heading = "Archive"
     )]
     pub reward: Vec<String>,
+    /// With --data: another objective, such as `complete=1,like=3`: what cards would be chosen by, with the same exploration.
+    /// It is told by answers that were recorded whole.
+    #[arg(long, value_delimiter = ',', value_name = "ACTION=WORTH,…", requires = "data", help_heading = "Archive")]
+    pub objective: Option<Vec<String>>,
+    /// With --data: of answers that were recorded whole, so many places from the top alone: fewer places, surer numbers.
+    #[arg(long, value_name = "PLACES", requires = "data", help_heading = "Archive")]
+    pub places: Option<usize>,
     /// With --data: events up to so long after the answer count.
     #[arg(long, value_parser = humantime::parse_duration, default_value = "24h", help_heading = "Archive")]
     pub window: Duration,
@@ -130,4 +137,5 @@ Estimators:
 Examples:
   setlist evaluate policy --dataset open-bandit-small --campaign men --plot report
   setlist evaluate policy --data .setlist/demo --reward complete=1,like=3
+  setlist evaluate policy --data .setlist/demo --objective complete=1,like=3 --places 3
   setlist evaluate policy --world --runs 200";

@@ -86,6 +86,10 @@ pub struct Simulate {
     /// Fail unless a play shows on a page within so long, nineteen times of twenty.
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, help_heading = "Bars")]
     pub fresh_within: Option<Duration>,
+    /// Keep the folders of the arms, with so large a share of their answers recorded whole, 0 to 1: then
+    /// `setlist evaluate policy --data <folder>/<arm>` tells of other policies by what listeners did.
+    #[arg(long, value_name = "SHARE")]
+    pub keep: Option<f64>,
     /// The seed of the world and of all luck.
     #[arg(long, default_value_t = 7)]
     pub seed: u64,

@@ -7,13 +7,14 @@ use learning::{
     archive::{Archive, Span},
     offpolicy::{
         Intervals, answers, coverage, open_bandit,
+        otherwise::Otherwise,
         report::{self, Evaluated, Report},
         reward::Model,
         single, slates,
     },
     progress::{Bars, Progress, Unit},
 };
-use shared_models::{Clock, Seed, SystemClock, TenantId, event::EventKind};
+use shared_models::{Clock, Seed, SystemClock, TenantId, event::EventKind, plan::Objective};
 
 use super::{policy_table, usage};
 use crate::{
@@ -186,12 +187,41 @@ fn archive(args: &Policy, folder: &Path, intervals: Intervals) -> anyhow::Result
     let asked = answers::Asked {
         span,
         reward: args.reward.iter().map(|text| worth(text)).collect::<anyhow::Result<_>>()?,
+        otherwise: args
+            .objective
+            .as_deref()
+            .map(objective)
+            .transpose()?
+            .map(|objective| Otherwise { objective: Some(objective), explores: true }),
+        places: args.places,
+        releases: Some(config.ranking.releases.path.clone()),
         window: args.window,
         clip: args.clip,
         intervals,
     };
     let tenant = TenantId::new(&args.tenant)?;
     Ok(Report { seed: args.seed, ..answers::evaluate(&archive, &tenant, &asked, &Bars::new())? })
+}
+
+/// What cards are worth, of `action=worth,…`.
+fn objective(words: &[String]) -> anyhow::Result<Objective> {
+    let mut objective = Objective::default();
+    for word in words {
+        let expected = || usage(format!("--objective {word:?} is not ACTION=WORTH with play, complete, like or skip"));
+        let (action, worth) = word.split_once('=').ok_or_else(expected)?;
+        let worth: f32 = worth.trim().parse().ok().filter(|worth: &f32| worth.is_finite()).ok_or_else(expected)?;
+        match action.trim() {
+            "play" => objective.play = worth,
+            "complete" => objective.complete = worth,
+            "like" => objective.like = worth,
+            "skip" => objective.skip = worth,
+            _ => return Err(expected()),
+        }
+    }
+    if objective.weights().iter().all(|weight| *weight == 0.0) {
+        return Err(usage("--objective is worth nothing; give at least one ACTION=WORTH that is not 0"));
+    }
+    Ok(objective)
 }
 
 /// Kind and worth of `kind=worth`.
@@ -206,6 +236,16 @@ fn worth(text: &str) -> anyhow::Result<(EventKind, f64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_objective_names_actions() {
+        let words = |text: &str| text.split(',').map(str::to_owned).collect::<Vec<_>>();
+        let given = objective(&words("play=1, skip = -1.5")).unwrap();
+        assert_eq!(given, Objective { play: 1.0, skip: -1.5, ..Objective::default() });
+        for wrong in ["play", "hide=1", "play=much", "play=0"] {
+            assert!(objective(&words(wrong)).unwrap_err().to_string().contains("--objective"), "{wrong}");
+        }
+    }
 
     #[test]
     fn a_reward_is_what_kinds_are_worth() {

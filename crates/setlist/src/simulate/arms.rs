@@ -56,14 +56,14 @@ fn surface(arm: Arm) -> Option<String> {
 }
 
 /// The surface that freshness is seen on: the page of an arm, and beside it all that was played of late, so that every
-/// play shows.
+/// play shows. What was played earlier than that may be recommended, and is no sign of a play.
 pub(super) const FRESHNESS: &str = "simulated-freshness";
 
 fn freshness() -> String {
     format!(
         "surface: {FRESHNESS}\nowner: simulation\nbudget: 2s\nshelves:\n  - id: for-you\n    title: \"For you\"\n    sources:\n\
          {SOURCES}{FILTERS}    slate: {{ size: {CARDS} }}\n  - id: played\n    title: \"Played\"\n    sources:\n      - {{ \
-         name: recently-played, limit: 50 }}\n    objective: {{ play: 1.0 }}\n    slate: {{ size: 50 }}\n"
+         name: recently-played, limit: 50, params: {{ within: 14d }} }}\n    objective: {{ play: 1.0 }}\n    slate: {{ size: 50 }}\n"
     )
 }
 

@@ -14,6 +14,9 @@ use crate::{client::Client, demo, devkey};
 /// How long a platform may take until it is ready.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// What the archive is given to catch up.
+const LANDING: Duration = Duration::from_secs(5);
+
 /// A running platform.
 pub(super) struct Host {
     child: Child,
@@ -25,7 +28,9 @@ pub(super) struct Host {
 
 impl Host {
     /// Starts a platform on a data folder, with surfaces of its own, and waits until it is ready.
-    pub(super) async fn start(data: &Path, surfaces: &Path) -> anyhow::Result<Self> {
+    ///
+    /// `whole` is the share of answers that are recorded whole; the default's where `None`.
+    pub(super) async fn start(data: &Path, surfaces: &Path, whole: Option<f64>) -> anyhow::Result<Self> {
         let (api, ops) = (demo::free_address()?, demo::free_address()?);
         let log = std::fs::File::create(data.join("serve.log"))?;
         let executable = std::env::current_exe().context("this program does not know its own file")?;
@@ -37,6 +42,7 @@ impl Host {
             .args(set("edge.http.listen", api.clone()))
             .args(set("ops.listen", ops.clone()))
             .args(set("edge.surfaces.folder", surfaces.display().to_string()))
+            .args(whole.into_iter().flat_map(|share| set("edge.records.complete_share", share.to_string())))
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -65,6 +71,16 @@ impl Host {
             ensure!(Instant::now() < end, "setlist serve is not ready after {PATIENCE:?}; see {}", log.display());
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    /// Ends it once the archive has what the streams have: that follows answers by a second or two.
+    pub(super) async fn finish(mut self) -> anyhow::Result<()> {
+        tokio::time::sleep(LANDING).await;
+        let id = self.child.id().context("setlist serve has ended by itself")?;
+        let told = Command::new("kill").args(["-TERM", &id.to_string()]).status().await;
+        ensure!(told.is_ok_and(|status| status.success()), "setlist serve cannot be told to stop");
+        let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
+        ended.context("setlist serve does not stop")?.context("setlist serve cannot be waited for").map(|_| ())
     }
 
     /// Ends it. Its copy of the past is thrown away, so nothing has to be kept.

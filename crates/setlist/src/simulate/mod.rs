@@ -74,6 +74,11 @@ fn check(args: &Simulate) -> anyhow::Result<()> {
     ensure!((0.0..=1.0).contains(&args.change), "--change is {}; give a share from 0 to 1", args.change);
     ensure!(!args.arms.is_empty(), "--arms names none");
     ensure!(
+        args.keep.is_none_or(|share| (0.0..=1.0).contains(&share)),
+        "--keep is {:?}; give a share from 0 to 1",
+        args.keep.unwrap_or_default()
+    );
+    ensure!(
         args.at_least.is_none_or(|factor| factor.is_finite() && factor > 0.0),
         "--at-least is {:?}; give a number above 0",
         args.at_least.unwrap_or_default()
@@ -129,7 +134,7 @@ async fn simulate(args: &Simulate, past: &Past, base: &Path) -> anyhow::Result<R
     for arm in &arms {
         let folder = args.data.join(arm.name());
         past::copy(base, &folder)?;
-        let host = Host::start(&folder, &surfaces).await?;
+        let host = Host::start(&folder, &surfaces, args.keep).await?;
         for chunk in past.planted.chunks(ITEMS) {
             let refused = host.client.items(chunk).await?;
             ensure!(refused == 0, "{refused} of the planted tracks were refused");
@@ -142,8 +147,12 @@ async fn simulate(args: &Simulate, past: &Past, base: &Path) -> anyhow::Result<R
         let seconds = started.elapsed().as_secs_f64();
         let mean = seen.iter().map(|page| page.reward).sum::<f64>() / seen.len().max(1) as f64;
         stage.finish(&format!("{} pages, {mean:.3} reward a page", seen.len()));
-        host.stop().await?;
-        std::fs::remove_dir_all(&folder).with_context(|| format!("{} cannot be removed", folder.display()))?;
+        if args.keep.is_some() {
+            host.finish().await?;
+        } else {
+            host.stop().await?;
+            std::fs::remove_dir_all(&folder).with_context(|| format!("{} cannot be removed", folder.display()))?;
+        }
         let changes = |listener: u32| scene.changes(listener as usize);
         let change = report::change(&seen, scene.half_time(), changes);
         runs.push(Run { arm: *arm, seen, change, seconds });
@@ -193,7 +202,7 @@ async fn freshness_of(args: &Simulate, base: &Path, surfaces: &Path) -> Option<[
 async fn measure_freshness(args: &Simulate, base: &Path, surfaces: &Path) -> anyhow::Result<[f64; 3]> {
     let folder = args.data.join("freshness");
     past::copy(base, &folder)?;
-    let host = Host::start(&folder, surfaces).await?;
+    let host = Host::start(&folder, surfaces, None).await?;
     let asked = cli::Freshness {
         plays: args.freshness,
         rate: 20.0,

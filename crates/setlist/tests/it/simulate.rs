@@ -9,8 +9,20 @@ fn arms_are_compared_by_what_listeners_do_with_their_pages() {
     let small =
         ["--tracks", "600", "--world-listeners", "150", "--events", "15000", "--listeners", "12", "--rounds", "6"];
     // A bar that nothing keeps: the numbers are there all the same.
-    let asked =
-        ["--arms", "random,popular,softmax", "--planted", "5", "--freshness", "4", "--own", "1", "--finds", "6"];
+    let asked = [
+        "--arms",
+        "random,popular,softmax",
+        "--planted",
+        "5",
+        "--freshness",
+        "4",
+        "--own",
+        "1",
+        "--finds",
+        "6",
+        "--keep",
+        "1",
+    ];
     let places = ["--data", &path("data"), "--json", &path("report.json"), "--plot", &path("pictures")];
     let said = [
         "12 listeners, 6 rounds",
@@ -37,8 +49,17 @@ fn arms_are_compared_by_what_listeners_do_with_their_pages() {
         let svg = std::fs::read_to_string(path("pictures") + "/simulation-" + name + ".svg").unwrap();
         assert!(svg.contains("softmax"), "{name}");
     }
-    // Copies of the past are gone, and the folder is taken again.
-    assert!(!folder.path().join("data/softmax").exists() && folder.path().join("data/past").exists());
+    // What listeners did is kept, with all that might have been shown them, and tells of other policies.
+    let kept = path("data/softmax");
+    let of_likes = ["evaluate", "policy", "--data", &kept, "--objective", "like=1,skip=-1", "--places", "2"];
+    let said =
+        ["objective like=1,skip=-1", "without exploration", "answers of this shelf were recorded whole", "SNRIPS"];
+    check(&of_likes, 0, &said);
+    let brief = path("data/past");
+    let refused = ["evaluate", "policy", "--data", &brief, "--objective", "like=1"];
+    check(&refused, 64, &["serve pages and send their events first"]);
+    let nonsense = ["evaluate", "policy", "--data", &kept, "--objective", "hide=1"];
+    check(&nonsense, 64, &["is not ACTION=WORTH"]);
     let somebodys = folder.path().join("somebodys");
     std::fs::create_dir(&somebodys).unwrap();
     std::fs::write(somebodys.join("file"), "").unwrap();
