@@ -162,7 +162,7 @@ pub(super) fn with_row(
     for (column, fact) in table.facts.iter_mut().zip(Fact::ALL).filter(|(column, _)| !column.is_empty()) {
         let of_item = item.and_then(|item| of_item(item, *fact, now));
         let of_artist = of_artist.filter(|_| is_of_artist(*fact)).and_then(|row| column.get(row).copied());
-        column.push(of_item.or(of_artist).unwrap_or(fact.unknown()));
+        column.push(of_item.or(of_artist).unwrap_or_else(|| fact.unknown()));
     }
     (table, row)
 }
