@@ -248,6 +248,7 @@ mod tests {
             duration_ms: Some(200_000),
             explicit: true,
             markets: smallvec![],
+            numbers: None,
         };
         let now = Timestamp(10 * day);
         let (with, row) = with_row(&table, item.key(), Some(&item), now);

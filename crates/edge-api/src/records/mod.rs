@@ -70,10 +70,9 @@ impl Recorder {
         Self { queue: tx, complete_share: config.complete_share, metrics }
     }
 
-    /// Whether the answer of this seed is recorded whole, with all candidates; the others hold what was shown. The seed is
-    /// a uniform draw that the request already has.
+    /// Whether the answer of this seed is recorded whole, with all candidates; the others hold what was shown.
     pub(crate) fn is_whole(&self, seed: Seed) -> bool {
-        seed.0 as f64 / u64::MAX as f64 <= self.complete_share && self.complete_share > 0.0
+        is_drawn(seed, self.complete_share)
     }
 
     /// Puts the record of the current request into the queue, or drops it.
@@ -83,6 +82,13 @@ impl Recorder {
             self.metrics.records("dropped", 1);
         }
     }
+}
+
+/// Whether a seed is among the share that is drawn. A seed is made of an answer's id, whose upper bits are its time: they are
+/// no draw. A product with 2^64 over the golden ratio has them all in its upper bits (Knuth, TAOCP volume 3, section 6.4).
+fn is_drawn(seed: Seed, share: f64) -> bool {
+    let mixed = seed.0.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    share > 0.0 && mixed as f64 / u64::MAX as f64 <= share
 }
 
 struct Publisher {
@@ -150,5 +156,32 @@ impl Publisher {
             payload: records::encode_with(record, &plan),
         };
         (subject, envelope)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::RngExt as _;
+
+    use super::*;
+
+    #[test]
+    fn answers_are_drawn_as_often_as_is_said_whenever_they_are_given() {
+        // Ids of version 7: 48 bits of time, then 74 drawn ones around version and variant.
+        let mut drawn = Seed(1).stream("ids");
+        let mut id = |ms: u64| {
+            let [high, low] = [(); 2].map(|()| drawn.random::<u64>());
+            let id = (u128::from(ms) << 80)
+                | (7 << 76)
+                | (u128::from(high & 0xfff) << 64)
+                | (0b10 << 62)
+                | u128::from(low >> 2);
+            Seed((id ^ (id >> 64)) as u64)
+        };
+        for (ms, share) in [(1_795_000_000_000, 0.01), (1_795_000_000_000, 0.25), (4_000_000_000_000, 0.25)] {
+            let count = (0..20_000).filter(|at| is_drawn(id(ms + at), share)).count() as f64 / 20_000.0;
+            assert!((count - share).abs() < 0.02 * share.sqrt(), "{count} of {share} at {ms}");
+        }
+        assert!(!is_drawn(Seed(0), 0.0) && is_drawn(Seed(u64::MAX / 3), 1.0));
     }
 }
