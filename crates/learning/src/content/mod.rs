@@ -122,8 +122,7 @@ pub struct Learnt {
 /// When there is nothing to learn from, or the system cannot be solved.
 pub fn learn(known: &[Known<'_>], settings: &Settings) -> Result<Learnt, Error> {
     let tells = |content: &Described| !content.words.is_empty() || content.numbers.is_some();
-    let known: Vec<Known<'_>> =
-        known.iter().filter(|item| item.users > 0 && tells(item.content)).copied().collect();
+    let known: Vec<Known<'_>> = known.iter().filter(|item| item.users > 0 && tells(item.content)).copied().collect();
     let Some(dimensions) = known.first().map(|first| first.vector.len()) else { return Err(Error::Nothing) };
     let unsolved = Error::Unsolved { regularisation: settings.regularisation };
     if settings.regularisation.is_nan() || settings.regularisation <= 0.0 {

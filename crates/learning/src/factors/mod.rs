@@ -288,8 +288,7 @@ fn run(
     let mut started = Instant::now();
     // The number of threads changes nothing.
     let named = Settings { threads: 0, ..settings.clone() };
-    let checkpoint =
-        checkpoints.and_then(|checkpoints| Checkpoint::of(checkpoints, Kind::Factors, by_user, &named));
+    let checkpoint = checkpoints.and_then(|checkpoints| Checkpoint::of(checkpoints, Kind::Factors, by_user, &named));
     let zeros = || (Rows::zeros(by_user.rows(), dimensions), Rows::zeros(by_item.rows(), dimensions));
     let kept = checkpoint.as_ref().and_then(|checkpoint| {
         let (mut users, mut items) = zeros();

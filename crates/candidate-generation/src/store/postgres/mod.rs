@@ -18,7 +18,9 @@ use sqlx::{
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use super::{Config, Error, Folding, Known, Lease, Shared, Store, StoredUser, Written, migrator, plan, rows, rows::ITEM};
+use super::{
+    Config, Error, Folding, Known, Lease, Shared, Store, StoredUser, Written, migrator, plan, rows, rows::ITEM,
+};
 use crate::index::trending::StoredTrend;
 
 const SYSTEM: &str = "postgresql";
@@ -146,14 +148,13 @@ impl PostgresStore {
         let operation = "write items";
         let (mut tx, version) = self.write_catalogue(tenant, operation).await?;
         let keys: Vec<i64> = items.iter().map(|item| item.key().0 as i64).collect();
-        let found = sqlx::query(AssertSqlSafe(format!(
-            "SELECT {ITEM} FROM items WHERE tenant = $1 AND item_key = ANY($2)"
-        )))
-        .bind(tenant.as_str())
-        .bind(&keys)
-        .fetch_all(&mut *tx)
-        .await
-        .map_err(refused(operation))?;
+        let found =
+            sqlx::query(AssertSqlSafe(format!("SELECT {ITEM} FROM items WHERE tenant = $1 AND item_key = ANY($2)")))
+                .bind(tenant.as_str())
+                .bind(&keys)
+                .fetch_all(&mut *tx)
+                .await
+                .map_err(refused(operation))?;
         let mut known = HashMap::with_capacity(found.len());
         for row in &found {
             let item = rows::item(row, 0)?;
