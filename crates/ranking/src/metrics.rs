@@ -101,6 +101,9 @@ impl RankingMetrics {
             "Tenants that are served from a release, by release",
             this.live.clone(),
         );
+        // What happens seldom is shown as 0 from the start: a rate over it is then known from its first time on.
+        this.new_items(Tally::default());
+        drop(this.explained.get_or_create(&OutcomeLabels { outcome: "explained" }));
         this
     }
 
