@@ -38,6 +38,13 @@ impl Binned {
             let numbers = column(at);
             let numbers = numbers.get(..rows).unwrap_or(numbers);
             let places = lanes.iter_mut().skip(at).step_by(searches.len());
+            // What is the listener's or the moment's is the same for all rows, and is looked up once.
+            if let Some(only) = only(numbers).filter(|_| numbers.len() == rows) {
+                let mut bin = [0];
+                search.bins(&[only], &mut bin);
+                places.for_each(|lane| lane.0.fill(bin[0]));
+                continue;
+            }
             for (block, lane) in numbers.chunks(BLOCK).zip(places) {
                 search.bins(block, &mut lane.0);
             }
@@ -64,6 +71,14 @@ impl Binned {
             (lanes, (self.rows - block * BLOCK).min(BLOCK))
         })
     }
+}
+
+/// The number that all of these are.
+fn only(numbers: &[f32]) -> Option<f32> {
+    let (first, middle) = (numbers.first()?.to_bits(), numbers.get(numbers.len() / 2)?.to_bits());
+    // Without a way out of the loop it goes over many at a time.
+    let is_only = first == middle && numbers.iter().fold(0, |other, number| other | (number.to_bits() ^ first)) == 0;
+    is_only.then(|| f32::from_bits(first))
 }
 
 /// A column's borders, prepared for the search.
@@ -209,5 +224,15 @@ mod tests {
         assert_eq!((rows, lanes[0].0[0], lanes[1].0[0], lanes[1].0[44], lanes[1].0[45]), (256, 0, 2, 2, 3));
         assert_eq!(binned.blocks().last().unwrap().1, 88);
         assert_eq!(Binned::of(&searches, 0, |_| &[]).blocks().count(), 0);
+
+        // A column of one number, and one that is so but for its last.
+        let mut all = [250.0_f32; 600];
+        for last in [250.0, f32::NAN, 1.0] {
+            all[599] = last;
+            let binned = Binned::of(&searches, 600, |_| &all);
+            let bins: Vec<u8> = binned.blocks().flat_map(|(lanes, rows)| lanes[1].0[..rows].to_vec()).collect();
+            assert_eq!(bins[..599], [2; 599]);
+            assert_eq!(bins[599], if last == 250.0 { 2 } else { 0 });
+        }
     }
 }
