@@ -232,9 +232,22 @@ fn field_error(path: &Path, error: &serde_json::Error) -> FieldError {
     }
     if let Some((given, expected)) = text.split_once(", expected ") {
         let given = given.split_once(": ").map_or(given, |(_, given)| given);
-        return FieldError::new(at, given, expected.to_owned());
+        return FieldError::new(at, given, in_words(expected));
     }
     FieldError::new(at, "a value that does not fit", text.to_owned())
+}
+
+/// What serde expects, without this language's names of numbers.
+fn in_words(expected: &str) -> String {
+    match expected {
+        "f32" | "f64" => "a number".to_owned(),
+        "u8" => format!("a whole number from 0 to {}", u8::MAX),
+        "u16" => format!("a whole number from 0 to {}", u16::MAX),
+        "u32" => format!("a whole number from 0 to {}", u32::MAX),
+        "u64" | "usize" => "a whole number from 0 up".to_owned(),
+        "i64" => "a whole number".to_owned(),
+        other => other.to_owned(),
+    }
 }
 
 /// How deep brackets nest, outside strings.
@@ -285,8 +298,8 @@ mod tests {
                 "{text}"
             );
         };
-        check(r#"{"inner": [{"count": "x"}]}"#, "/inner/0/count", "string \"x\"", "u8");
-        check(r#"{"inner": [{"count": 300}]}"#, "/inner/0/count", "integer `300`", "u8");
+        check(r#"{"inner": [{"count": "x"}]}"#, "/inner/0/count", "string \"x\"", "a whole number from 0 to 255");
+        check(r#"{"inner": [{"count": 300}]}"#, "/inner/0/count", "integer `300`", "a whole number from 0 to 255");
         check(
             r#"{"inner": [{"coutn": 3}]}"#,
             "/inner/0/coutn",
