@@ -93,10 +93,18 @@ pub async fn check_page(collector: &Collector, told: &Left, remote: bool) -> Res
     Ok(())
 }
 
-/// One event's way: the request at the edge, the message it travelled in, the intake that processed it, the commit.
+/// One event's way: the request at the edge, the message it travelled in, the intake that processed it, the commit. It is
+/// one that was taken: a cluster that has just begun may refuse the first for now.
 pub async fn check_event(collector: &Collector, system: &str, database: &str) -> Result<()> {
-    let request = collector.span(PATIENCE, |span| span.name == "POST /v1/events" && span.kind == Kind::Server).await?;
-    let carried = |span: &Span| span.kind == Kind::Producer && (span.trace == request.trace || span.links_to(&request));
+    let taken = |span: &Span| {
+        let status = span.attribute("http.response.status_code");
+        span.name == "POST /v1/events" && span.kind == Kind::Server && status == "202"
+    };
+    let request = collector.span(PATIENCE, taken).await?;
+    let carried = |span: &Span| {
+        let is_kept = !span.attribute("setlist.stream.sequence").is_empty();
+        span.kind == Kind::Producer && is_kept && (span.trace == request.trace || span.links_to(&request))
+    };
     let send = collector.span(PATIENCE, carried).await.context("no message carries the event")?;
     ensure!(send.name.starts_with("send events.") && send.attribute("messaging.system") == system, "{send:?}");
     let process = collector
