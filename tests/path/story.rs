@@ -57,7 +57,12 @@ pub async fn tell(client: &Client, user: &str) -> Result<Left> {
         ..Told::default()
     };
     let events = [event("play", Some(180_000)), event("like", None)];
-    client.events(&events).await?;
+    // Sent again with the same ids until it is taken: an edge that has just begun may not reach the stream yet.
+    let end = Instant::now() + PATIENCE;
+    while let Err(refused) = client.events(&events).await {
+        ensure!(Instant::now() < end, "events are never taken: {refused:#}");
+        tokio::time::sleep(LOOK).await;
+    }
     let after = eventually(client, user, |page| page.knows(&played)).await?;
     check(&after)?;
     // Somebody nobody has heard of has a page too.
