@@ -1,23 +1,13 @@
 //! Questions about answers that cannot be answered: each is told why.
 
-use edge_api::store::{self, Config as StoreConfig};
-use service_runtime::config::Secret;
-use std::time::Duration;
 use testkit::folder::Folder;
 
-use crate::support::Edge;
+use crate::support::{Edge, records_in};
 
 const NOBODYS: &str = "/v1/recommendations/01890a5d-ac96-774b-bcce-b302099a8057";
 
 async fn edge(folder: &Folder) -> Edge {
-    let config = StoreConfig {
-        url: format!("sqlite://{}", folder.path().join("edge.db").display()),
-        password: Secret::default(),
-        connections: 1,
-        statement_timeout: Duration::from_secs(5),
-        keep: Duration::from_secs(7 * 86_400),
-    };
-    Edge::with_records(store::open(&config).await.unwrap()).await
+    Edge::with_records(Some(records_in(folder).await)).await
 }
 
 #[tokio::test]

@@ -1,15 +1,14 @@
 //! Answers that were degraded, made again and explained: what was missing is missing in the same way, or it is said.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use contracts::records;
-use edge_api::store::{self, Config as StoreConfig, Kept, Store};
+use edge_api::store::{Kept, Store};
 use serde_json::{Value, json};
-use service_runtime::config::Secret;
 use shared_models::{ErrorCode, ItemKey, ReleaseId, UserKey, slate::Pinned};
 use testkit::folder::Folder;
 
-use crate::support::{Edge, Mood, World, track};
+use crate::support::{Edge, Mood, World, records_in, track};
 
 struct Kit {
     _folder: Folder,
@@ -19,14 +18,7 @@ struct Kit {
 
 async fn kit() -> Kit {
     let folder = Folder::new().unwrap();
-    let config = StoreConfig {
-        url: format!("sqlite://{}", folder.path().join("edge.db").display()),
-        password: Secret::default(),
-        connections: 1,
-        statement_timeout: Duration::from_secs(5),
-        keep: Duration::from_secs(7 * 86_400),
-    };
-    let store = store::open(&config).await.unwrap().unwrap();
+    let store = records_in(&folder).await;
     Kit { _folder: folder, edge: Edge::with_records(Some(Arc::clone(&store))).await, store }
 }
 

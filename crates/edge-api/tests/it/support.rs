@@ -12,10 +12,10 @@ use contracts::{Candidates, Catalogue, Deadline, Failure, Profiles, Put, Ranking
 use edge_api::{
     App, Backends, Config,
     auth::{Key, Scope},
-    store::Store,
+    store::{self, Store},
 };
 use event_bus::{Ack, ConsumerSpec, Durability, Envelope, EventBus, Lag, StreamName, Subject, Subscription};
-use service_runtime::{OnFailure, Runtime, trace::TraceParent};
+use service_runtime::{OnFailure, Runtime, config::Secret, trace::TraceParent};
 use shared_models::{
     ErrorCode, ItemId, ItemKey, ReleaseId, SystemClock, TenantId, Timestamp, UserId,
     candidates::{CandidateSet, CandidateTable, Evidence, ShelfCandidates},
@@ -27,9 +27,22 @@ use shared_models::{
     slate::{ExplainQuery, Explanation, FeatureInfo, Pinned, RankedCard, RankedPage, Reason, RowExplanation, Slate},
 };
 use smallvec::smallvec;
+use testkit::folder::Folder;
 
 /// What both buses take at most.
 const MOST_MESSAGE_BYTES: usize = 1 << 20;
+
+/// A store of records in a folder.
+pub(crate) async fn records_in(folder: &Folder) -> Arc<dyn Store> {
+    let config = store::Config {
+        url: format!("sqlite://{}", folder.path().join("edge.db").display()),
+        password: Secret::default(),
+        connections: 1,
+        statement_timeout: Duration::from_secs(5),
+        keep: Duration::from_secs(7 * 86_400),
+    };
+    store::open(&config).await.unwrap().unwrap()
+}
 
 /// What a fake does when it is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

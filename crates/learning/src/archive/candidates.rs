@@ -20,6 +20,7 @@ use shared_models::{
 use super::{
     Error, Origin, Row, Span,
     cells::{Columns, Group, Names, micros, of_micros},
+    recommendations::{Named, source_name},
     schema::{Column, Kind, Table},
 };
 
@@ -228,21 +229,18 @@ impl OfShelf {
 impl Candidate {
     /// A row of the table as its sources named it.
     fn named(row: usize, table: &CandidateTable) -> Self {
-        let evidence = table.evidence_of(row);
-        let name = |source: u16| table.sources.get(usize::from(source)).map_or("", |source| source.as_str());
-        let best = evidence.iter().min_by_key(|evidence| evidence.rank);
-        let sources: Vec<&str> = evidence.iter().map(|evidence| name(evidence.source)).collect();
+        let Named { best, sources } = Named::of(row, table);
         Self {
             item: table.items.get(row).copied().unwrap_or_default(),
-            source: best.map(|best| (Arc::from(name(best.source)), best.rank)),
-            source_score: best.map(|best| best.score),
-            sources: Arc::from(sources.join(",")),
+            source: best.map(|(source, rank, _)| (Arc::from(source), rank)),
+            source_score: best.map(|(_, _, score)| score),
+            sources: Arc::from(sources),
             ..Self::default()
         }
     }
 
     fn dropped(of: &DroppedItem, table: &CandidateTable) -> Self {
-        let source = table.sources.get(usize::from(of.source)).map_or("", |source| source.as_str());
+        let source = source_name(of.source, table);
         Self {
             item: of.item,
             source: Some((Arc::from(source), of.rank)),

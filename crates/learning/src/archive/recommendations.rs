@@ -215,13 +215,33 @@ impl Answer {
     }
 }
 
+/// Which sources named a row of a record's table.
+pub(super) struct Named {
+    /// The source that ranked it highest, its rank and its score there.
+    pub(super) best: Option<(&'static str, u32, f32)>,
+    /// All of them, in plan order, joined with commas.
+    pub(super) sources: String,
+}
+
+impl Named {
+    pub(super) fn of(row: usize, table: &CandidateTable) -> Self {
+        let evidence = table.evidence_of(row);
+        let name = |source| source_name(source, table);
+        let best = evidence.iter().min_by_key(|evidence| evidence.rank);
+        let sources: Vec<&str> = evidence.iter().map(|evidence| name(evidence.source)).collect();
+        Self { best: best.map(|best| (name(best.source), best.rank, best.score)), sources: sources.join(",") }
+    }
+}
+
+/// The name of a source by its place in a record's table; empty where the table has no such source.
+pub(super) fn source_name(source: u16, table: &CandidateTable) -> &'static str {
+    table.sources.get(usize::from(source)).map_or("", |source| source.as_str())
+}
+
 impl Card {
     fn of(card: &RankedCard, table: &CandidateTable) -> Self {
         let row = card.row as usize;
-        let evidence = table.evidence_of(row);
-        let name = |source: u16| table.sources.get(usize::from(source)).map_or("", |source| source.as_str());
-        let best = evidence.iter().min_by_key(|evidence| evidence.rank);
-        let sources: Vec<&str> = evidence.iter().map(|evidence| name(evidence.source)).collect();
+        let Named { best, sources } = Named::of(row, table);
         Self {
             item: table.items.get(row).copied().unwrap_or_default(),
             artist: table.artists.get(row).copied().unwrap_or_default(),
@@ -230,8 +250,8 @@ impl Card {
             explored: card.explored,
             predictions: card.predictions,
             reason: card.reason.code.as_str().to_owned(),
-            source: best.map(|best| (name(best.source).to_owned(), best.rank, best.score)),
-            sources: sources.join(","),
+            source: best.map(|(source, rank, score)| (source.to_owned(), rank, score)),
+            sources,
             ..Self::default()
         }
     }

@@ -215,17 +215,7 @@ fn shelf(name: &str, shown: &[Shown], asked: &Asked) -> Result<(Comparison, bool
     } else {
         Vec::new()
     };
-    let listeners: std::collections::BTreeSet<u32> = lists.iter().map(|list| list.unit).collect();
-    let comparison = Comparison {
-        of: name.to_owned(),
-        policy: "without exploration".to_owned(),
-        log: "live".to_owned(),
-        rounds: lists.len(),
-        listeners: Some(listeners.len()),
-        logged: slates::on_policy(&lists, asked.intervals),
-        truth: None,
-        estimates,
-        notes,
-    };
+    let live = Comparison::by_live(name, "without exploration".to_owned(), &lists, asked.intervals);
+    let comparison = Comparison { estimates, notes, ..live };
     Ok((comparison, tells || !explores))
 }

@@ -189,18 +189,8 @@ impl Whole {
             let share = 100.0 * never as f64 / lists.len().max(1) as f64;
             notes.push(format!("{share:.0} % of the lists the other policy would never show; they have no weight"));
         }
-        let listeners: FxHashSet<u32> = lists.iter().map(|list| list.unit).collect();
-        Ok(Some(Comparison {
-            of: name.to_owned(),
-            policy: other.name(),
-            log: "live".to_owned(),
-            rounds: lists.len(),
-            listeners: Some(listeners.len()),
-            logged: slates::on_policy(&lists, asked.intervals),
-            truth: None,
-            estimates,
-            notes,
-        }))
+        let live = Comparison::by_live(name, other.name(), &lists, asked.intervals);
+        Ok(Some(Comparison { estimates, notes, ..live }))
     }
 }
 

@@ -1,13 +1,15 @@
 //! What an evaluation of policies says, as data: for tables, JSON and pictures.
 
+use rustc_hash::FxHashSet;
 use serde::Serialize;
 
 use super::{
     Error,
-    estimate::Estimate,
+    estimate::{Estimate, Intervals},
     open_bandit::{self, Logged},
     reward::{Model, Rewards, cross_fit},
     single::{self, ByPosition, Positions, Settings},
+    slates::{self, List},
 };
 use shared_models::Seed;
 
@@ -35,6 +37,20 @@ pub struct Comparison {
 }
 
 impl Comparison {
+    /// Of lists that the live policy showed; estimates and notes are still to come.
+    pub(super) fn by_live(of: &str, policy: String, lists: &[List], intervals: Intervals) -> Self {
+        let listeners: FxHashSet<u32> = lists.iter().map(|list| list.unit).collect();
+        Self {
+            of: of.to_owned(),
+            policy,
+            log: "live".to_owned(),
+            rounds: lists.len(),
+            listeners: Some(listeners.len()),
+            logged: slates::on_policy(lists, intervals),
+            ..Self::default()
+        }
+    }
+
     /// How far an estimate is from the truth, in units of it.
     #[must_use]
     pub fn relative_error(&self, estimate: &Estimate) -> Option<f64> {
